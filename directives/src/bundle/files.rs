@@ -1,0 +1,116 @@
+//! The one door to the world. The crate asks; its caller looks.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// An error of the operating system: its number and its text, as C's `strerror` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OsError {
+    /// `errno`.
+    pub code: i32,
+    /// For example `No such file or directory`.
+    pub text: String,
+}
+
+impl OsError {
+    /// `ENOENT`.
+    pub const NOT_FOUND: i32 = 2;
+    /// `EACCES`.
+    pub const DENIED: i32 = 13;
+    /// `ENOTDIR`.
+    pub const NOT_A_DIRECTORY: i32 = 20;
+
+    /// What a path that was never recorded answers.
+    pub fn not_found() -> OsError {
+        OsError { code: OsError::NOT_FOUND, text: "No such file or directory".to_owned() }
+    }
+}
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link; only `lstat` sees one.
+    Link,
+    /// A socket, a device, a pipe.
+    Other,
+}
+
+/// The facts of `stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub mtime: i64,
+    /// Nanoseconds beside them.
+    pub mtime_nanos: u32,
+    /// Inode number.
+    pub inode: u64,
+    /// Device number.
+    pub device: u64,
+}
+
+/// Whom to look up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// By name.
+    Name(&'a str),
+    /// By number.
+    Id(u32),
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// Its primary group.
+    pub gid: u32,
+    /// Its home directory.
+    pub home: Vec<u8>,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub gid: u32,
+    /// The accounts listed as members.
+    pub members: Vec<String>,
+}
+
+/// The world, as far as configuration and path walks look at it. Paths are bytes.
+pub trait Files: Send + Sync {
+    /// A whole file.
+    fn read(&self, path: &[u8]) -> Result<Arc<[u8]>, OsError>;
+    /// Facts about what `path` leads to.
+    fn stat(&self, path: &[u8]) -> Result<Meta, OsError>;
+    /// Facts about `path` itself.
+    fn lstat(&self, path: &[u8]) -> Result<Meta, OsError>;
+    /// The names in a directory, without `.` and `..`, in no order.
+    fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, OsError>;
+    /// An account.
+    fn user(&self, who: Who<'_>) -> Option<User>;
+    /// A group.
+    fn group(&self, who: Who<'_>) -> Option<Group>;
+    /// The addresses of a host name.
+    fn resolve(&self, host: &str) -> Vec<IpAddr>;
+    /// A variable of the server's own environment.
+    fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
+}

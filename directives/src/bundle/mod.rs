@@ -1,0 +1,11 @@
+//! Reading configuration without touching a disk: the questions that the crate asks
+//! ([`Files`]), the texts that came in ([`Sources`]), and a recording of both that
+//! another process can compile again ([`Bundle`]).
+
+mod files;
+mod record;
+mod sources;
+
+pub use files::{Files, Group, Kind, Meta, OsError, User, Who};
+pub use record::{Bundle, Recorder};
+pub use sources::{Entry, Origin, Source, Sources};

@@ -1,0 +1,68 @@
+//! Every diagnostic has a number. Numbers are never reused: the list below is compared
+//! with `testdata/codes.txt`.
+
+use super::Severity::{self, Error, Note, Warning};
+
+/// One kind of diagnostic.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Printed as `FC0101`.
+    pub number: u16,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about, in a few words.
+    pub title: &'static str,
+    /// httpd's own number for the same message, where it has one.
+    pub ah: Option<u32>,
+    /// The module whose log token a warning carries, as in `[core:warn]`.
+    pub module: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $severity:ident, $title:literal $(, AH $ah:literal)? $(, in $module:literal)?;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Code = Code {
+                number: $number,
+                severity: $severity,
+                title: $title,
+                ah: codes!(@ah $($ah)?),
+                module: codes!(@module $($module)?),
+            };
+        )*
+        /// All of them, by number.
+        pub static ALL: &[&Code] = &[$(&$name),*];
+    };
+    (@ah) => { None };
+    (@ah $ah:literal) => { Some($ah) };
+    (@module) => { "core" };
+    (@module $module:literal) => { $module };
+}
+
+codes! {
+    NESTING = 1, Error, "a closing tag that does not fit";
+    NOT_CLOSED = 2, Error, "a section without its closing tag";
+    READ = 3, Error, "a directive that acts while reading failed";
+    INCLUDE = 4, Error, "a file that cannot be included";
+    UNDEFINED_VARIABLE = 5, Warning, "a variable that is not defined", AH 111;
+    MACRO = 6, Error, "a macro misused";
+    MODULE_MISSING = 7, Note, "a module that this server does not have", in "so";
+    MODULE_GUARD = 8, Error, "a module whose loading alone protects something", in "so";
+    MODULE_TWICE = 9, Warning, "a module named twice", AH 1574, in "so";
+    OPEN = 10, Error, "a configuration file that cannot be read";
+    UNKNOWN = 20, Error, "a directive that nobody knows";
+    CONTEXT = 21, Error, "a directive where it may not stand";
+    USAGE = 22, Error, "a wrong number of arguments";
+    VALUE = 23, Error, "an argument that the directive refuses";
+    REFUSED = 24, Error, "a directive that is known and refused";
+    IGNORED = 25, Note, "a directive that is accepted and has no effect";
+    DIFFERS = 26, Note, "a directive that works differently here";
+    CAUTION = 27, Warning, "a setting that deserves a second look";
+    DOCUMENT_ROOT = 28, Warning, "a document root that is not there", AH 112;
+    SERVER_NAME = 29, Warning, "a server without a name", AH 558;
+    WRAPPER_OPTIONS = 40, Warning, "user and group without a wrapper", in "";
+    FASTCGI = 44, Error, "FastCGI applications that contradict each other";
+    PASS_ENV = 41, Warning, "a variable to pass that the server does not have", AH 1506, in "env";
+    AUTH_MERGE = 42, Warning, "an authorizer inherited where httpd would drop it", in "fastcgi";
+    FASTCGI_FIXED = 43, Note, "a FastCGI defect that is mended here", in "fastcgi";
+}

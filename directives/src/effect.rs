@@ -1,0 +1,113 @@
+//! What a phase needs from the world, and what the world says. The server performs an
+//! effect, the tool prints it, the tests script it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::bundle::{Meta, OsError};
+use crate::modules::fastcgi::App;
+
+/// A need.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// The host name of an address; with `confirm`, one that leads back to it.
+    Resolve {
+        /// The address.
+        ip: IpAddr,
+        /// Look the name up again (`HostnameLookups Double`).
+        confirm: bool,
+    },
+    /// Open a file for sending.
+    Open {
+        /// Its path.
+        path: Bytes,
+    },
+    /// Run a FastCGI application and bring the head of its response.
+    FastCgi(Call),
+}
+
+/// A request to a FastCGI application.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The application.
+    pub app: Arc<App>,
+    /// In which role.
+    pub role: Role,
+    /// The variables that only this call sends, before all others.
+    pub extra: Vec<(Bytes, Bytes)>,
+    /// The response is passed on unparsed: there is no head to bring.
+    pub nph: bool,
+}
+
+/// FastCGI's roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `FCGI_RESPONDER`.
+    Responder,
+    /// `FCGI_AUTHORIZER`, in every auth phase.
+    Authorizer,
+}
+
+impl Role {
+    /// The role's number in BEGIN_REQUEST.
+    pub fn number(self) -> u16 {
+        match self {
+            Role::Responder => 1,
+            Role::Authorizer => 2,
+        }
+    }
+}
+
+/// What the world says.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To [`Effect::Resolve`].
+    Name(Option<String>),
+    /// To [`Effect::Open`].
+    Opened(Result<Meta, OsError>),
+    /// To [`Effect::FastCgi`]: the head of the response, blank line included; what
+    /// follows it streams. Empty for an unparsed response.
+    Head(Bytes),
+    /// To [`Effect::FastCgi`]: there is no head.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// Bytes of output that came all the same.
+        received: u64,
+    },
+}
+
+/// Why an application did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection.
+    Connect(OsError),
+    /// No socket to connect with.
+    Socket(OsError),
+    /// No connection within so many seconds.
+    ConnectTimeout(u32),
+    /// Nothing came or could be sent for so many seconds.
+    Idle(u32),
+    /// Reading failed.
+    Read(OsError),
+    /// Writing failed.
+    Write(OsError),
+    /// What came is no FastCGI; the sentence says why.
+    Protocol(String),
+    /// The end came before the end of the head.
+    Incomplete,
+    /// More head than is taken.
+    HeadTooLong,
+    /// The client's body is longer than `LimitRequestBody`.
+    BodyTooLong,
+    /// The client went away or stopped sending: no answer is due.
+    Client,
+    /// The client's body broke the rules of HTTP.
+    BadBody,
+    /// The client's body did not come in time.
+    BodyTimeout,
+    /// The application waits for a start that failed.
+    NotStarted,
+}

@@ -1,0 +1,379 @@
+//! Directives of httpd and of widespread modules that no module here declares: which of
+//! them may be passed over with a note, and which must not be. What stands in neither
+//! list is unknown. After the census of real configurations.
+//!
+//! **Invariant: ignoring a directive never widens access**, and never changes under whose
+//! name a program runs.
+
+use std::sync::OnceLock;
+
+/// What to do with a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Accept it, and say once that and why it has no effect.
+    Ignored(&'static str),
+    /// Refuse it, and say why.
+    Refused(&'static str),
+}
+
+/// A known directive.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its name; sections with their `<`.
+    pub name: &'static str,
+    /// Its module.
+    pub module: &'static str,
+    /// What to do.
+    pub known: Known,
+}
+
+use Known::{Ignored, Refused};
+
+const OWN_PROCESSES: Known =
+    Ignored("how processes and threads are used is this server's own");
+const NO_CACHE: Known = Ignored("there is no cache; every request is answered afresh");
+const NOT_YET: Known = Refused("this server does not do this yet");
+const OTHER_PROGRAM: Known = Refused(
+    "it belongs to a program that runs inside httpd; give the program a process of its own",
+);
+const GUARDS: Known =
+    Refused("it guards something, and nothing here would do it instead");
+const IDENTITY: Known = Refused(
+    "it says under whose name programs run; use FastCgiWrapper and SuexecUserGroup",
+);
+
+/// Names by module, separated by blanks.
+static GROUPS: &[(&str, Known, &str)] = &[
+    (
+        "mpm",
+        OWN_PROCESSES,
+        "StartServers ServerLimit MaxSpareThreads MinSpareThreads ThreadsPerChild ThreadLimit \
+      MaxConnectionsPerChild MaxRequestsPerChild MaxRequestWorkers MaxClients MaxMemFree \
+      StartThreads ThreadStackSize MaxSpareServers MinSpareServers AsyncRequestWorkerFactor \
+      ListenCoresBucketsRatio SendBufferSize ReceiveBufferSize AcceptMutex LockFile \
+      ScoreBoardFile SeeRequestTail CoreDumpDirectory EnableExceptionHook AcceptFilter \
+      ReadBufferSize FlushMaxThreshold FlushMaxPipelined WatchdogInterval MaxThreads \
+      ExpireTimeout MaxProcessors MinProcessors MinSpareProcessors Multiplexer Processor \
+      ServerEnvironment SimpleProcCount SimpleThreadCount",
+    ),
+    ("mod_cgid.c", Ignored("there is no CGI daemon"), "ScriptSock CGIDScriptTimeout"),
+    (
+        "mod_ssl.c",
+        Ignored("the TLS library looks after this itself"),
+        "SSLRandomSeed SSLSessionCache SSLSessionCacheTimeout SSLCryptoDevice SSLCompression",
+    ),
+    ("mod_mime_magic.c", Ignored("types are found by extension"), "MimeMagicFile"),
+    (
+        "mod_cache.c",
+        NO_CACHE,
+        "CacheEnable MCacheMaxObjectCount MCacheMaxObjectSize MCacheMinObjectSize MCacheSize",
+    ),
+    (
+        "mod_autoindex.c",
+        Ignored("listings have no icons"),
+        "AddIcon AddIconByEncoding AddIconByType DefaultIcon AddAlt AddAltByEncoding AddAltByType",
+    ),
+    (
+        "mod_rewrite.c",
+        Ignored("LogLevel rewrite:traceN does this since httpd 2.4"),
+        "RewriteLog RewriteLogLevel RewriteLock",
+    ),
+    (
+        "mod_fcgid.c",
+        Ignored("the process manager keeps its tables elsewhere"),
+        "FcgidProcessTableFile SocketPath ErrorScanInterval SpawnScore SpawnScoreUpLimit \
+      TerminationScore ZombieScanInterval",
+    ),
+    (
+        "core.c",
+        NOT_YET,
+        "<If <ElseIf <Else <Limit <LimitExcept SetOutputFilter SetInputFilter ErrorLogFormat \
+      HttpProtocolOptions RegisterHttpMethod MergeTrailers Protocols ProtocolsHonorOrder \
+      StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
+    ),
+    ("mod_setenvif.c", NOT_YET, "SetEnvIfExpr"),
+    ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
+    (
+        "mod_mime.c",
+        NOT_YET,
+        "AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter MultiviewsMatch",
+    ),
+    ("mod_alias.c", NOT_YET, "AliasPreservePath"),
+    (
+        "authentication",
+        NOT_YET,
+        "AuthType AuthName AuthBasicProvider AuthBasicAuthoritative AuthBasicFake \
+      AuthBasicUseDigestAlgorithm AuthUserFile AuthGroupFile AuthDBMUserFile AuthDBMType \
+      AuthDBMGroupFile AuthzDBMType AuthDigestProvider AuthDigestQop AuthDigestNonceLifetime \
+      AuthDigestNonceFormat AuthDigestNcCheck AuthDigestAlgorithm AuthDigestDomain \
+      AuthDigestShmemSize AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias \
+      Anonymous Anonymous_MustGiveEmail Anonymous_NoUserID Anonymous_VerifyEmail \
+      Anonymous_LogEmail AuthzOwnerAuthoritative AuthLDAPURL AuthzLDAPAuthoritative",
+    ),
+    (
+        "mod_rewrite.c",
+        NOT_YET,
+        "RewriteEngine RewriteRule RewriteCond RewriteBase RewriteMap RewriteOptions",
+    ),
+    ("mod_headers.c", NOT_YET, "Header RequestHeader"),
+    ("mod_expires.c", NOT_YET, "ExpiresActive ExpiresDefault ExpiresByType"),
+    (
+        "mod_deflate.c",
+        NOT_YET,
+        "DeflateFilterNote DeflateWindowSize DeflateBufferSize DeflateMemLevel \
+      DeflateCompressionLevel DeflateAlterETag DeflateInflateLimitRequestBody \
+      DeflateInflateRatioLimit DeflateInflateRatioBurst",
+    ),
+    (
+        "mod_filter.c",
+        NOT_YET,
+        "FilterDeclare FilterProvider FilterChain FilterTrace AddOutputFilterByType FilterProtocol",
+    ),
+    (
+        "mod_autoindex.c",
+        NOT_YET,
+        "AddDescription HeaderName ReadmeName IndexIgnore IndexIgnoreReset IndexOptions \
+      IndexOrderDefault IndexStyleSheet IndexHeadInsert FancyIndexing",
+    ),
+    (
+        "mod_negotiation.c",
+        NOT_YET,
+        "CacheNegotiatedDocs LanguagePriority ForceLanguagePriority",
+    ),
+    ("mod_userdir.c", NOT_YET, "UserDir"),
+    (
+        "mod_vhost_alias.c",
+        NOT_YET,
+        "VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP",
+    ),
+    (
+        "mod_remoteip.c",
+        NOT_YET,
+        "RemoteIPHeader RemoteIPProxiesHeader RemoteIPTrustedProxy RemoteIPInternalProxy \
+      RemoteIPTrustedProxyList RemoteIPInternalProxyList RemoteIPProxyProtocol \
+      RemoteIPProxyProtocolExceptions",
+    ),
+    (
+        "mod_include.c",
+        NOT_YET,
+        "XBitHack SSIErrorMsg SSITimeFormat SSIStartTag SSIEndTag SSIUndefinedEcho \
+      SSILegacyExprParser SSILastModified SSIEtag",
+    ),
+    ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
+    ("mod_allowmethods.c", NOT_YET, "AllowMethods"),
+    ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
+    (
+        "mod_substitute.c",
+        NOT_YET,
+        "Substitute SubstituteMaxLineLength SubstituteInheritBefore InputSed OutputSed",
+    ),
+    ("mod_suexec.c", NOT_YET, "SuexecUserGroup Suexec"),
+    ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
+    ("mod_info.c", NOT_YET, "AddModuleInfo"),
+    (
+        "mod_ssl.c",
+        NOT_YET,
+        "SSLEngine SSLFIPS SSLCipherSuite SSLCertificateFile SSLCertificateKeyFile \
+      SSLCertificateChainFile SSLSessionTicketKeyFile SSLCACertificatePath SSLCACertificateFile \
+      SSLCADNRequestPath SSLCADNRequestFile SSLCARevocationPath SSLCARevocationFile \
+      SSLCARevocationCheck SSLVerifyClient SSLVerifyDepth SSLProtocol SSLHonorCipherOrder \
+      SSLSessionTickets SSLInsecureRenegotiation SSLUserName SSLStrictSNIVHostCheck \
+      SSLOpenSSLConfCmd SSLOptions SSLRequireSSL SSLRequire SSLRenegBufferSize SSLOCSPEnable \
+      SSLUseStapling SSLStaplingCache SSLPassPhraseDialog SSLPolicy",
+    ),
+    (
+        "mod_ssl.c",
+        NOT_YET,
+        "SSLProxyEngine SSLProxyProtocol SSLProxyCipherSuite SSLProxyVerify SSLProxyVerifyDepth \
+      SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCheckPeerName \
+      SSLProxyCheckPeerCN SSLProxyCheckPeerExpire SSLProxyMachineCertificateFile",
+    ),
+    (
+        "mod_proxy.c",
+        NOT_YET,
+        "<Proxy <ProxyMatch ProxyPass ProxyPassMatch ProxyPassReverse ProxyPassReverseCookieDomain \
+      ProxyPassReverseCookiePath ProxyPreserveHost ProxyRequests ProxyVia ProxyTimeout \
+      ProxyErrorOverride ProxySet BalancerMember ProxyAddHeaders ProxyIOBufferSize \
+      ProxyReceiveBufferSize ProxyMaxForwards ProxyStatus ProxyBadHeader NoProxy ProxyBlock \
+      ProxyDomain ProxyRemote ProxyRemoteMatch AllowCONNECT ProxySourceAddress",
+    ),
+    ("mod_proxy_fcgi.c", NOT_YET, "ProxyFCGIBackendType ProxyFCGISetEnvIf"),
+    (
+        "mod_authnz_fcgi.c",
+        NOT_YET,
+        "AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider",
+    ),
+    (
+        "mod_fcgid.c",
+        NOT_YET,
+        "FcgidAccessChecker FcgidAccessCheckerAuthoritative FcgidAuthenticator \
+      FcgidAuthenticatorAuthoritative FcgidAuthorizer FcgidAuthorizerAuthoritative \
+      FcgidBusyScanInterval FcgidBusyTimeout FcgidCmdOptions FcgidConnectTimeout \
+      FcgidErrorScanInterval FcgidFixPathinfo FcgidIdleScanInterval FcgidIdleTimeout \
+      FcgidInitialEnv FcgidIOTimeout FcgidIPCDir FcgidMaxProcesses FcgidMaxProcessesPerClass \
+      FcgidMaxRequestInMem FcgidMaxRequestLen FcgidMaxRequestsPerProcess \
+      FcgidMinProcessesPerClass FcgidOutputBufferSize FcgidPassHeader FcgidProcessLifeTime \
+      FcgidSpawnScore FcgidSpawnScoreUpLimit FcgidTerminationScore FcgidTimeScore FcgidWin32PreventOrphans \
+      FcgidWrapper FcgidZombieScanInterval FCGIWrapper IPCCommTimeout MaxProcessCount \
+      DefaultMaxClassProcessCount IdleTimeout IPCConnectTimeout MaxRequestLen \
+      MaxRequestsPerProcess ProcessLifeTime BusyScanInterval BusyTimeout DefaultInitEnv \
+      DefaultMinClassProcessCount IdleScanInterval PHP_Fix_Pathinfo_Enable",
+    ),
+    (
+        "mod_http2.c",
+        NOT_YET,
+        "H2MaxSessionStreams H2WindowSize H2MinWorkers H2MaxWorkers H2MaxWorkerIdleSeconds \
+      H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2Upgrade H2Direct H2SessionExtraFiles \
+      H2TLSWarmUpSize H2TLSCoolDownSecs H2Push H2PushPriority H2PushDiarySize H2CopyFiles \
+      H2PushResource H2EarlyHints H2Padding H2OutputBuffering H2StreamTimeout",
+    ),
+    (
+        "mod_dav.c",
+        Refused("there is no WebDAV here"),
+        "Dav DavLockDB DavMinTimeout DavDepthInfinity DavLockDiscovery DavGenericLockDB",
+    ),
+    (
+        "mod_cache.c",
+        NOT_YET,
+        "CacheStaleOnError CacheRoot CacheDirLevels CacheDirLength CacheMaxFileSize CacheDisable \
+      CacheLock CacheDefaultExpire CacheMaxExpire CacheIgnoreHeaders",
+    ),
+    (
+        "mod_proxy_html.c",
+        NOT_YET,
+        "ProxyHTMLEvents ProxyHTMLLinks ProxyHTMLEnable ProxyHTMLURLMap",
+    ),
+    ("mpm_itk", IDENTITY, "AssignUserID AssignUserIDExpr AssignGroupIDExpr"),
+    ("mod_ident.c", GUARDS, "IdentityCheck IdentityCheckTimeout"),
+    (
+        "mod_authnz_external",
+        GUARDS,
+        "AuthExternal DefineExternalAuth AuthExternalProvide",
+    ),
+    ("mod_ruid2", IDENTITY, "RMode RUidGid RMinUidGid RGroups RDocumentChRoot"),
+    (
+        "mod_rpaf",
+        Refused("use RemoteIPHeader and RemoteIPTrustedProxy"),
+        "RPAFenable RPAFproxy_ips RPAFsethostname RPAFheader RPAFsethttps RPAFsetport",
+    ),
+    ("mod_perl", OTHER_PROGRAM, "<Perl SetHandlerPerl"),
+    ("mod_passenger", OTHER_PROGRAM, "RailsEnv RackEnv RailsBaseURI RackBaseURI"),
+    ("mod_mono", OTHER_PROGRAM, "MonoApplications"),
+    ("mod_python", OTHER_PROGRAM, "PythonPath PythonHandler PythonDebug PythonOption"),
+    ("mod_tile", OTHER_PROGRAM, "LoadTileConfigFile"),
+    ("mod_rewrite.c", NOT_YET, "RewriteLogFile"),
+];
+
+/// Families of names: what begins so belongs to a module that is not here.
+static PREFIXES: &[(&str, &str, Known)] = &[
+    ("sec", "mod_security", GUARDS),
+    ("perl", "mod_perl", OTHER_PROGRAM),
+    ("passenger", "mod_passenger", OTHER_PROGRAM),
+    (
+        "php_",
+        "mod_php",
+        Refused("PHP has a process of its own here; set it in its pool or in .user.ini"),
+    ),
+    ("php3_", "mod_php", OTHER_PROGRAM),
+    ("wsgi", "mod_wsgi", OTHER_PROGRAM),
+    ("jk", "mod_jk", OTHER_PROGRAM),
+    ("shib", "mod_shib", Refused("use FastCgiAuthorizer with shibauthorizer")),
+    ("suphp_", "mod_suphp", IDENTITY),
+    ("uwsgi", "mod_proxy_uwsgi", OTHER_PROGRAM),
+    ("modtile", "mod_tile", OTHER_PROGRAM),
+    ("policy", "mod_policy", GUARDS),
+    ("ldap", "mod_ldap", NOT_YET),
+    ("authldap", "mod_authnz_ldap", GUARDS),
+    ("authform", "mod_auth_form", GUARDS),
+    ("authn", "authentication", GUARDS),
+    ("authz", "authorization", GUARDS),
+    ("dos", "mod_evasive", GUARDS),
+    ("qs_", "mod_qos", GUARDS),
+    ("oidc", "mod_auth_openidc", GUARDS),
+    ("mellon", "mod_auth_mellon", GUARDS),
+    ("cas", "mod_auth_cas", GUARDS),
+    ("krb", "mod_auth_kerb", GUARDS),
+    ("gssapi", "mod_auth_gssapi", GUARDS),
+    ("session", "mod_session", GUARDS),
+    ("lua", "mod_lua", OTHER_PROGRAM),
+    ("md", "mod_md", NOT_YET),
+];
+
+/// All known names.
+pub fn entries() -> &'static [Entry] {
+    static ENTRIES: OnceLock<Vec<Entry>> = OnceLock::new();
+    ENTRIES.get_or_init(|| {
+        let entry = |module, known| move |name| Entry { name, module, known };
+        let groups = GROUPS.iter();
+        groups
+            .flat_map(|(module, known, names)| {
+                names.split_whitespace().map(entry(*module, *known))
+            })
+            .collect()
+    })
+}
+
+/// What is known of a name, compared without regard to case; sections with their `<`.
+pub fn find(name: &str) -> Option<Entry> {
+    let exact = entries().iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
+    if let Some(entry) = exact {
+        return Some(*entry);
+    }
+    let lower = name.to_ascii_lowercase();
+    let lower = lower.trim_start_matches('<');
+    // A prefix alone is weak evidence: something else has to follow it in capitals or
+    // behind an underscore, as these modules write their names.
+    PREFIXES.iter().find_map(|(prefix, module, known)| {
+        let rest = name.trim_start_matches('<').get(prefix.len()..)?;
+        let boundary = prefix.ends_with('_')
+            || rest.chars().next().is_some_and(|c| c.is_ascii_uppercase());
+        let hit = lower.starts_with(prefix) && boundary;
+        hit.then_some(Entry { name: "", module, known: *known })
+    })
+}
+
+/// Modules that have no directives of their own here, but whose work is done.
+pub fn is_served_module(name: &str) -> bool {
+    matches!(name, "mod_logio.c" | "logio_module" | "mod_watchdog.c" | "watchdog_module")
+}
+
+/// Modules that protect a site by being loaded, and what nothing else here does.
+pub fn guarding_module(id: &str) -> Option<&'static str> {
+    Some(match id {
+        "security2_module" | "security3_module" | "security_module" => {
+            "filters requests as ModSecurity does"
+        }
+        "evasive_module" | "evasive20_module" | "evasive24_module" => {
+            "slows attackers down as mod_evasive does"
+        }
+        "qos_module" => "limits clients as mod_qos does",
+        "limitipconn_module" => "limits connections by address",
+        "antiloris_module" => "limits slow clients by address",
+        "spamhaus_module" => "refuses listed clients",
+        "ruid2_module" => "runs requests under the user of their host",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_once_and_not_declared() {
+        let mut seen = std::collections::HashSet::new();
+        for entry in entries() {
+            let name = entry.name.to_ascii_lowercase();
+            assert!(seen.insert(name.clone()), "{name} stands twice");
+            let declared = crate::schema::lookup::directive(name.as_bytes());
+            assert!(declared.is_none(), "{name} is declared by a module");
+        }
+    }
+
+    #[test]
+    fn families_are_refused() {
+        assert!(matches!(find("SecRuleEngine").unwrap().known, Known::Refused(_)));
+        assert!(matches!(find("php_admin_value").unwrap().known, Known::Refused(_)));
+        assert!(find("Section").is_none());
+    }
+}

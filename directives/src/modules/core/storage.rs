@@ -1,0 +1,173 @@
+//! From a file name to what is there: `core_map_to_storage`, `ap_directory_walk`,
+//! `ap_file_walk`.
+
+use std::sync::Arc;
+
+use super::OptionSet;
+use crate::bundle::{Kind, Meta, OsError};
+use crate::htaccess;
+use crate::log::Level;
+use crate::path;
+use crate::phase::{OK, Verdict};
+use crate::request::Request;
+use crate::run::remember;
+use crate::walk;
+
+/// Walks down the directories of the file name, laying their sections and `.htaccess`
+/// files over the server's settings, then the `<Files>` sections.
+pub fn map_to_storage(r: &mut Request) -> Verdict {
+    if r.filename.first() != Some(&b'/') {
+        return OK;
+    }
+    match directory_walk(r) {
+        Ok(()) => {
+            file_walk(r);
+            OK
+        }
+        Err(status) => Verdict::Status(status),
+    }
+}
+
+/// What may be followed: owner check, or everything, or nothing.
+fn symlinks(r: &Request) -> (bool, bool) {
+    let set = r.dir.core.options.set;
+    (set.has(OptionSet::SYM_LINKS), set.has(OptionSet::SYM_OWNER))
+}
+
+fn directory_walk(r: &mut Request) -> Result<(), u16> {
+    let mut full = std::mem::take(&mut r.filename);
+    if full.windows(2).any(|w| w == b"//" || w == b"/.") {
+        full = path::normalize(&full, true).ok_or(403_u16)?;
+    }
+    let files = r.files.clone();
+    // Most requests name something that is there; one look tells.
+    let mut known = files.stat(&full).ok();
+    if full.len() > 1 && full.last() == Some(&b'/') {
+        known = known.filter(|meta| meta.kind == Kind::Directory);
+    }
+    let mut saved = std::mem::take(&mut r.path_info);
+    if known.is_some_and(|meta| meta.kind == Kind::Directory) && !saved.is_empty() {
+        full = path::join(&full, &std::mem::take(&mut saved));
+        known = None;
+    }
+    let mut found: Option<Meta> = None;
+    // The part of `full` that has been walked; the root to begin with.
+    let mut at = 1;
+    let mut level = Vec::with_capacity(full.len() + 1);
+    loop {
+        level.clear();
+        level.extend_from_slice(&full[..at]);
+        if level.last() != Some(&b'/') {
+            level.push(b'/');
+        }
+        let server = r.server.clone();
+        server.directories.at_level(&level, |section| r.dir = r.dir.then(section));
+        let is_file = known.is_some_and(|m| m.kind != Kind::Directory) && at == full.len();
+        if !is_file {
+            htaccess::apply(r, &level)?;
+        }
+        if at >= full.len() {
+            break;
+        }
+        let start = if full[at] == b'/' { at + 1 } else { at };
+        let end = full[start..].iter().position(|&b| b == b'/').map_or(full.len(), |n| start + n);
+        if start == end {
+            at = full.len();
+            break;
+        }
+        at = end;
+        let (follow, owner) = symlinks(r);
+        if known.is_some() && follow && !owner {
+            continue;
+        }
+        match look(r, &full[..at], follow, owner)? {
+            None => {
+                found = None;
+                break;
+            }
+            Some(meta) => {
+                found = Some(meta);
+                match meta.kind {
+                    Kind::Directory => {}
+                    Kind::File | Kind::Link => break,
+                    Kind::Other => {
+                        let shown = String::from_utf8_lossy(&full[..at]).into_owned();
+                        let text =
+                            format!("Forbidden: {shown} doesn't point to a file or directory");
+                        r.log(Level::Error, "core", 38, text);
+                        return Err(403);
+                    }
+                }
+            }
+        }
+    }
+    r.finfo = known.or(found);
+    let mut info = full.split_off(at);
+    if saved.is_empty() {
+        r.path_info = info;
+    } else if info.is_empty() {
+        r.path_info = saved;
+    } else {
+        info = path::join(&info, &saved);
+        r.path_info = info;
+    }
+    r.filename = full;
+    let server = r.server.clone();
+    let filename = r.filename.clone();
+    server.directories.patterns(&filename, |section, groups| {
+        r.dir = r.dir.then(section);
+        remember(&mut r.env, section, &groups, &filename);
+    });
+    Ok(())
+}
+
+/// One component: what it is, or that nothing is there, or why not to look further.
+fn look(r: &mut Request, path: &[u8], follow: bool, owner: bool) -> Result<Option<Meta>, u16> {
+    let files = r.files.clone();
+    let uri = String::from_utf8_lossy(&r.uri).into_owned();
+    let meta = match files.lstat(path) {
+        Ok(meta) => meta,
+        Err(error) if error.code == OsError::NOT_FOUND => return Ok(None),
+        Err(error) if error.code == OsError::DENIED => {
+            let shown = String::from_utf8_lossy(path).into_owned();
+            let text = format!(
+                "access to {uri} denied (filesystem path '{shown}') because search permissions \
+                 are missing on a component of the path"
+            );
+            r.log_os(Level::Error, "core", 35, Some(error), text);
+            return Err(403);
+        }
+        Err(error) => {
+            let shown = String::from_utf8_lossy(path).into_owned();
+            let text = format!("access to {uri} failed (filesystem path '{shown}')");
+            r.log_os(Level::Error, "core", 36, Some(error), text);
+            return Err(403);
+        }
+    };
+    if meta.kind != Kind::Link {
+        return Ok(Some(meta));
+    }
+    let target = if follow || owner { files.stat(path).ok() } else { None };
+    match target {
+        Some(target) if !owner || target.uid == meta.uid => Ok(Some(target)),
+        _ => {
+            let shown = String::from_utf8_lossy(path).into_owned();
+            let text =
+                format!("Symbolic link not allowed or link target not accessible: {shown}");
+            r.log(Level::Error, "core", 37, text);
+            Err(403)
+        }
+    }
+}
+
+fn file_walk(r: &mut Request) {
+    let dir = Arc::clone(&r.dir);
+    if dir.core.files.is_empty() {
+        return;
+    }
+    let name = path::base_name(&r.filename).to_vec();
+    walk::files(&dir.core.files, &name, |section, groups| {
+        r.dir = r.dir.then(section);
+        remember(&mut r.env, section, &groups, &name);
+    });
+}

@@ -1,0 +1,156 @@
+//! Which requests go to an application, and what its answer becomes: sections 3 and 6 of
+//! the specification.
+
+use bytes::Bytes;
+
+use super::app::{App, Kind};
+use super::{HANDLER, permission, response};
+use crate::cgi;
+use crate::effect::{Answer, Call, Effect, Failure, Role};
+use crate::log::Level;
+use crate::modules::core::OptionSet;
+use crate::path;
+use crate::phase::{DECLINED, Lookup, OK, Verdict};
+use crate::reply::Body;
+use crate::request::Request;
+
+/// A file that a configured application matches goes to it, whatever handler was set
+/// (H-2).
+pub fn fixups(r: &mut Request) -> Verdict {
+    if r.filename.is_empty() || find(r).is_none() {
+        return DECLINED;
+    }
+    r.handler = Some(Bytes::from_static(HANDLER));
+    OK
+}
+
+fn find(r: &Request) -> Option<std::sync::Arc<App>> {
+    r.snapshot.process.fastcgi.find(&r.filename, None).cloned()
+}
+
+/// The media type of old configurations means the handler.
+fn is_ours(r: &Request) -> bool {
+    matches!(r.handler.as_deref(), Some(HANDLER | b"application/x-httpd-fcgi"))
+}
+
+/// Runs the request if it is for an application.
+pub fn handle(r: &mut Request) -> Verdict {
+    if !is_ours(r) {
+        return DECLINED;
+    }
+    let app = match find(r) {
+        Some(app) => app,
+        None => match dynamic(r) {
+            Ok(app) => app,
+            Err(status) => return Verdict::Status(status),
+        },
+    };
+    if let (Some(length), Some(limit)) = (r.content_length(), r.dir.core.body_limit())
+        && length > limit
+    {
+        let text = format!(
+            "Requested content-length of {length} is larger than the configured limit of {limit}"
+        );
+        r.log(Level::Error, "http", 1588, text);
+        return Verdict::Status(413);
+    }
+    if r.path_info.is_empty() || r.notes.has(b"path-translated") {
+        return call(r, app);
+    }
+    // What PATH_INFO would be as a URL of its own is looked up without asking anybody
+    //
+    Verdict::Look(Lookup::Translate(path::escape_path(&r.path_info).into()), translated)
+}
+
+fn translated(r: &mut Request, found: Box<Request>) -> Verdict {
+    let translated = [&found.filename[..], &found.path_info].concat();
+    r.notes.set("path-translated", translated);
+    handle(r)
+}
+
+fn call(r: &mut Request, app: std::sync::Arc<App>) -> Verdict {
+    let nph = app.is_nph(&r.filename);
+    let call = Call { app, role: Role::Responder, extra: Vec::new(), nph };
+    Verdict::Ask(Effect::FastCgi(call), answered)
+}
+
+/// A file that no configured application matches: may it be run? Missing is 404 before
+/// anything else, then permission, then `ExecCGI` (3.2, H-8).
+fn dynamic(r: &mut Request) -> Result<std::sync::Arc<App>, u16> {
+    let file = r.filename.clone();
+    let shown = String::from_utf8_lossy(&file).into_owned();
+    let files = r.files.clone();
+    let looked = match (r.finfo, files.stat(&file)) {
+        (_, Ok(meta)) => Ok(meta),
+        (_, Err(error)) => {
+            let text = format!("FastCGI: stat() of \"{shown}\" failed");
+            r.log_os(Level::Error, "fastcgi", 0, Some(error), text);
+            return Err(404);
+        }
+    };
+    let snapshot = r.snapshot.clone();
+    let process = &snapshot.process;
+    let (uid, gid) = (process.core.uid(), process.core.gid());
+    let wrapped = process.fastcgi.wrapper.is_some();
+    if let Some(why) = permission::program(&file, looked, uid, gid, wrapped, &*files) {
+        let text = format!("FastCGI: invalid (dynamic) server \"{shown}\": {why}");
+        r.log(Level::Error, "fastcgi", 0, text);
+        return Err(403);
+    }
+    if !r.dir.core.options.set.has(OptionSet::EXEC_CGI) && !r.script_alias {
+        let uri = String::from_utf8_lossy(&r.uri).into_owned();
+        let text = format!("FastCGI: \"ExecCGI Option\" is off in this directory: {uri}");
+        r.log(Level::Error, "fastcgi", 0, text);
+        return Err(403);
+    }
+    Ok(process.fastcgi.dynamic_app(&file, None))
+}
+
+/// What the application answered.
+fn answered(r: &mut Request, answer: Answer) -> Verdict {
+    let verdict = match answer {
+        Answer::Head(head) if head.is_empty() => {
+            r.body = Body::Raw;
+            return OK;
+        }
+        Answer::Head(head) => response::take(r, &head),
+        Answer::Failed { failure, received } => failed(r, &failure, received),
+        _ => Verdict::Status(500),
+    };
+    if let Verdict::Status(_) = verdict {
+        // An error document finds the variables again (E-16).
+        cgi::populate(r);
+    }
+    verdict
+}
+
+/// The lines and the status of a failure (section 14; every trouble with an application
+/// is 500, Q-12).
+fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
+    let file = String::from_utf8_lossy(&r.filename).into_owned();
+    match failure {
+        Failure::Client => return Verdict::Status(408),
+        Failure::BodyTimeout => return Verdict::Status(408),
+        Failure::BadBody => return Verdict::Status(400),
+        Failure::BodyTooLong => {
+            let limit = r.dir.core.body_limit().unwrap_or(0);
+            let text = format!("Read content length larger than the configured limit of {limit}");
+            r.log(Level::Error, "http", 1591, text);
+            return Verdict::Status(413);
+        }
+        _ => {}
+    }
+    let is_dynamic = r
+        .snapshot
+        .process
+        .fastcgi
+        .find(&r.filename, None)
+        .is_none_or(|app| app.kind == Kind::Dynamic);
+    let (level, module, error, text) = response::failure_line(&file, failure, is_dynamic);
+    if !text.is_empty() {
+        r.log_os(level, module, 0, error, text);
+    }
+    let text = format!("FastCGI: incomplete headers ({received} bytes) received from server \"{file}\"");
+    r.log(Level::Error, "fastcgi", 0, text);
+    Verdict::Status(500)
+}

@@ -1,0 +1,310 @@
+//! The head of an application's response: where it ends, what its fields mean (sections
+//! 6.2 to 6.4), and the words for everything that goes wrong (section 14).
+
+use bytes::Bytes;
+
+use crate::bundle::OsError;
+use crate::cgi;
+use crate::effect::Failure;
+use crate::log::Level;
+use crate::phase::{OK, Redirect, Verdict};
+use crate::reply::Body;
+use crate::request::Request;
+
+/// The most head that is taken, bytes (Q-39).
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// Where the head ends: behind two newlines with nothing but carriage returns between
+/// (R-9), or behind a first empty line (Q-37). `from` is where the last look ended.
+pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    if bytes.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    if bytes.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    // A newline just before `from` may be the first of the two.
+    let mut start = from.min(bytes.len());
+    while start > 0 && matches!(bytes[start - 1], b'\r' | b'\n') {
+        start -= 1;
+    }
+    let mut after_newline = false;
+    for (i, &byte) in bytes.iter().enumerate().skip(start) {
+        match byte {
+            b'\n' if after_newline => return Some(i + 1),
+            b'\n' => after_newline = true,
+            b'\r' => {}
+            _ => after_newline = false,
+        }
+    }
+    None
+}
+
+/// One field: name and value.
+type Field = (Bytes, Bytes);
+
+/// Splits a head into fields. The error is the text of the offending line, as the log
+/// shows it.
+pub fn parse(head: &[u8]) -> Result<Vec<Field>, String> {
+    // A newline ends the head before anything in it could be looked at, so what follows
+    // is the body's (R-10).
+    if head.iter().any(|b| matches!(b, 0 | 0x0b | 0x0c)) {
+        return Err("Invalid Character".to_owned());
+    }
+    let mut fields: Vec<Field> = Vec::new();
+    for line in head.split(|&b| b == b'\n') {
+        let trimmed = line.trim_ascii_end();
+        if trimmed.is_empty() {
+            break;
+        }
+        if matches!(trimmed[0], b' ' | b'\t') {
+            // Folded: unfolded to one blank (Q-36).
+            match fields.last_mut() {
+                Some((_, value)) => {
+                    *value = [&value[..], b" ", trimmed.trim_ascii_start()].concat().into();
+                    continue;
+                }
+                None => return Err(shown(trimmed)),
+            }
+        }
+        let Some(colon) = trimmed.iter().position(|&b| b == b':') else {
+            return Err(shown(trimmed));
+        };
+        let name = trimmed[..colon].trim_ascii_end();
+        if name.is_empty() {
+            return Err(shown(trimmed));
+        }
+        if name.iter().any(|b| matches!(b, b' ' | b'\t')) {
+            // The original had cut the name off by then: the colon is a blank (R-15).
+            let mut text = trimmed.to_vec();
+            text[colon] = b' ';
+            return Err(shown(&text));
+        }
+        let value = trimmed[colon + 1..].trim_ascii_start();
+        fields.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
+    }
+    Ok(fields)
+}
+
+fn shown(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).into_owned()
+}
+
+/// A status and its reason, from the value of `Status` (R-17, Q-38). `None` for what is
+/// no final status.
+pub fn status(value: &[u8]) -> Option<(u16, Option<Bytes>)> {
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    let number: u16 = std::str::from_utf8(&value[..digits]).ok()?.parse().ok()?;
+    if !(200..=999).contains(&number) {
+        return None;
+    }
+    // Only `ddd text` is a reason; anything else gets the standard one.
+    let reason = (digits == 3 && value.get(3) == Some(&b' ') && value.len() > 4)
+        .then(|| Bytes::copy_from_slice(value));
+    Some((number, reason))
+}
+
+/// Takes the head over into the request: a response to stream, a redirect, or an error.
+pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
+    let file = String::from_utf8_lossy(&r.filename).into_owned();
+    let comm = format!("FastCGI: comm with server \"{file}\" aborted: error parsing headers: ");
+    let fields = match parse(head) {
+        Ok(fields) => fields,
+        Err(line) => {
+            // What stands before the bad line is committed (R-16).
+            let good = good_part(head);
+            if let Ok(fields) = parse(&good) {
+                let _ = commit(r, fields);
+            }
+            r.status = 200;
+            r.log(Level::Error, "fastcgi", 0, format!("{comm}malformed header '{line}'"));
+            return Verdict::Status(500);
+        }
+    };
+    if let Err(value) = commit(r, fields) {
+        r.status = 200;
+        r.log(Level::Error, "fastcgi", 0, format!("{comm}invalid Status '{value}'"));
+        return Verdict::Status(500);
+    }
+    if let Some(verdict) = invalid_fields(r) {
+        return verdict;
+    }
+    let location = r.headers_out.get("Location").cloned();
+    match location {
+        Some(location) if r.status == 200 => {
+            r.reason = None;
+            if location.first() == Some(&b'/') {
+                // The new request finds the variables again (E-16).
+                cgi::populate(r);
+                r.method = http::Method::GET;
+                let headers = std::sync::Arc::make_mut(&mut r.headers_in);
+                headers.remove(http::header::CONTENT_LENGTH);
+                headers.remove(http::header::TRANSFER_ENCODING);
+                return Verdict::Redirect(Redirect { uri: location, content_type: None });
+            }
+            r.headers_out.unset("Content-Length");
+            Verdict::Status(302)
+        }
+        _ => {
+            r.body = Body::Stream;
+            OK
+        }
+    }
+}
+
+/// The lines before the first malformed one.
+fn good_part(head: &[u8]) -> Vec<u8> {
+    let mut good = Vec::new();
+    for line in head.split_inclusive(|&b| b == b'\n') {
+        let candidate = [&good[..], line].concat();
+        if parse(&candidate).is_err() {
+            break;
+        }
+        good = candidate;
+    }
+    good
+}
+
+/// Puts fields where they belong; the error is a status that is none.
+fn commit(r: &mut Request, fields: Vec<Field>) -> Result<(), String> {
+    for (name, value) in fields {
+        if name.eq_ignore_ascii_case(b"Status") {
+            let (number, reason) = status(&value).ok_or_else(|| shown(&value))?;
+            r.status = number;
+            r.reason = reason;
+        } else if name.eq_ignore_ascii_case(b"Content-Type") {
+            r.content_type = Some(value);
+        } else if name.eq_ignore_ascii_case(b"Location")
+            || name.eq_ignore_ascii_case(b"Content-Length")
+        {
+            r.headers_out.set(name, value);
+        } else {
+            // These survive an internal redirect and error pages (R-21).
+            r.err_headers_out.add(name, value);
+        }
+    }
+    Ok(())
+}
+
+/// Fields that HTTP does not know are refused: `AH02429`, `AH02430`.
+fn invalid_fields(r: &mut Request) -> Option<Verdict> {
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let bad = r.err_headers_out.iter().chain(r.headers_out.iter()).find_map(|(name, value)| {
+        if !name.iter().all(token) {
+            let name = shown(name);
+            let text = format!(
+                "Response header name '{name}' contains invalid characters, aborting request"
+            );
+            return Some((2429, text));
+        }
+        if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+            let (name, value) = (shown(name), shown(value));
+            let text = format!(
+                "Response header '{name}' value of '{value}' contains invalid characters, \
+                 aborting request"
+            );
+            return Some((2430, text));
+        }
+        None
+    })?;
+    r.err_headers_out.clear();
+    r.headers_out.clear();
+    r.status = 200;
+    r.reason = None;
+    r.log(Level::Error, "http", bad.0, bad.1);
+    Some(Verdict::Status(500))
+}
+
+/// Level, module token, system error and text for a failure; the text is empty where the
+/// line about incomplete headers says it all.
+pub fn failure_line(
+    file: &str,
+    failure: &Failure,
+    is_dynamic: bool,
+) -> (Level, &'static str, Option<OsError>, String) {
+    let comm = format!("FastCGI: comm with server \"{file}\" aborted: ");
+    let connect = format!("FastCGI: failed to connect to server \"{file}\": ");
+    let (module, error, text) = match failure {
+        Failure::Connect(error) => {
+            ("fastcgi", Some(error.clone()), format!("{connect}connect() failed"))
+        }
+        Failure::Socket(error) => {
+            ("fastcgi", Some(error.clone()), format!("{connect}socket() failed"))
+        }
+        Failure::ConnectTimeout(seconds) => (
+            "fastcgi",
+            None,
+            format!("{connect}connect() timed out (appConnTimeout={seconds}sec)"),
+        ),
+        Failure::Idle(seconds) if is_dynamic => (
+            "fastcgi",
+            None,
+            format!(
+                "FastCGI: comm with (dynamic) server \"{file}\" aborted: (first read) idle \
+                 timeout ({seconds} sec)"
+            ),
+        ),
+        Failure::Idle(seconds) => ("fastcgi", None, format!("{comm}idle timeout ({seconds} sec)")),
+        Failure::Read(error) => ("fastcgi", Some(error.clone()), format!("{comm}read failed")),
+        Failure::Write(error) => ("fastcgi", Some(error.clone()), format!("{comm}write failed")),
+        Failure::Protocol(why) => ("", None, format!("{comm}protocol error: {why}")),
+        Failure::HeadTooLong => (
+            "fastcgi",
+            None,
+            format!("{comm}error parsing headers: more than {MAX_HEAD} bytes"),
+        ),
+        Failure::NotStarted => (
+            "fastcgi",
+            None,
+            format!(
+                "FastCGI: failed to connect to (dynamic) server \"{file}\": something is \
+                 seriously wrong, any chance the socket/named_pipe directory was removed?, see \
+                 the FastCgiIpcDir directive"
+            ),
+        ),
+        _ => ("fastcgi", None, String::new()),
+    };
+    let level = if *failure == Failure::NotStarted { Level::Alert } else { Level::Error };
+    (level, module, error, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_end_at_an_empty_line() {
+        assert_eq!(head_end(b"A: b\n\nx", 0), Some(6));
+        assert_eq!(head_end(b"A: b\r\n\r\nx", 0), Some(8));
+        assert_eq!(head_end(b"A: b\n\r\nx", 0), Some(7));
+        assert_eq!(head_end(b"A: b\n\r\r\nx", 0), Some(8));
+        assert_eq!(head_end(b"\r\nbody", 0), Some(2));
+        assert_eq!(head_end(b"A: b\r\n", 0), None);
+        // Byte by byte, with the look beginning where the last one ended.
+        let head = b"A: b\r\nC: d\r\n\r\n";
+        let ends: Vec<_> = (1..=head.len()).map(|n| head_end(&head[..n], n - 1)).collect();
+        assert_eq!(ends.iter().filter(|e| e.is_some()).count(), 1);
+        assert_eq!(ends.last(), Some(&Some(head.len())));
+    }
+
+    #[test]
+    fn fields_are_read_and_malformed_ones_shown() {
+        let fields = |head: &str| parse(head.as_bytes());
+        let ok = fields("X-A : 1 \r\nB:\r\n two\r\n\r\n").unwrap();
+        assert_eq!(ok, [("X-A".into(), "1".into()), ("B".into(), " two".into())]);
+        assert_eq!(fields("X A: b\n\n"), Err("X A  b".to_owned()));
+        assert_eq!(fields("HTTP/1.1 200 OK\n\n"), Err("HTTP/1.1 200 OK".to_owned()));
+        assert_eq!(fields(": x\n\n"), Err(": x".to_owned()));
+        assert_eq!(fields("A: \0\n\n"), Err("Invalid Character".to_owned()));
+    }
+
+    #[test]
+    fn statuses_are_final_ones() {
+        assert_eq!(status(b"404 Gone Fishing").unwrap().1.unwrap(), "404 Gone Fishing");
+        assert_eq!(status(b"201"), Some((201, None)));
+        assert_eq!(status(b"404x"), Some((404, None)));
+        for bad in ["", "abc", "0", "99", "100 Continue", "1000", "-5"] {
+            assert_eq!(status(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

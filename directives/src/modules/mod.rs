@@ -1,0 +1,107 @@
+//! THE LIST of modules. Its order is the order of hooks inside a phase and of pages in
+//! the reference; what comes first among equals decides first, as with httpd's modules.
+
+/// Makes, from the list, the settings of a section ([`DirPart`]), the merged settings
+/// that a request reads ([`DirConfig`]), the same for servers, and [`MODULES`]. A module
+/// on the list exports `Dir` and `Server`, both [`Merge`](crate::merge::Merge).
+macro_rules! modules {
+    ($($module:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// What one section sets; `None` where a module is not mentioned.
+        #[derive(Debug, Default)]
+        pub struct DirPart {
+            $(#[doc = concat!("Of `", stringify!($module), "`.")] pub $module: Option<$module::Dir>,)*
+        }
+
+        impl DirPart {
+            $(
+                #[doc = concat!("The settings of `", stringify!($module), "`, to be changed.")]
+                pub fn $module(&mut self) -> &mut $module::Dir {
+                    self.$module.get_or_insert_default()
+                }
+            )*
+        }
+
+        /// The merged settings of all sections that apply.
+        #[derive(Clone, Debug, Default)]
+        pub struct DirConfig {
+            $(#[doc = concat!("Of `", stringify!($module), "`.")] pub $module: std::sync::Arc<$module::Dir>,)*
+        }
+
+        impl DirConfig {
+            /// These settings with a section's laid over them; modules that the section
+            /// does not mention share theirs.
+            #[must_use]
+            pub fn with(&self, inner: &DirPart) -> DirConfig {
+                DirConfig {
+                    $($module: match &inner.$module {
+                        Some(inner) => std::sync::Arc::new(
+                            $crate::merge::Merge::merge(&*self.$module, inner),
+                        ),
+                        None => self.$module.clone(),
+                    },)*
+                }
+            }
+        }
+
+        /// What one server or virtual host sets.
+        #[derive(Debug, Default)]
+        pub struct ServerPart {
+            $(#[doc = concat!("Of `", stringify!($module), "`.")] pub $module: Option<$module::Server>,)*
+        }
+
+        impl ServerPart {
+            $(
+                #[doc = concat!("The settings of `", stringify!($module), "`, to be changed.")]
+                pub fn $module(&mut self) -> &mut $module::Server {
+                    self.$module.get_or_insert_default()
+                }
+            )*
+        }
+
+        /// A server's settings over those of the main server.
+        #[derive(Debug, Default)]
+        pub struct ServerConfig {
+            $(#[doc = concat!("Of `", stringify!($module), "`.")] pub $module: $module::Server,)*
+        }
+
+        impl ServerConfig {
+            /// A virtual host's settings over the main server's.
+            pub fn merged(main: &ServerPart, own: &ServerPart) -> ServerConfig {
+                ServerConfig {
+                    $($module: {
+                        let nothing = Default::default();
+                        let main = main.$module.as_ref().unwrap_or(&nothing);
+                        let silent = Default::default();
+                        let own = own.$module.as_ref().unwrap_or(&silent);
+                        $crate::merge::Merge::merge(main, own)
+                    },)*
+                }
+            }
+        }
+
+        /// All modules, in order.
+        pub static MODULES: &[&Module] = &[
+            &core::MODULE, &core::SO, &core::HTTP, &core::UNIXD, &core::VERSION,
+            &core::MACRO, &core::MPM,
+            $(&$module::MODULE,)*
+        ];
+    };
+}
+
+use crate::schema::Module;
+
+modules! {
+    core, setenvif, alias, env, mime, dir, actions,
+    access_compat, authz_core, authz_host, fastcgi, log_config,
+}
+
+/// Settings of the whole process, which no virtual host has of its own.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// Of `core`.
+    pub core: core::Process,
+    /// Of `fastcgi`.
+    pub fastcgi: fastcgi::Process,
+}

@@ -1,0 +1,269 @@
+//! mod_setenvif: variables that depend on the request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::compile::Scope;
+use crate::merge::Merge;
+use crate::pattern::Pattern;
+use crate::phase::{DECLINED, OK, Phase, Verdict, on};
+use crate::request::Request;
+use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::template;
+
+/// What a condition looks at.
+#[derive(Clone, Debug)]
+enum Attribute {
+    RemoteHost,
+    RemoteAddr,
+    ServerAddr,
+    RequestMethod,
+    RequestProtocol,
+    RequestUri,
+    /// A header field, or a variable if there is no such field.
+    Named(String),
+    /// Every header field whose name matches.
+    Matching(Pattern),
+}
+
+/// One directive.
+#[derive(Debug)]
+struct Condition {
+    attribute: Attribute,
+    pattern: Pattern,
+    /// Variables: a value, or `None` to remove it.
+    features: Vec<(Bytes, Option<Bytes>)>,
+}
+
+/// The conditions of a section or a server, in order.
+#[derive(Debug, Default)]
+pub struct Dir {
+    conditions: Vec<Arc<Condition>>,
+}
+
+/// A server's are looked at when the request is received, a section's later.
+pub type Server = Dir;
+
+impl Merge for Dir {
+    fn merge(outer: &Dir, inner: &Dir) -> Dir {
+        Dir { conditions: outer.conditions.iter().chain(&inner.conditions).cloned().collect() }
+    }
+}
+
+fn attribute(word: &Word) -> Result<Attribute> {
+    let text = word.lossy();
+    Ok(match text.to_ascii_lowercase().as_str() {
+        "remote_host" => Attribute::RemoteHost,
+        "remote_addr" => Attribute::RemoteAddr,
+        "server_addr" => Attribute::ServerAddr,
+        "request_method" => Attribute::RequestMethod,
+        "request_protocol" => Attribute::RequestProtocol,
+        "request_uri" => Attribute::RequestUri,
+        _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => Attribute::Named(text),
+        _ => {
+            let pattern = Pattern::new(&word.bytes, true);
+            let message = "Header name regex could not be compiled.";
+            let failed = |why: String| Problem::from(message).at(word.span).help(why);
+            Attribute::Matching(pattern.map_err(failed)?)
+        }
+    })
+}
+
+fn set_env_if(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
+    let name = at.cmd.name;
+    let [first, pattern, features @ ..] = words else {
+        return Err(format!("Missing regular expression for {name}").into());
+    };
+    if features.is_empty() {
+        return Err(format!("Missing envariable expression for {name}").into());
+    }
+    let attribute = attribute(first)?;
+    add(at, attribute, pattern, features, ignore_case)
+}
+
+fn browser_match(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
+    let name = at.cmd.name;
+    let Some((pattern, features)) = words.split_first().filter(|(_, f)| !f.is_empty()) else {
+        return Err(format!("Missing envariable expression for {name}").into());
+    };
+    add(at, Attribute::Named("User-Agent".to_owned()), pattern, features, ignore_case)
+}
+
+fn add(
+    at: &mut Scope,
+    attribute: Attribute,
+    pattern: &Word,
+    features: &[Word],
+    ignore_case: bool,
+) -> Result {
+    let name = at.cmd.name;
+    let pattern = Pattern::new(&pattern.bytes, ignore_case).map_err(|why| {
+        Problem::from(format!("{name} regex could not be compiled.")).at(pattern.span).help(why)
+    })?;
+    let features = features
+        .iter()
+        .map(|word| {
+            let split = word.bytes.iter().position(|&b| b == b'=');
+            match (word.bytes.strip_prefix(b"!"), split) {
+                (Some(name), _) => (Bytes::copy_from_slice(name), None),
+                (None, Some(i)) => (word.bytes.slice(..i), Some(word.bytes.slice(i + 1..))),
+                (None, None) => (word.bytes.clone(), Some(Bytes::from_static(b"1"))),
+            }
+        })
+        .collect();
+    let condition = Arc::new(Condition { attribute, pattern, features });
+    let in_section = at.place.container.is_some_and(|c| c != "<VirtualHost");
+    if in_section || at.place.allowed.is_some() {
+        at.dir.setenvif().conditions.push(condition);
+    } else {
+        at.server.setenvif().conditions.push(condition);
+    }
+    Ok(())
+}
+
+static SET_ENV_IF: Directive = Directive {
+    name: "SetEnvIf",
+    syntax: "attribute regex [!]env-variable[=value] [[!]env-variable[=value]] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "A header-name, regex and a list of variables.",
+    docs: r#"
+Sets variables if an attribute of the request matches: a header field, a variable set
+before, or Remote_Host, Remote_Addr, Server_Addr, Request_Method, Request_Protocol,
+Request_URI. A value may use `$1` and so on; `!name` removes a variable. What is absent
+counts as empty.
+
+## Example
+    SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1
+    SetEnvIf X-Forwarded-Proto https HTTPS=on
+"#,
+    set: Set::Words(|at, words| set_env_if(at, words, false)),
+    ..Directive::EXACT
+};
+
+static SET_ENV_IF_NO_CASE: Directive = Directive {
+    name: "SetEnvIfNoCase",
+    syntax: "attribute regex [!]env-variable[=value] [[!]env-variable[=value]] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "a header-name, regex and a list of variables.",
+    docs: r"
+As `SetEnvIf`, without regard to case.
+
+## Example
+    SetEnvIfNoCase Host example\.org site=example
+",
+    set: Set::Words(|at, words| set_env_if(at, words, true)),
+    ..Directive::EXACT
+};
+
+static BROWSER_MATCH: Directive = Directive {
+    name: "BrowserMatch",
+    syntax: "regex [!]env-variable[=value] [[!]env-variable[=value]] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "A browser regex and a list of variables.",
+    docs: r"
+As `SetEnvIf User-Agent`.
+
+## Example
+    BrowserMatch ^Mozilla/[2-3] nokeepalive
+",
+    set: Set::Words(|at, words| browser_match(at, words, false)),
+    ..Directive::EXACT
+};
+
+static BROWSER_MATCH_NO_CASE: Directive = Directive {
+    name: "BrowserMatchNoCase",
+    syntax: "regex [!]env-variable[=value] [[!]env-variable[=value]] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "A browser regex and a list of variables.",
+    docs: r"
+As `BrowserMatch`, without regard to case.
+
+## Example
+    BrowserMatchNoCase robot is_a_robot
+",
+    set: Set::Words(|at, words| browser_match(at, words, true)),
+    ..Directive::EXACT
+};
+
+/// The module.
+pub static MODULE: Module = Module {
+    name: "mod_setenvif.c",
+    id: "setenvif_module",
+    directives: &[&SET_ENV_IF, &SET_ENV_IF_NO_CASE, &BROWSER_MATCH, &BROWSER_MATCH_NO_CASE],
+    hooks: &[on(Phase::Received, received), on(Phase::Headers, headers)],
+};
+
+fn received(r: &mut Request) -> Verdict {
+    let server = r.server.clone();
+    apply(r, &server.config.setenvif)
+}
+
+fn headers(r: &mut Request) -> Verdict {
+    let dir = r.dir.clone();
+    apply(r, &dir.setenvif)
+}
+
+fn apply(r: &mut Request, to: &Dir) -> Verdict {
+    if to.conditions.is_empty() {
+        return DECLINED;
+    }
+    for condition in &to.conditions {
+        let subject = match &condition.attribute {
+            Attribute::Matching(names) => {
+                let name = r.headers_in.keys().find(|name| names.is_match(name.as_str().as_bytes()));
+                name.map(|name| name.as_str().to_owned()).and_then(|name| r.header(&name))
+            }
+            attribute => value(r, attribute),
+        };
+        let subject = subject.unwrap_or_default();
+        let needs_groups = condition
+            .features
+            .iter()
+            .any(|(_, value)| value.as_ref().is_some_and(|value| value.contains(&b'$')));
+        let groups = if needs_groups {
+            condition.pattern.captures(&subject)
+        } else {
+            condition.pattern.is_match(&subject).then(Default::default)
+        };
+        let Some(groups) = groups else { continue };
+        for (name, value) in &condition.features {
+            match value {
+                None => r.env.unset(name),
+                Some(value) if value.contains(&b'$') => {
+                    let value = template::substitute(value, &groups, &subject);
+                    r.env.set(name.clone(), value);
+                }
+                Some(value) => r.env.set(name.clone(), value.clone()),
+            }
+        }
+    }
+    OK
+}
+
+fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
+    match attribute {
+        Attribute::RemoteHost => match &r.remote_host {
+            crate::request::Lookup::Known(name) => Some(name.clone().into()),
+            _ => Some(r.useragent_ip.to_string().into()),
+        },
+        Attribute::RemoteAddr => Some(r.useragent_ip.to_string().into()),
+        Attribute::ServerAddr => {
+            Some(r.connection.local.ip().to_canonical().to_string().into())
+        }
+        Attribute::RequestMethod => Some(Bytes::copy_from_slice(r.method.as_str().as_bytes())),
+        Attribute::RequestProtocol => Some(Bytes::from_static(r.protocol().as_bytes())),
+        Attribute::RequestUri => Some(Bytes::copy_from_slice(&r.uri)),
+        Attribute::Named(name) => {
+            let field = http::HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .and_then(|field| r.header(field.as_str()));
+            field.or_else(|| r.env.get(name.as_bytes()).cloned())
+        }
+        Attribute::Matching(_) => None,
+    }
+}

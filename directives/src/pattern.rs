@@ -1,0 +1,121 @@
+//! Apache's regular expressions, on bytes.
+//!
+//! httpd compiles with PCRE's DOTALL and DOLLAR_ENDONLY: a period matches a newline, and
+//! `$` means the end and not the place before a final newline. A byte above 127 is one
+//! character, as in PCRE without UTF.
+
+use bytes::Bytes;
+use fancy_regex::{BytesMode, Regex, RegexBuilder};
+
+/// Steps of a backtracking match before it counts as no match, as PCRE's match limit.
+const BACKTRACK_LIMIT: usize = 1_000_000;
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    regex: Regex,
+    source: Bytes,
+    named: Vec<(usize, String)>,
+}
+
+/// Where groups matched: byte ranges of the subject; group 0 is the whole match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups(Vec<Option<(u32, u32)>>);
+
+impl Groups {
+    /// The part of `subject` that group `n` matched.
+    pub fn get<'t>(&self, n: usize, subject: &'t [u8]) -> Option<&'t [u8]> {
+        let (start, end) = self.range(n)?;
+        subject.get(start..end)
+    }
+
+    /// Start and end of group `n`.
+    pub fn range(&self, n: usize) -> Option<(usize, usize)> {
+        let (start, end) = self.0.get(n).copied().flatten()?;
+        Some((start as usize, end as usize))
+    }
+}
+
+impl Pattern {
+    /// Compiles `source`; the error is the engine's sentence.
+    pub fn new(source: &[u8], ignore_case: bool) -> Result<Pattern, String> {
+        let mut text = String::with_capacity(source.len());
+        for &byte in source {
+            if byte.is_ascii() {
+                text.push(char::from(byte));
+            } else {
+                text.push_str(&format!("\\x{byte:02X}"));
+            }
+        }
+        let regex = RegexBuilder::new(&text)
+            .bytes_mode(BytesMode::Ascii)
+            .dot_matches_new_line(true)
+            .case_insensitive(ignore_case)
+            .backtrack_limit(BACKTRACK_LIMIT)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let named = regex
+            .capture_names()
+            .enumerate()
+            .filter_map(|(i, name)| Some((i, name?.to_owned())))
+            .collect();
+        Ok(Pattern { regex, source: Bytes::copy_from_slice(source), named })
+    }
+
+    /// The pattern as written.
+    pub fn source(&self) -> &[u8] {
+        &self.source
+    }
+
+    /// The named groups and their numbers.
+    pub fn named(&self) -> &[(usize, String)] {
+        &self.named
+    }
+
+    /// Does it match anywhere in `text`? Too much backtracking is no match.
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.regex.is_match(text).unwrap_or(false)
+    }
+
+    /// The groups of the first match.
+    pub fn captures(&self, text: &[u8]) -> Option<Groups> {
+        let captures = self.regex.captures(text).ok()??;
+        let groups = (0..captures.len())
+            .map(|i| captures.get(i).map(|m| (m.start() as u32, m.end() as u32)))
+            .collect();
+        Some(Groups(groups))
+    }
+
+    /// The place of the first match at or after `from`.
+    pub fn find_at(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
+        let found = self.regex.find_from_pos(text, from).ok()??;
+        Some((found.start(), found.end()))
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.source == other.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollar_is_the_end_and_bytes_are_characters() {
+        let php = Pattern::new(br"\.php$", false).unwrap();
+        assert!(php.is_match(b"/a.php") && !php.is_match(b"/a.php\n"));
+        assert!(Pattern::new(b"^a.b$", false).unwrap().is_match(b"a\nb"));
+        assert!(
+            Pattern::new("^[é]+$".as_bytes(), false).unwrap().is_match("é".as_bytes())
+        );
+        assert!(Pattern::new(br"^(?!x)(.)\1$", true).unwrap().is_match(b"aA"));
+        assert!(Pattern::new(b"(", false).is_err());
+        let named = Pattern::new(br"^/(?<site>[^/]+)/", false).unwrap();
+        let groups = named.captures(b"/one/two").unwrap();
+        assert_eq!(groups.get(1, b"/one/two"), Some(&b"one"[..]));
+        assert_eq!(named.named(), [(1, "site".to_owned())]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Headers of a response, in order and with their case, and the whole reply.
+
+use bytes::Bytes;
+
+/// A list of header fields. CGI's and httpd's: names compare without regard to case,
+/// and keep the case and the place in which they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(Bytes, Bytes)>);
+
+impl Headers {
+    /// The value of the first field called `name`.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.0
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, v)| v)
+    }
+
+    /// Is there such a field?
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Sets a field: the first one's value is replaced in place, further ones go.
+    pub fn set(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
+        let (name, mut value) = (name.into(), Some(value.into()));
+        self.0.retain_mut(|(n, v)| {
+            if !n.eq_ignore_ascii_case(&name) {
+                return true;
+            }
+            match value.take() {
+                Some(value) => {
+                    *v = value;
+                    true
+                }
+                None => false,
+            }
+        });
+        if let Some(value) = value {
+            self.0.push((name, value));
+        }
+    }
+
+    /// Adds a field beside others of its name.
+    pub fn add(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Removes all fields called `name`.
+    pub fn unset(&mut self, name: &str) {
+        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name.as_bytes()));
+    }
+
+    /// Appends to the value of a field with `, `, or adds it: `apr_table_merge`.
+    pub fn merge(&mut self, name: impl Into<Bytes>, value: &[u8]) {
+        let name = name.into();
+        match self.0.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(&name)) {
+            Some((_, old)) => *old = [old, value].join(&b", "[..]).into(),
+            None => self.0.push((name, Bytes::copy_from_slice(value))),
+        }
+    }
+
+    /// All fields, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(Bytes, Bytes)> {
+        self.0.iter()
+    }
+
+    /// Keeps the fields for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        self.0.retain(|(n, v)| keep(n, v));
+    }
+
+    /// All fields, to change their values.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (Bytes, Bytes)> {
+        self.0.iter_mut()
+    }
+
+    /// Appends another list's fields.
+    pub fn extend(&mut self, other: Headers) {
+        self.0.extend(other.0);
+    }
+
+    /// No fields?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Removes all fields.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A response.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Status code.
+    pub status: u16,
+    /// The reason, where it is not the standard one.
+    pub reason: Option<Bytes>,
+    /// The fields.
+    pub headers: Headers,
+    /// What follows.
+    pub body: Body,
+    /// The connection ends after this response.
+    pub close: bool,
+    /// No body is sent whatever there is: HEAD.
+    pub header_only: bool,
+}
+
+/// What the body of a reply is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    None,
+    /// These bytes.
+    Bytes(Bytes),
+    /// A file, or ranges of one; for several ranges each part's head stands before it.
+    File {
+        /// The path.
+        path: Bytes,
+        /// Its size when it was looked at, bytes.
+        size: u64,
+        /// What to send.
+        parts: Vec<Part>,
+    },
+    /// What the application that answered sends after its head.
+    Stream,
+    /// What the application sends, to the client's socket as it is: `-nph`.
+    Raw,
+}
+
+/// A piece of a file, after some bytes of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Sent first; empty for a single range.
+    pub head: Bytes,
+    /// First byte of the file; the length is `end - start`.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}

@@ -1,0 +1,465 @@
+//! httpd's `request_rec`, without the socket. Field names are httpd's where it has one.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::bundle::{Files, Meta, OsError};
+use crate::env::Env;
+use crate::log::{Level, Line};
+use crate::merge::Merged;
+use crate::reply::{Body, Headers};
+use crate::snapshot::{Server, Snapshot};
+
+/// What was read from the client: the request line and the fields.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// The request target as it was sent.
+    pub target: Bytes,
+    /// 9, 10, 11 or 20: HTTP/0.9 to HTTP/2.
+    pub version: u8,
+    /// The fields.
+    pub headers: HeaderMap,
+}
+
+/// Facts about the client's connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The client's end.
+    pub client: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Secured by TLS.
+    pub secure: bool,
+    /// How many requests were read from it before this one.
+    pub keepalives: u32,
+    /// Distinguishes connections in the log (`%L`, `%{c}L`).
+    pub id: u64,
+}
+
+/// One request on its way through the phases.
+#[derive(Clone)]
+pub struct Request {
+    /// The configuration, whole.
+    pub snapshot: Arc<Snapshot>,
+    /// The virtual host.
+    pub server: Arc<Server>,
+    /// The configuration of the sections that apply (`per_dir_config`).
+    pub dir: Arc<Merged>,
+    /// The connection.
+    pub connection: Arc<Connection>,
+    /// Where paths are looked up.
+    pub files: Arc<dyn Files>,
+    /// When it was received, microseconds since 1970.
+    pub request_time: i64,
+
+    /// The method.
+    pub method: Method,
+    /// The method of the request line; a redirect to an error document changes `method`.
+    pub original_method: Method,
+    /// The target as it was sent (`unparsed_uri`).
+    pub unparsed_uri: Bytes,
+    /// 9, 10, 11 or 20.
+    pub version: u8,
+    /// The client's fields; a sub-request shares them.
+    pub headers_in: Arc<HeaderMap>,
+    /// The host that the client named, without its port, in lower case.
+    pub hostname: Option<String>,
+    /// The port that the client named.
+    pub host_port: Option<u16>,
+    /// The decoded path.
+    pub uri: Vec<u8>,
+    /// The query, undecoded.
+    pub args: Option<Bytes>,
+    /// HEAD: no body is sent.
+    pub header_only: bool,
+
+    /// The file that the path leads to.
+    pub filename: Vec<u8>,
+    /// What is left of the path behind the file.
+    pub path_info: Vec<u8>,
+    /// Facts about the file; `None` if there is none.
+    pub finfo: Option<Meta>,
+    /// `CONTEXT_PREFIX`: the URL prefix of an alias.
+    pub context_prefix: Bytes,
+    /// `CONTEXT_DOCUMENT_ROOT`: the directory of an alias.
+    pub context_document_root: Option<Bytes>,
+    /// The path was mapped by `ScriptAlias`.
+    pub script_alias: bool,
+
+    /// Variables for applications (`subprocess_env`).
+    pub env: Env,
+    /// Notes between modules.
+    pub notes: Env,
+    /// The authenticated user.
+    pub user: Option<Bytes>,
+    /// How the user was authenticated (`ap_auth_type`).
+    pub auth_type: Option<Bytes>,
+    /// The handler's name.
+    pub handler: Option<Bytes>,
+    /// The media type of the response.
+    pub content_type: Option<Bytes>,
+    /// `Content-Encoding` of the response.
+    pub content_encoding: Option<Bytes>,
+    /// `Content-Language` of the response.
+    pub content_languages: Vec<Bytes>,
+    /// The client's address, which a proxy may have reported (`useragent_ip`).
+    pub useragent_ip: IpAddr,
+    /// The client's host name, once looked up.
+    pub remote_host: Lookup,
+
+    /// The status so far.
+    pub status: u16,
+    /// The reason, where it is not the standard one.
+    pub reason: Option<Bytes>,
+    /// Fields of the response.
+    pub headers_out: Headers,
+    /// Fields of the response that survive errors and internal redirects.
+    pub err_headers_out: Headers,
+    /// The body of the response.
+    pub body: Body,
+    /// The bytes of a file are what is sent: ranges and 304 are possible.
+    pub no_local_copy: bool,
+    /// Methods to name in `Allow`.
+    pub allowed: Vec<Method>,
+    /// `AcceptPathInfo`'s verdict by a handler: `None` is the handler's own default.
+    pub used_path_info: Option<bool>,
+
+    /// The request before an internal redirect.
+    pub prev: Option<Box<Request>>,
+    /// This is a sub-request; the configuration and the user of its parent.
+    pub main: Option<Parent>,
+    /// Internal redirects and sub-requests so far.
+    pub depth: u32,
+    /// Lines for the error log, to be written by whoever runs the phases.
+    pub lines: Vec<Line>,
+}
+
+/// What a sub-request remembers of its parent.
+#[derive(Clone)]
+pub struct Parent {
+    /// Its configuration.
+    pub dir: Arc<Merged>,
+    /// Its user.
+    pub user: Option<Bytes>,
+    /// Its kind of authentication.
+    pub auth_type: Option<Bytes>,
+}
+
+/// The client's host name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Lookup {
+    /// Not asked.
+    #[default]
+    Unasked,
+    /// Asked, and there is none.
+    Unknown,
+    /// It is this.
+    Known(String),
+}
+
+impl Request {
+    /// A request just received. The virtual host is the address's default until the
+    /// `Host` field was looked at.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        files: Arc<dyn Files>,
+        connection: Arc<Connection>,
+        head: Head,
+        time: i64,
+    ) -> Request {
+        let server = snapshot.default_server(connection.local);
+        Request {
+            header_only: head.method == Method::HEAD,
+            original_method: head.method.clone(),
+            method: head.method,
+            unparsed_uri: head.target,
+            version: head.version,
+            headers_in: Arc::new(head.headers),
+            ..Request::blank(snapshot, server, files, connection, time)
+        }
+    }
+
+    fn blank(
+        snapshot: Arc<Snapshot>,
+        server: Arc<Server>,
+        files: Arc<dyn Files>,
+        connection: Arc<Connection>,
+        time: i64,
+    ) -> Request {
+        Request {
+            dir: server.root.clone(),
+            server,
+            snapshot,
+            files,
+            request_time: time,
+            method: Method::GET,
+            original_method: Method::GET,
+            unparsed_uri: Bytes::new(),
+            version: 11,
+            headers_in: Arc::default(),
+            hostname: None,
+            host_port: None,
+            uri: Vec::new(),
+            args: None,
+            header_only: false,
+            filename: Vec::new(),
+            path_info: Vec::new(),
+            finfo: None,
+            context_prefix: Bytes::new(),
+            context_document_root: None,
+            script_alias: false,
+            env: Env::default(),
+            notes: Env::default(),
+            user: None,
+            auth_type: None,
+            handler: None,
+            content_type: None,
+            content_encoding: None,
+            content_languages: Vec::new(),
+            useragent_ip: connection.client.ip().to_canonical(),
+            remote_host: Lookup::Unasked,
+            status: 200,
+            reason: None,
+            headers_out: Headers::default(),
+            err_headers_out: Headers::default(),
+            body: Body::None,
+            no_local_copy: false,
+            allowed: Vec::new(),
+            used_path_info: None,
+            prev: None,
+            main: None,
+            depth: 0,
+            lines: Vec::new(),
+            connection,
+        }
+    }
+
+    /// What a new request inherits from this one, whether by redirect or as sub-request;
+    /// see `internal_internal_redirect` and `make_sub_request`.
+    pub(crate) fn offspring(&self) -> Request {
+        Request {
+            method: self.method.clone(),
+            original_method: self.original_method.clone(),
+            unparsed_uri: self.unparsed_uri.clone(),
+            version: self.version,
+            headers_in: self.headers_in.clone(),
+            hostname: self.hostname.clone(),
+            host_port: self.host_port,
+            header_only: self.header_only,
+            useragent_ip: self.useragent_ip,
+            remote_host: self.remote_host.clone(),
+            status: self.status,
+            no_local_copy: self.no_local_copy,
+            main: self.main.clone(),
+            depth: self.depth + 1,
+            ..Request::blank(
+                self.snapshot.clone(),
+                self.server.clone(),
+                self.files.clone(),
+                self.connection.clone(),
+                self.request_time,
+            )
+        }
+    }
+
+    /// Takes over what a looked-up sub-request found: `ap_internal_fast_redirect`.
+    pub fn fast_redirect(&mut self, found: Request) {
+        self.uri = found.uri;
+        self.filename = found.filename;
+        self.path_info = found.path_info;
+        self.args = found.args;
+        self.finfo = found.finfo;
+        self.handler = found.handler;
+        self.content_type = found.content_type;
+        self.content_encoding = found.content_encoding;
+        self.content_languages = found.content_languages;
+        self.context_prefix = found.context_prefix;
+        self.context_document_root = found.context_document_root;
+        self.script_alias = found.script_alias;
+        self.used_path_info = found.used_path_info;
+        self.dir = found.dir;
+        self.user = found.user;
+        self.auth_type = found.auth_type;
+        for (name, value) in found.notes.iter() {
+            self.notes.set(name.clone(), value.clone());
+        }
+        for (name, value) in found.env.iter() {
+            self.env.set(name.clone(), value.clone());
+        }
+        let mut headers = found.headers_out;
+        headers.extend(std::mem::take(&mut self.headers_out));
+        self.headers_out = headers;
+        let mut headers = found.err_headers_out;
+        headers.extend(std::mem::take(&mut self.err_headers_out));
+        self.err_headers_out = headers;
+    }
+
+    /// The request that the client sent, behind all internal redirects.
+    pub fn first(&self) -> &Request {
+        let mut r = self;
+        while let Some(prev) = &r.prev {
+            r = prev;
+        }
+        r
+    }
+
+    /// A request field's value; repeated fields are joined with `, `.
+    pub fn header(&self, name: &str) -> Option<Bytes> {
+        let mut values = self.headers_in.get_all(name).iter();
+        let first = values.next()?;
+        let mut rest = values.peekable();
+        if rest.peek().is_none() {
+            return Some(Bytes::copy_from_slice(first.as_bytes()));
+        }
+        // HTTP/2 cuts a cookie field into pieces (RFC 9113, 8.2.3); before, two fields are
+        // two fields.
+        let cookie = self.version >= 20 && name.eq_ignore_ascii_case("cookie");
+        let separator: &[u8] = if cookie { b"; " } else { b", " };
+        let mut joined = first.as_bytes().to_vec();
+        for value in rest {
+            joined.extend_from_slice(separator);
+            joined.extend_from_slice(value.as_bytes());
+        }
+        Some(joined.into())
+    }
+
+    /// The length that the client announced for its body, if it announced one.
+    pub fn content_length(&self) -> Option<u64> {
+        self.headers_in
+            .get(http::header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
+    /// Is there a request body?
+    pub fn has_body(&self) -> bool {
+        self.content_length().is_some_and(|n| n > 0)
+            || self.headers_in.contains_key(http::header::TRANSFER_ENCODING)
+    }
+
+    /// The request line, as logs and CGI know it (`the_request`).
+    pub fn the_request(&self) -> Vec<u8> {
+        let mut line = self.original_method.as_str().as_bytes().to_vec();
+        line.push(b' ');
+        line.extend_from_slice(&self.unparsed_uri);
+        if self.version > 9 {
+            line.push(b' ');
+            line.extend_from_slice(self.protocol().as_bytes());
+        }
+        line
+    }
+
+    /// `HTTP/1.1` and the like.
+    pub fn protocol(&self) -> &'static str {
+        match self.version {
+            9 => "HTTP/0.9",
+            10 => "HTTP/1.0",
+            20 => "HTTP/2.0",
+            _ => "HTTP/1.1",
+        }
+    }
+
+    /// Would a line of this level be written? Look before formatting one.
+    pub fn logs(&self, level: Level, module: &str) -> bool {
+        let levels = self.dir.core.log.as_ref().or(self.server.config.core.log.as_ref());
+        levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module))
+    }
+
+    /// A line for the error log.
+    pub fn log(
+        &mut self,
+        level: Level,
+        module: &'static str,
+        ah: u32,
+        text: impl Into<Bytes>,
+    ) {
+        self.log_os(level, module, ah, None, text);
+    }
+
+    /// A line with the operating system's error before it.
+    pub fn log_os(
+        &mut self,
+        level: Level,
+        module: &'static str,
+        ah: u32,
+        error: Option<OsError>,
+        text: impl Into<Bytes>,
+    ) {
+        if self.logs(level, module) {
+            self.lines.push(Line { level, module, ah, error, text: text.into() });
+        }
+    }
+
+    /// The server's name for URLs that lead back to it: `ap_get_server_name`.
+    pub fn server_name(&self) -> String {
+        use crate::modules::core::CanonicalName;
+        let core = &self.server.config.core;
+        let configured =
+            || core.server_name.clone().unwrap_or_else(|| "localhost".to_owned());
+        match self.dir.core.use_canonical_name {
+            Some(CanonicalName::On) => configured(),
+            Some(CanonicalName::Dns) => self.connection.local.ip().to_string(),
+            Some(CanonicalName::Off) | None => match &self.hostname {
+                Some(name) => name.clone(),
+                None => configured(),
+            },
+        }
+    }
+
+    /// The server's port for such URLs: `ap_get_server_port`.
+    pub fn server_port(&self) -> u16 {
+        use crate::modules::core::CanonicalName;
+        let core = &self.server.config.core;
+        let default = if self.connection.secure { 443 } else { 80 };
+        let configured = core.port.filter(|port| *port != 0);
+        let physical = self
+            .dir
+            .core
+            .use_canonical_phys_port
+            .unwrap_or(false)
+            .then(|| self.connection.local.port());
+        match self.dir.core.use_canonical_name {
+            Some(CanonicalName::On | CanonicalName::Dns) => {
+                configured.or(physical).unwrap_or(default)
+            }
+            Some(CanonicalName::Off) | None if self.hostname.is_some() => {
+                self.host_port.or(physical).unwrap_or(default)
+            }
+            _ => configured.or(physical).unwrap_or(default),
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.connection.secure { "https" } else { "http" }
+    }
+
+    /// An absolute URL for `path` on this server: `ap_construct_url`.
+    pub fn construct_url(&self, path: &[u8]) -> Vec<u8> {
+        let port = self.server_port();
+        let default = if self.connection.secure { 443 } else { 80 };
+        let mut name = self.server_name();
+        if name.contains(':') && !name.starts_with('[') {
+            name = format!("[{name}]");
+        }
+        let mut url = format!("{}://{name}", self.scheme()).into_bytes();
+        if port != default {
+            url.extend_from_slice(format!(":{port}").as_bytes());
+        }
+        url.extend_from_slice(path);
+        url
+    }
+
+    /// The directory that serves the URL space: `ap_document_root`.
+    pub fn document_root(&self) -> &[u8] {
+        &self.server.config.core.document_root
+    }
+}

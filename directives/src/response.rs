@@ -1,0 +1,122 @@
+//! The last touches of a response: `ap_http_header_filter` and `ap_set_keepalive`.
+
+use bytes::Bytes;
+
+use crate::content::{conditions, ranges};
+use crate::reply::{Body, Headers, Reply};
+use crate::request::Request;
+use crate::status;
+
+/// The reply that a finished request stands for. The request stays for the log.
+pub fn finish(r: &mut Request) -> Reply {
+    ranges::apply(r);
+    if r.status == 416 {
+        let page = status::page(r, 416, None);
+        r.content_type = Some(Bytes::from_static(b"text/html; charset=iso-8859-1"));
+        r.headers_out.clear();
+        r.body = if r.header_only { Body::None } else { Body::Bytes(page.into()) };
+    }
+    let raw = r.body == Body::Raw;
+    let body = std::mem::take(&mut r.body);
+    let mut headers = Headers::default();
+    headers.set("Date", conditions::http_date(r.request_time / 1_000_000));
+    headers.set("Server", r.snapshot.process.core.banner().clone());
+    let mut own = std::mem::take(&mut r.err_headers_out);
+    own.extend(std::mem::take(&mut r.headers_out));
+    let bodyless = status::is_bodyless(r.status);
+    if let Body::Bytes(bytes) = &body
+        && !bodyless
+    {
+        own.set("Content-Length", bytes.len().to_string());
+    }
+    if bodyless {
+        own.unset("Content-Length");
+        own.unset("Transfer-Encoding");
+    }
+    if !r.content_languages.is_empty() && !bodyless {
+        own.set("Content-Language", r.content_languages.join(&b", "[..]));
+    }
+    if let Some(encoding) = &r.content_encoding
+        && !bodyless
+    {
+        own.set("Content-Encoding", encoding.clone());
+    }
+    if let Some(kind) = content_type(r)
+        && (!bodyless || r.status == 204)
+    {
+        own.set("Content-Type", kind);
+    }
+    let close = !keep_alive(r, &mut own);
+    headers.extend(own);
+    // The request keeps what the log formats can ask for.
+    r.headers_out = headers.clone();
+    let body = if bodyless && !raw { Body::None } else { body };
+    Reply {
+        status: r.status,
+        reason: r.reason.clone(),
+        headers,
+        body,
+        close,
+        header_only: r.header_only,
+    }
+}
+
+/// `ap_make_content_type`: a text type without a character set gets the default one.
+fn content_type(r: &Request) -> Option<Bytes> {
+    let kind = r.content_type.clone()?;
+    let Some(charset) = r.dir.core.add_default_charset.clone().flatten() else {
+        return Some(kind);
+    };
+    let lower = kind.to_ascii_lowercase();
+    let wants = lower.starts_with(b"text/plain") || lower.starts_with(b"text/html");
+    let has = lower.windows(8).any(|w| w == b"charset=");
+    if !wants || has {
+        return Some(kind);
+    }
+    Some(Bytes::from([&kind[..], b"; charset=", &charset].concat()))
+}
+
+/// Does the connection go on? The fields that say so are put into the response.
+fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
+    let core = &r.server.config.core;
+    let connection = r.header("connection").unwrap_or_default();
+    let says = |token: &[u8]| has_token(&connection, token);
+    let keep_sent = says(b"keep-alive");
+    let left = core
+        .max_keep_alive_requests()
+        .map(|max| i64::from(max) - i64::from(r.connection.keepalives));
+    let length_known = r.header_only
+        || status::is_bodyless(r.status)
+        || headers.has("Content-Length")
+        || r.version >= 11;
+    let dropped =
+        headers.get("Connection").is_some_and(|value| has_token(value, b"close"));
+    let keep = length_known
+        && !dropped
+        && core.keep_alive.unwrap_or(true)
+        && !core.keep_alive_timeout().is_zero()
+        && left.is_none_or(|left| left > 0)
+        && !status::drops_connection(r.status)
+        && !says(b"close")
+        && (!r.env.has(b"nokeepalive") || r.headers_in.contains_key("via"))
+        && (keep_sent || r.version >= 11);
+    if !keep {
+        headers.merge("Connection", b"close");
+        return false;
+    }
+    if keep_sent {
+        let timeout = core.keep_alive_timeout().as_secs();
+        let value = match left {
+            Some(left) => format!("timeout={timeout}, max={left}"),
+            None => format!("timeout={timeout}"),
+        };
+        headers.set("Keep-Alive", value);
+        headers.merge("Connection", b"Keep-Alive");
+    }
+    true
+}
+
+/// Is `token` among the comma-separated tokens of a field?
+pub fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|&b| b == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}

@@ -1,0 +1,123 @@
+//! What an error status leads to: an `ErrorDocument`, or httpd's own page. `ap_die` and
+//! `ap_send_error_response`.
+
+use bytes::Bytes;
+
+use crate::log::Level;
+use crate::modules::core::ErrorDocument;
+use crate::phase::Redirect;
+use crate::reply::{Body, Headers};
+use crate::request::Request;
+use crate::status;
+
+/// How it goes on.
+pub(super) enum Fate {
+    /// The reply is in the request.
+    Respond,
+    /// An error document answers.
+    Redirect(Redirect),
+}
+
+pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
+    // An error of the error document: the first error is reported, and the second beside.
+    if r.status != 200 {
+        let also = r.status;
+        r.status = kind;
+        while r.prev.as_ref().is_some_and(|prev| prev.status != 200) {
+            let Some(prev) = r.prev.take() else { break };
+            let err_headers = std::mem::take(&mut r.err_headers_out);
+            let lines = std::mem::take(&mut r.lines);
+            *r = *prev;
+            r.err_headers_out = err_headers;
+            r.lines.extend(lines);
+        }
+        r.method = r.original_method.clone();
+        let status = r.status;
+        canned(r, status, Some(also));
+        return Fate::Respond;
+    }
+    let kind = if (100..1000).contains(&kind) { kind } else { 500 };
+    r.status = kind;
+    let document = r.dir.core.error_documents.get(&kind).cloned().flatten();
+    match document {
+        Some(ErrorDocument::Url(url)) => {
+            r.status = 302;
+            r.headers_out.set("Location", url);
+            canned(r, 302, None);
+            Fate::Respond
+        }
+        Some(ErrorDocument::Path(uri)) => {
+            r.no_local_copy = true;
+            r.env.set(
+                "REQUEST_METHOD",
+                Bytes::copy_from_slice(r.method.as_str().as_bytes()),
+            );
+            if let Some(notes) = r.notes.get(b"error-notes").cloned() {
+                r.env.set("ERROR_NOTES", notes);
+            }
+            r.method = http::Method::GET;
+            Fate::Redirect(Redirect { uri, content_type: None })
+        }
+        Some(ErrorDocument::Text(text)) => {
+            prepare(r, kind);
+            r.body = Body::Bytes(text);
+            Fate::Respond
+        }
+        Some(ErrorDocument::Invalid(text)) => {
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            let line = format!("Invalid error redirection directive: {shown}");
+            r.log(Level::Error, "core", 1580, line);
+            canned(r, kind, Some(500));
+            Fate::Respond
+        }
+        None => {
+            canned(r, kind, None);
+            Fate::Respond
+        }
+    }
+}
+
+/// httpd's own page.
+pub(super) fn canned(r: &mut Request, status: u16, also: Option<u16>) {
+    prepare(r, status);
+    if status::is_bodyless(status) || r.header_only {
+        r.body = Body::None;
+        return;
+    }
+    let page = status::page(r, status, also);
+    r.body = Body::Bytes(page.into());
+}
+
+/// What survives of the response so far: error headers, and where to go.
+fn prepare(r: &mut Request, status: u16) {
+    r.status = status;
+    if r.reason
+        .as_ref()
+        .is_none_or(|line| !line.starts_with(status.to_string().as_bytes()))
+    {
+        r.reason = None;
+    }
+    let location = r.headers_out.get("Location").cloned();
+    let mut headers = Headers::default();
+    if status == 304 {
+        std::mem::swap(&mut headers, &mut r.headers_out);
+        headers.unset("Content-Length");
+    } else if let Some(location) =
+        location.filter(|_| status::is_redirect(status) || status == 201)
+    {
+        headers.set("Location", location);
+    }
+    r.headers_out = headers;
+    if !status::is_bodyless(status) {
+        r.content_encoding = None;
+        r.content_languages.clear();
+        let suppress = r.env.has(b"suppress-error-charset")
+            && r.dir.core.add_default_charset.is_none();
+        let kind = if suppress { "text/html" } else { "text/html; charset=iso-8859-1" };
+        r.content_type = Some(Bytes::from_static(kind.as_bytes()));
+    }
+    if matches!(status, 405 | 501) {
+        let allow = crate::content::allow(r);
+        r.headers_out.set("Allow", allow);
+    }
+}

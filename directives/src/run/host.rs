@@ -1,0 +1,175 @@
+//! From the request line and `Host` to the virtual host, and what httpd refuses at once:
+//! `ap_parse_request_line`, `ap_check_request_header`, `ap_update_vhost_from_headers`.
+
+use std::sync::Arc;
+
+use super::locate;
+use crate::log::Level;
+use crate::request::Request;
+use crate::status;
+
+/// Checks the head and chooses the virtual host. An error is the status to answer.
+pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
+    let core = r.snapshot.main().clone();
+    let limits = &core.config.core;
+    let line = r.method.as_str().len() + target.len() + 10;
+    if line as u64 > limits.limit_request_line() {
+        r.reason = Some(bytes::Bytes::from_static(b"414 Request-URI Too Long"));
+        let text = "request failed: URI too long (longer than ".to_owned()
+            + &limits.limit_request_line().to_string()
+            + ")";
+        r.log(Level::Info, "core", 565, text);
+        return Err(414);
+    }
+    let absolute_host = locate::parse_uri(r, target);
+    let host = choose_host(r, absolute_host);
+    if let Err(problem) = &host {
+        r.log(Level::Info, "core", 550, *problem);
+        return Err(400);
+    }
+    choose_server(r);
+    check_fields(r)?;
+    if r.hostname.is_none() && r.version >= 11 {
+        let text =
+            "client sent HTTP/1.1 request without hostname (see RFC2616 section 14.23): ";
+        let uri = String::from_utf8_lossy(target).into_owned();
+        r.log(Level::Info, "core", 569, text.to_owned() + &uri);
+        return Err(400);
+    }
+    if r.method == http::Method::CONNECT {
+        r.uri = target.to_vec();
+    }
+    if let Some(expect) = r.header("expect") {
+        if !expect.eq_ignore_ascii_case(b"100-continue") && r.version >= 11 {
+            let expect = String::from_utf8_lossy(&expect).into_owned();
+            let text = format!(
+                "client sent an unrecognized expectation value of Expect: {expect}"
+            );
+            r.log(Level::Info, "core", 570, text);
+            return Err(417);
+        }
+    }
+    Ok(())
+}
+
+/// `Host`, or the authority of an absolute target, which wins over it.
+fn choose_host(r: &mut Request, absolute: Option<Vec<u8>>) -> Result<(), &'static str> {
+    let mut fields = r.headers_in.get_all(http::header::HOST).iter();
+    let field = fields.next().map(|value| value.as_bytes().to_vec());
+    if fields.next().is_some() {
+        return Err("Multiple host headers in request");
+    }
+    if let Some(host) = &absolute
+        && let Ok(value) = http::HeaderValue::from_bytes(host)
+    {
+        // Everybody after us sees the host that counts.
+        Arc::make_mut(&mut r.headers_in).insert(http::header::HOST, value);
+    }
+    let Some(host) = absolute.or(field) else { return Ok(()) };
+    let (name, port) = split_host(&host).ok_or("Client sent malformed Host header")?;
+    r.hostname = (!name.is_empty()).then_some(name);
+    if r.hostname.is_none() && r.version >= 11 {
+        // An empty Host is a Host.
+        r.hostname = Some(String::new());
+    }
+    r.host_port = port;
+    Ok(())
+}
+
+/// Name (lower case, without a final dot) and port. `None` for what cannot be a host:
+/// see `fix_hostname`.
+fn split_host(host: &[u8]) -> Option<(String, Option<u16>)> {
+    let text = std::str::from_utf8(host).ok()?.trim();
+    if text.starts_with('[') {
+        let end = text.find(']')?;
+        let inner = &text[1..end];
+        inner.parse::<std::net::Ipv6Addr>().ok()?;
+        let port = match &text[end + 1..] {
+            "" => None,
+            rest => Some(parse_port(rest.strip_prefix(':')?)?),
+        };
+        return Some((text[..=end].to_ascii_lowercase(), port.flatten()));
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, parse_port(port)?),
+        None => (text, None),
+    };
+    let allowed =
+        |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii();
+    if !name.chars().all(allowed) || name.contains("..") || name.starts_with('.') {
+        return None;
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    Some((name.to_ascii_lowercase(), port))
+}
+
+fn parse_port(port: &str) -> Option<Option<u16>> {
+    if port.is_empty() {
+        return Some(None);
+    }
+    let number: u16 = port.parse().ok()?;
+    (number > 0 && port.bytes().all(|b| b.is_ascii_digit())).then_some(Some(number))
+}
+
+fn choose_server(r: &mut Request) {
+    let Some(host) = r.hostname.as_deref().filter(|host| !host.is_empty()) else {
+        return;
+    };
+    if let Some(server) = r.snapshot.server_named(r.connection.local, host) {
+        r.dir = server.root.clone();
+        r.server = server;
+    }
+}
+
+/// `LimitRequestFields` and `LimitRequestFieldSize`.
+fn check_fields(r: &mut Request) -> Result<(), u16> {
+    let server = r.server.clone();
+    let limits = &server.config.core;
+    let (fields, size) =
+        (limits.limit_request_fields(), limits.limit_request_field_size());
+    let note = |r: &mut Request, text: &'static str| {
+        r.notes.set("error-notes", text);
+        Err(400)
+    };
+    if fields > 0 && r.headers_in.len() as u64 > fields {
+        r.log(
+            Level::Info,
+            "core",
+            563,
+            "Number of request headers exceeds LimitRequestFields",
+        );
+        return note(
+            r,
+            "The number of request header fields exceeds this server's limit.",
+        );
+    }
+    let long = r
+        .headers_in
+        .iter()
+        .find(|(name, value)| (name.as_str().len() + 2 + value.len()) as u64 > size)
+        .map(|(name, _)| name.as_str().to_owned());
+    if let Some(name) = long {
+        let text = format!("Request header exceeds LimitRequestFieldSize: {name}");
+        r.log(Level::Info, "core", 561, text);
+        return note(r, "Size of a request header field exceeds server limit.");
+    }
+    debug_assert!(status::drops_connection(400));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_host;
+
+    #[test]
+    fn hosts_are_split_and_strange_ones_refused() {
+        let ok = |h: &str| split_host(h.as_bytes());
+        assert_eq!(ok("Example.ORG."), Some(("example.org".to_owned(), None)));
+        assert_eq!(ok("a:8080"), Some(("a".to_owned(), Some(8080))));
+        assert_eq!(ok("[::1]:80"), Some(("[::1]".to_owned(), Some(80))));
+        assert_eq!(ok("a b"), None);
+        assert_eq!(ok("a:99999"), None);
+        assert_eq!(ok("a/b"), None);
+        assert_eq!(ok("a..b"), None);
+    }
+}

@@ -1,0 +1,383 @@
+//! A request's way through the phases: `ap_process_request_internal`, `ap_invoke_handler`
+//! and `ap_die`, as a machine that stops where the world is needed. The order of phases is
+//! written here and nowhere else.
+
+mod die;
+mod host;
+mod locate;
+pub(crate) use locate::remember;
+mod redirect;
+
+use std::sync::Arc;
+
+use crate::effect::{Answer, Effect};
+use crate::log::Level;
+use crate::modules::access_compat::Satisfy;
+use crate::phase::{Lookup, Phase, Rule, Verdict};
+use crate::reply::Reply;
+use crate::request::{Parent, Request};
+use crate::response;
+
+/// What a step ends with.
+pub enum Next {
+    /// The world is asked; step again with its answer.
+    Effect(Effect),
+    /// The response.
+    Reply(Box<Reply>),
+}
+
+/// Which hook runs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct At {
+    phase: Phase,
+    index: usize,
+}
+
+type AfterAnswer = fn(&mut Request, Answer) -> Verdict;
+type AfterLookup = fn(&mut Request, Box<Request>) -> Verdict;
+
+/// A request, or a sub-request on top of the request that asked for it.
+struct Frame {
+    r: Box<Request>,
+    at: At,
+    after_answer: Option<AfterAnswer>,
+    after_lookup: Option<AfterLookup>,
+    /// A look-up that ends with translation.
+    translate_only: bool,
+}
+
+/// One request being processed.
+pub struct Run {
+    frames: Vec<Frame>,
+    stop_before_handler: bool,
+}
+
+/// How a request stands after a hook.
+enum Turn {
+    /// Run the next hook.
+    Go,
+    /// The response is complete, but for its last touches.
+    Respond,
+    /// A sub-request has been looked up.
+    Return,
+}
+
+impl Run {
+    /// Begins with a request just received.
+    pub fn new(r: Request) -> Run {
+        let at = At { phase: Phase::Received, index: 0 };
+        let frame = Frame {
+            r: Box::new(r),
+            at,
+            after_answer: None,
+            after_lookup: None,
+            translate_only: false,
+        };
+        Run { frames: vec![frame], stop_before_handler: false }
+    }
+
+    /// The request at hand: an effect concerns this one.
+    pub fn request(&self) -> &Request {
+        &self.frames[self.frames.len() - 1].r
+    }
+
+    /// The request at hand.
+    pub fn request_mut(&mut self) -> &mut Request {
+        let top = self.frames.len() - 1;
+        &mut self.frames[top].r
+    }
+
+    /// The request itself, when all is done: after its last internal redirect.
+    pub fn into_request(mut self) -> Request {
+        *self.frames.swap_remove(0).r
+    }
+
+    /// Goes on: to the next effect, or to the reply.
+    pub fn step(&mut self, answer: Option<Answer>) -> Next {
+        let mut verdict = match answer {
+            Some(answer) => {
+                let frame = self.top();
+                frame.after_answer.take().map(|then| then(&mut frame.r, answer))
+            }
+            None if self.top().at == (At { phase: Phase::Received, index: 0 }) => {
+                self.begin()
+            }
+            None => None,
+        };
+        loop {
+            let said = match verdict.take() {
+                Some(said) => said,
+                None => self.hook(),
+            };
+            let turn = match said {
+                Verdict::Ask(effect, then) => {
+                    self.top().after_answer = Some(then);
+                    return Next::Effect(effect);
+                }
+                Verdict::Look(lookup, then) => self.look(&lookup, then),
+                Verdict::Redirect(redirect) => redirect::redirect(self.top(), redirect),
+                said => self.weigh(said),
+            };
+            match turn {
+                Turn::Go => {}
+                Turn::Respond => return self.respond(),
+                Turn::Return => verdict = Some(self.come_back()),
+            }
+        }
+    }
+
+    fn top(&mut self) -> &mut Frame {
+        let top = self.frames.len() - 1;
+        &mut self.frames[top]
+    }
+
+    fn begin(&mut self) -> Option<Verdict> {
+        let r = self.request_mut();
+        let target = r.unparsed_uri.clone();
+        host::check(r, &target).err().map(Verdict::Status)
+    }
+
+    /// Runs the hook at hand; behind the last one, the phase's own answer.
+    fn hook(&mut self) -> Verdict {
+        let frame = self.top();
+        let hook = frame.r.snapshot.hooks(frame.at.phase).get(frame.at.index).copied();
+        match (hook, frame.at.phase.rule()) {
+            (Some(hook), _) => hook(&mut frame.r),
+            (None, Rule::All) => Verdict::Ok,
+            (None, Rule::First) => Verdict::Declined,
+        }
+    }
+
+    /// What a hook's word means for its phase, and what comes next.
+    fn weigh(&mut self, said: Verdict) -> Turn {
+        let frame = self.top();
+        let ended = frame.at.index >= frame.r.snapshot.hooks(frame.at.phase).len();
+        let decided = match (frame.at.phase.rule(), &said) {
+            (Rule::All, Verdict::Ok | Verdict::Declined)
+            | (Rule::First, Verdict::Declined) => ended,
+            _ => true,
+        };
+        if !decided {
+            frame.at.index += 1;
+            return Turn::Go;
+        }
+        let phase = frame.at.phase;
+        match (phase, said) {
+            (Phase::Handle, Verdict::Ok | Verdict::Done) => Turn::Respond,
+            (_, Verdict::Done) => Turn::Respond,
+            // The caller took these out before.
+            (_, Verdict::Redirect(_) | Verdict::Look(..) | Verdict::Ask(..)) => {
+                self.die(500)
+            }
+            (Phase::Handle, Verdict::Declined) => {
+                let r = &mut frame.r;
+                let handler = r.handler.clone().unwrap_or_default();
+                let text =
+                    [b"handler \"", &handler[..], b"\" not found for: ", &r.filename]
+                        .concat();
+                r.log(Level::Warn, "core", 10_300, text);
+                self.die(500)
+            }
+            (Phase::Respond | Phase::Log, _) => Turn::Respond,
+            (Phase::Access, Verdict::Status(status)) => {
+                // With `Satisfy Any` a user may still be let in.
+                if satisfy(&frame.r) == Satisfy::Any {
+                    return self.enter(Phase::AccessEx);
+                }
+                self.die(status)
+            }
+            (_, Verdict::Status(status)) => self.die(status),
+            (Phase::Access, _) => {
+                let any = satisfy(&frame.r) == Satisfy::Any;
+                self.enter(if any { Phase::Type } else { Phase::AccessEx })
+            }
+            (Phase::AccessEx, Verdict::Ok) => self.enter(Phase::Type),
+            (Phase::AccessEx, _) => self.enter(Phase::Authn),
+            (Phase::Authn, Verdict::Declined) => self.misconfigured("check user"),
+            (Phase::Authn, _) if frame.r.user.is_none() => {
+                let text =
+                    [b"Buggy authn provider failed to set user for ", &frame.r.uri[..]]
+                        .concat();
+                frame.r.log(Level::Error, "core", 27, text);
+                self.die(500)
+            }
+            (Phase::Authn, _) => self.enter(Phase::Authz),
+            (Phase::Authz, Verdict::Declined) => {
+                self.misconfigured("check authorization")
+            }
+            (Phase::Authz, _) => self.enter(Phase::Type),
+            (Phase::Received, _) => self.enter(Phase::Translate),
+            (Phase::Translate, Verdict::Declined) => self.misconfigured("translate"),
+            (Phase::Translate, _) if frame.translate_only => Turn::Return,
+            (Phase::Translate, _) => self.enter(Phase::Map),
+            (Phase::Map, _) => self.enter(Phase::Headers),
+            (Phase::Headers, _) => self.enter(Phase::Access),
+            (Phase::Type, _) => self.enter(Phase::Fixups),
+            (Phase::Fixups, _) if frame.r.main.is_some() => Turn::Return,
+            (Phase::Fixups, _) => self.enter(Phase::Handle),
+        }
+    }
+
+    /// Begins a phase, with what lies between it and the one before.
+    fn enter(&mut self, phase: Phase) -> Turn {
+        let frame = self.top();
+        let r = &mut frame.r;
+        let status = match phase {
+            Phase::Translate => locate::decode(r).err(),
+            Phase::Map => {
+                // Map-to-storage begins with the server's settings: what `<Location>`
+                // said before translation is laid over them again afterwards.
+                r.dir = r.server.root.clone();
+                None
+            }
+            Phase::Headers => {
+                locate::locations(r);
+                None
+            }
+            _ => None,
+        };
+        if let Some(status) = status {
+            return self.die(status);
+        }
+        let frame = self.top();
+        frame.at = At { phase, index: 0 };
+        if phase == Phase::Headers && frame.r.main.is_some() {
+            frame.at.phase = Phase::Access;
+        }
+        if frame.at.phase == Phase::Access && inherit_user(&mut frame.r) {
+            frame.at.phase = Phase::Type;
+        }
+        if phase == Phase::Handle {
+            if self.stop_before_handler {
+                return Turn::Respond;
+            }
+            self.choose_handler();
+        }
+        Turn::Go
+    }
+
+    /// `ap_invoke_handler`: without a handler the content type names one.
+    fn choose_handler(&mut self) {
+        let r = self.request_mut();
+        if r.handler.is_none() {
+            let kind = r.content_type.as_deref();
+            r.handler = Some(match kind {
+                Some(kind) => {
+                    let end = kind.iter().position(|&b| b == b';').unwrap_or(kind.len());
+                    bytes::Bytes::copy_from_slice(kind[..end].trim_ascii())
+                }
+                None => bytes::Bytes::from_static(b"default-handler"),
+            });
+        }
+    }
+
+    /// `decl_die`: a phase that somebody had to decide, and nobody did.
+    fn misconfigured(&mut self, what: &str) -> Turn {
+        let r = self.request_mut();
+        let uri = String::from_utf8_lossy(&r.uri).into_owned();
+        let text = format!("configuration error:  couldn't {what}: {uri}");
+        r.log(Level::Error, "core", 25, text);
+        self.die(500)
+    }
+
+    fn die(&mut self, status: u16) -> Turn {
+        let frame = self.top();
+        if frame.r.main.is_some() {
+            frame.r.status = status;
+            return Turn::Return;
+        }
+        match die::die(&mut frame.r, status) {
+            die::Fate::Respond => Turn::Respond,
+            die::Fate::Redirect(to) => redirect::redirect(frame, to),
+        }
+    }
+
+    /// Puts a sub-request on top.
+    fn look(&mut self, lookup: &Lookup, then: AfterLookup) -> Turn {
+        let parent = self.top();
+        parent.after_lookup = Some(then);
+        let mut r = parent.r.offspring();
+        r.method = http::Method::GET;
+        r.status = 200;
+        r.env = parent.r.env.clone();
+        r.main = Some(Parent {
+            dir: parent.r.dir.clone(),
+            user: parent.r.user.clone(),
+            auth_type: parent.r.auth_type.clone(),
+        });
+        let limit = r.server.config.core.limit_internal_subrequests();
+        let too_deep = r.depth > limit;
+        let at = At { phase: Phase::Translate, index: 0 };
+        let translate_only = matches!(lookup, Lookup::Translate(_));
+        let mut frame = Frame {
+            r: Box::new(r),
+            at,
+            after_answer: None,
+            after_lookup: None,
+            translate_only,
+        };
+        let entered = match lookup {
+            Lookup::Uri(uri) | Lookup::Translate(uri) => {
+                locate::parse_uri(&mut frame.r, uri);
+                Phase::Translate
+            }
+            Lookup::File(path) => {
+                frame.r.filename = path.to_vec();
+                frame.r.uri = parent.r.uri.clone();
+                Phase::Map
+            }
+        };
+        self.frames.push(frame);
+        if too_deep {
+            self.top().r.status = 500;
+            return Turn::Return;
+        }
+        self.enter(entered)
+    }
+
+    /// Takes a looked-up sub-request off and hands it to the one that asked.
+    fn come_back(&mut self) -> Verdict {
+        let Some(done) = self.frames.pop() else { return Verdict::Status(500) };
+        let mut looked = done.r;
+        let frame = self.top();
+        frame.r.lines.append(&mut looked.lines);
+        match frame.after_lookup.take() {
+            Some(then) => then(&mut frame.r, looked),
+            None => Verdict::Status(500),
+        }
+    }
+
+    fn respond(&mut self) -> Next {
+        let frame = self.top();
+        let r = &mut frame.r;
+        let snapshot = Arc::clone(&r.snapshot);
+        for hook in snapshot.hooks(Phase::Respond) {
+            if let Verdict::Status(status) = hook(r) {
+                r.status = status;
+            }
+        }
+        Next::Reply(Box::new(response::finish(r)))
+    }
+}
+
+fn satisfy(r: &Request) -> Satisfy {
+    r.dir.access_compat.satisfy(&r.method).unwrap_or(Satisfy::All)
+}
+
+/// A redirected or sub-request whose configuration is its parent's need not authenticate
+/// again: pointer equality, as in `ap_process_request_internal`.
+fn inherit_user(r: &mut Request) -> bool {
+    if let Some(prev) = &r.prev
+        && Arc::ptr_eq(&prev.dir, &r.dir)
+    {
+        (r.user, r.auth_type) = (prev.user.clone(), prev.auth_type.clone());
+        return true;
+    }
+    if let Some(main) = &r.main
+        && Arc::ptr_eq(&main.dir, &r.dir)
+    {
+        (r.user, r.auth_type) = (main.user.clone(), main.auth_type.clone());
+        return true;
+    }
+    false
+}

@@ -1,0 +1,151 @@
+//! Which sections apply to a path, in httpd's order. Literal paths are found by look-up,
+//! one for each slash in the request's path; globs and regular expressions are tried in
+//! order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::path;
+use crate::pattern::Groups;
+use crate::section::{Matcher, Section};
+
+/// The `<Location>` sections of a server, in the order of the texts.
+#[derive(Debug, Default)]
+pub struct Locations {
+    all: Vec<Arc<Section>>,
+    literal: HashMap<Bytes, Vec<u32>>,
+    patterns: Vec<u32>,
+}
+
+impl Locations {
+    /// Indexes the sections.
+    pub fn new(sections: &[Arc<Section>]) -> Locations {
+        let mut index = Locations { all: sections.to_vec(), ..Locations::default() };
+        for (i, section) in sections.iter().enumerate() {
+            match &section.matcher {
+                Matcher::Literal(path) => {
+                    index.literal.entry(path.clone()).or_default().push(i as u32);
+                }
+                _ => index.patterns.push(i as u32),
+            }
+        }
+        index
+    }
+
+    /// Calls `found` for each section that a URL path falls into. See
+    /// `ap_location_walk`: regular expressions see the path with its double slashes.
+    pub fn each(&self, uri: &[u8], mut found: impl FnMut(&Arc<Section>, Groups)) {
+        if self.all.is_empty() {
+            return;
+        }
+        let merged = if uri.windows(2).any(|w| w == b"//") && uri.first() == Some(&b'/') {
+            path::no2slash(uri)
+        } else {
+            uri.to_vec()
+        };
+        let mut hits: Vec<(u32, Groups)> = Vec::new();
+        let mut look = |prefix: &[u8]| {
+            if let Some(sections) = self.literal.get(prefix) {
+                hits.extend(sections.iter().map(|i| (*i, Groups::default())));
+            }
+        };
+        for (i, _) in merged.iter().enumerate().filter(|(_, b)| **b == b'/') {
+            look(&merged[..i]);
+            look(&merged[..=i]);
+        }
+        if merged.last() != Some(&b'/') {
+            look(&merged);
+        }
+        for &i in &self.patterns {
+            let section = &self.all[i as usize];
+            if let Some(groups) = section.matcher.matches_location(uri, &merged) {
+                hits.push((i, groups));
+            }
+        }
+        hits.sort_by_key(|(i, _)| *i);
+        for (i, groups) in hits {
+            found(&self.all[i as usize], groups);
+        }
+    }
+}
+
+/// The `<Directory>` sections of a server, in the order of merging: by the number of
+/// components, then in the order of the texts; regular expressions last. See
+/// `ap_core_reorder_directories`.
+#[derive(Debug, Default)]
+pub struct Directories {
+    literal: HashMap<Bytes, Vec<Arc<Section>>>,
+    globs: Vec<(usize, u32, Arc<Section>)>,
+    order: HashMap<u32, u32>,
+    patterns: Vec<Arc<Section>>,
+}
+
+impl Directories {
+    /// Indexes the sections.
+    pub fn new(sections: &[Arc<Section>]) -> Directories {
+        let mut index = Directories::default();
+        for (i, section) in sections.iter().enumerate() {
+            index.order.insert(section.id.0, i as u32);
+            match &section.matcher {
+                Matcher::Literal(path) => {
+                    index.literal.entry(path.clone()).or_default().push(section.clone());
+                }
+                Matcher::Glob(glob) => {
+                    let components = path::count_dirs(glob);
+                    index.globs.push((components, i as u32, section.clone()));
+                }
+                Matcher::Regex(_) => index.patterns.push(section.clone()),
+            }
+        }
+        index
+    }
+
+    /// Calls `found` for each section of exactly this directory (with its final slash).
+    pub fn at_level(&self, directory: &[u8], mut found: impl FnMut(&Arc<Section>)) {
+        let literal = self.literal.get(directory).map_or(&[][..], Vec::as_slice);
+        if self.globs.is_empty() {
+            literal.iter().for_each(found);
+            return;
+        }
+        let level = path::count_dirs(directory);
+        let mut hits: Vec<(u32, &Arc<Section>)> =
+            literal.iter().map(|section| (self.order[&section.id.0], section)).collect();
+        for (components, order, section) in &self.globs {
+            if *components == level && section.matcher.matches(directory).is_some() {
+                hits.push((*order, section));
+            }
+        }
+        hits.sort_by_key(|(order, _)| *order);
+        for (_, section) in hits {
+            found(section);
+        }
+    }
+
+    /// Calls `found` for each regular expression that the whole file name matches.
+    pub fn patterns(
+        &self,
+        filename: &[u8],
+        mut found: impl FnMut(&Arc<Section>, Groups),
+    ) {
+        for section in &self.patterns {
+            if let Some(groups) = section.matcher.matches(filename) {
+                found(section, groups);
+            }
+        }
+    }
+}
+
+/// Calls `found` for each `<Files>` section that a file name matches.
+pub fn files(
+    sections: &[Arc<Section>],
+    name: &[u8],
+    mut found: impl FnMut(&Arc<Section>, Groups),
+) {
+    for section in sections {
+        if let Some(groups) = section.matcher.matches(name) {
+            found(section, groups);
+        }
+    }
+}

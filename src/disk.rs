@@ -1,0 +1,126 @@
+//! The real world behind [`Files`].
+
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use directives::bundle::{Files, Group, Kind, Meta, OsError, User, Who};
+
+/// The file system, the accounts and the resolver of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk;
+
+/// A path from its bytes.
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// An error with the text that C's `strerror` has for it.
+pub fn os_error(error: &io::Error) -> OsError {
+    match error.raw_os_error() {
+        Some(code) => {
+            let text = nix::errno::Errno::from_raw(code).desc().to_owned();
+            OsError { code, text }
+        }
+        None => OsError { code: 0, text: error.to_string() },
+    }
+}
+
+fn meta(found: &std::fs::Metadata) -> Meta {
+    let kind = found.file_type();
+    Meta {
+        kind: if kind.is_file() {
+            Kind::File
+        } else if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_symlink() {
+            Kind::Link
+        } else {
+            Kind::Other
+        },
+        mode: found.mode(),
+        uid: found.uid(),
+        gid: found.gid(),
+        size: found.size(),
+        mtime: found.mtime(),
+        mtime_nanos: found.mtime_nsec() as u32,
+        inode: found.ino(),
+        device: found.dev(),
+    }
+}
+
+/// Facts about an open file.
+pub fn meta_of(file: &std::fs::File) -> Result<Meta, OsError> {
+    file.metadata().map(|found| meta(&found)).map_err(|error| os_error(&error))
+}
+
+impl Files for Disk {
+    fn read(&self, name: &[u8]) -> Result<Arc<[u8]>, OsError> {
+        std::fs::read(path(name)).map(Arc::from).map_err(|error| os_error(&error))
+    }
+
+    fn stat(&self, name: &[u8]) -> Result<Meta, OsError> {
+        std::fs::metadata(path(name))
+            .map(|found| meta(&found))
+            .map_err(|error| os_error(&error))
+    }
+
+    fn lstat(&self, name: &[u8]) -> Result<Meta, OsError> {
+        let found = std::fs::symlink_metadata(path(name));
+        found.map(|found| meta(&found)).map_err(|error| os_error(&error))
+    }
+
+    fn list(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, OsError> {
+        let entries = std::fs::read_dir(path(name)).map_err(|error| os_error(&error))?;
+        entries
+            .map(|entry| entry.map(|entry| entry.file_name().into_vec()))
+            .collect::<io::Result<_>>()
+            .map_err(|error| os_error(&error))
+    }
+
+    fn user(&self, who: Who<'_>) -> Option<User> {
+        use users::os::unix::UserExt;
+        let user = match who {
+            Who::Name(name) => users::get_user_by_name(name)?,
+            Who::Id(uid) => users::get_user_by_uid(uid)?,
+        };
+        Some(User {
+            name: user.name().to_string_lossy().into_owned(),
+            uid: user.uid(),
+            gid: user.primary_group_id(),
+            home: user.home_dir().as_os_str().as_bytes().to_vec(),
+        })
+    }
+
+    fn group(&self, who: Who<'_>) -> Option<Group> {
+        use users::os::unix::GroupExt;
+        let group = match who {
+            Who::Name(name) => users::get_group_by_name(name)?,
+            Who::Id(gid) => users::get_group_by_gid(gid)?,
+        };
+        let members =
+            group.members().iter().map(|name| name.to_string_lossy().into_owned());
+        Some(Group {
+            name: group.name().to_string_lossy().into_owned(),
+            gid: group.gid(),
+            members: members.collect(),
+        })
+    }
+
+    fn resolve(&self, host: &str) -> Vec<IpAddr> {
+        let mut found: Vec<IpAddr> = Vec::new();
+        for address in (host, 0).to_socket_addrs().into_iter().flatten() {
+            if !found.contains(&address.ip()) {
+                found.push(address.ip());
+            }
+        }
+        found
+    }
+
+    fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
+        std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
+    }
+}

@@ -1,0 +1,315 @@
+//! One request on one connection, both ways at once: what is to be sent goes out as the
+//! application takes it, and what it answers comes in meanwhile. Nobody waits for the
+//! other, so an application that answers before it has read everything cannot block us.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use directives::effect::Failure;
+use directives::log::{Level, Line};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::connect::Stream;
+use super::record::{Decoder, MAX_CONTENT, Record, header, kind};
+use super::stderr::{Said, Stderr};
+use crate::disk::os_error;
+use crate::server::request_body::RequestBody;
+
+/// The most of the body that waits to be sent, bytes.
+const SEND_AHEAD: usize = 64 * 1024;
+/// The least room for a read, bytes.
+const READ_ROOM: usize = 16 * 1024;
+/// The most room for a read, bytes.
+const READ_MOST: usize = 256 * 1024;
+
+/// What comes of an exchange.
+#[derive(Debug)]
+pub enum Event {
+    /// A piece of the response.
+    Stdout(Bytes),
+    /// The end.
+    End,
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub struct Exchange {
+    stream: Stream,
+    out: VecDeque<Bytes>,
+    queued: usize,
+    body: RequestBody,
+    /// The end of FCGI_STDIN has been put into the queue.
+    stdin_ended: bool,
+    /// The application takes no more: nothing further is sent (Q-11).
+    deaf: bool,
+    input: BytesMut,
+    decoder: Decoder,
+    ended: bool,
+    /// END_REQUEST came, and nothing of the request is left to send.
+    clean: bool,
+    stderr: Stderr,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+    armed: bool,
+    /// The application's name for the log.
+    name: String,
+    /// Lines for the log.
+    pub lines: Vec<Line>,
+    /// Bytes of FCGI_STDOUT so far.
+    pub received: u64,
+    read_size: usize,
+}
+
+impl Exchange {
+    /// Begins with the encoded opening and the request's body.
+    pub fn new(
+        stream: Stream,
+        opening: Vec<u8>,
+        body: RequestBody,
+        idle: u32,
+        name: String,
+    ) -> Exchange {
+        let opening = Bytes::from(opening);
+        let idle = Duration::from_secs(idle.into());
+        Exchange {
+            stream,
+            queued: opening.len(),
+            out: VecDeque::from([opening]),
+            body,
+            stdin_ended: false,
+            deaf: false,
+            input: BytesMut::new(),
+            decoder: Decoder::default(),
+            ended: false,
+            clean: false,
+            stderr: Stderr::default(),
+            idle,
+            timer: Box::pin(sleep_until(Instant::now() + idle)),
+            armed: false,
+            name,
+            lines: Vec::new(),
+            received: 0,
+            read_size: READ_ROOM,
+        }
+    }
+
+    /// The application's name for the log.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The body, which may not have been read to its end.
+    pub fn body_mut(&mut self) -> &mut RequestBody {
+        &mut self.body
+    }
+
+    /// The next event. After [`Event::End`] there is none.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        if self.ended {
+            return Poll::Ready(Ok(Event::End));
+        }
+        loop {
+            let sent = self.poll_send(cx)?;
+            match self.take_record() {
+                Ok(Some(event)) => {
+                    self.armed = false;
+                    return Poll::Ready(Ok(event));
+                }
+                Ok(None) => {}
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+            match self.poll_receive(cx) {
+                Poll::Ready(Ok(0)) => {
+                    // An end without END_REQUEST is an end (R-7).
+                    self.finish();
+                    return Poll::Ready(Ok(Event::End));
+                }
+                Poll::Ready(Ok(_)) => {
+                    self.armed = false;
+                    continue;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.finish();
+                    return Poll::Ready(Err(Failure::Read(os_error(&error))));
+                }
+                Poll::Pending => {}
+            }
+            if sent {
+                self.armed = false;
+                continue;
+            }
+            // Only the application's silence counts: while the client is to send more
+            // of its body, it is the client's turn (T-7).
+            if !self.stdin_ended && !self.deaf && self.out.is_empty() {
+                self.armed = false;
+                return Poll::Pending;
+            }
+            if !self.armed {
+                self.armed = true;
+                let deadline = Instant::now() + self.idle;
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            self.finish();
+            return Poll::Ready(Err(Failure::Idle(self.idle.as_secs() as u32)));
+        }
+    }
+
+    /// Sends what there is, and fetches more of the body. Says whether anything moved.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
+        let mut moved = false;
+        loop {
+            while !self.stdin_ended && !self.deaf && self.queued < SEND_AHEAD {
+                match self.body.poll_chunk(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => self.queue_stdin(chunk),
+                    Poll::Ready(Some(Err(failure))) => {
+                        self.finish();
+                        return Err(failure);
+                    }
+                    Poll::Ready(None) => {
+                        self.push(Bytes::copy_from_slice(&header(kind::STDIN, 0)));
+                        self.stdin_ended = true;
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if self.out.is_empty() || self.deaf {
+                return Ok(moved);
+            }
+            let mut slices = [IoSlice::new(&[]); 16];
+            let count = self.out.len().min(slices.len());
+            for (slice, piece) in slices.iter_mut().zip(&self.out) {
+                *slice = IoSlice::new(piece);
+            }
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(Ok(n)) => {
+                    moved = true;
+                    self.sent(n);
+                }
+                Poll::Ready(Err(error)) if is_gone(&error) => {
+                    // It may have answered all the same.
+                    self.deaf = true;
+                    self.out.clear();
+                    self.queued = 0;
+                    return Ok(true);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.finish();
+                    return Err(Failure::Write(os_error(&error)));
+                }
+                Poll::Pending => return Ok(moved),
+            }
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        self.queued += bytes.len();
+        self.out.push_back(bytes);
+    }
+
+    fn queue_stdin(&mut self, mut chunk: Bytes) {
+        while !chunk.is_empty() {
+            let piece = chunk.split_to(chunk.len().min(MAX_CONTENT));
+            self.push(Bytes::copy_from_slice(&header(kind::STDIN, piece.len() as u16)));
+            self.push(piece);
+        }
+    }
+
+    fn sent(&mut self, mut n: usize) {
+        self.queued -= n;
+        while n > 0 {
+            let Some(front) = self.out.front_mut() else { return };
+            if front.len() > n {
+                front.advance(n);
+                return;
+            }
+            n -= front.len();
+            self.out.pop_front();
+        }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(self.read_size);
+        let mut room = bytes::BufMut::limit(&mut self.input, self.read_size);
+        let read = std::pin::pin!(self.stream.read_buf(&mut room));
+        let n = ready!(read.poll(cx))?;
+        // A read that filled its room will be followed by more.
+        if n == self.read_size {
+            self.read_size = (self.read_size * 2).min(READ_MOST);
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    /// The next event from what has been read.
+    fn take_record(&mut self) -> Result<Option<Event>, Failure> {
+        loop {
+            match self.decoder.next(&mut self.input) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Record::Stdout(bytes))) => {
+                    self.received += bytes.len() as u64;
+                    return Ok(Some(Event::Stdout(bytes)));
+                }
+                Ok(Some(Record::Stderr(bytes))) => self.hear(&bytes),
+                Ok(Some(Record::End)) => {
+                    self.clean =
+                        self.stdin_ended && self.out.is_empty() && self.input.is_empty();
+                    self.finish();
+                    return Ok(Some(Event::End));
+                }
+                Err(why) => {
+                    self.finish();
+                    return Err(Failure::Protocol(why));
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let (name, lines) = (&self.name, &mut self.lines);
+        self.stderr.take(bytes, |said| lines.push(line(name, said, "")));
+    }
+
+    fn finish(&mut self) {
+        self.ended = true;
+        let (name, lines) = (&self.name, &mut self.lines);
+        self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi")));
+    }
+}
+
+/// Has the other end stopped reading?
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// A line for the log (section 6.8).
+fn line(name: &str, said: Said, module: &'static str) -> Line {
+    let (level, text) = match said {
+        Said::Line(text) => {
+            let text = [format!("FastCGI: server \"{name}\" stderr: ").as_bytes(), &text]
+                .concat();
+            (Level::Error, text)
+        }
+        Said::TooLong => {
+            let text = format!(
+                "FastCGI: too much stderr received from server \"{name}\", increase \
+                 FCGI_SERVER_MAX_STDERR_LINE_LEN (1023) and rebuild or use \"\\n\" to terminate \
+                 lines"
+            );
+            (Level::Warn, text.into_bytes())
+        }
+        Said::Null(count) => {
+            let text = format!(
+                "FastCGI: server \"{name}\" sent a null character in the stderr stream!?, \
+                 discarding {count} characters of stderr"
+            );
+            (Level::Error, text.into_bytes())
+        }
+    };
+    Line { level, module, ah: 0, error: None, text: text.into() }
+}

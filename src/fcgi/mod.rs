@@ -1,0 +1,9 @@
+//! FastCGI, the client's side: records, parameters, one request on one connection.
+
+pub mod connect;
+pub mod exchange;
+pub mod params;
+pub mod record;
+mod stderr;
+
+pub use exchange::{Event, Exchange};

@@ -1,0 +1,58 @@
+//! Reading a new configuration, keeping the old one on error.
+
+use directives::diagnostic::{self, Severity};
+use directives::log::Level;
+
+use super::start::Parent;
+use super::{open, read};
+
+impl Parent {
+    /// Reads the configuration again. If anything is wrong with it the diagnostics go into
+    /// the log and everything stays as it was.
+    pub(super) fn reload(&mut self) {
+        let (compiled, bundle) = read(&self.cli);
+        for found in &compiled.diagnostics {
+            let level = match found.code.severity {
+                Severity::Error => Level::Error,
+                Severity::Warning => Level::Warn,
+                Severity::Note => Level::Info,
+            };
+            let text = match found.code.severity {
+                Severity::Error => {
+                    diagnostic::httpd(found, &compiled.sources, "fcgi-httpd")
+                        .replace('\n', " ")
+                }
+                _ => found.message.clone(),
+            };
+            self.log(level, found.code.module, 0, &text);
+        }
+        let Some(snapshot) = compiled.snapshot else {
+            let text = "the new configuration is not used; the old one goes on";
+            self.log(Level::Error, "core", 0, text);
+            return;
+        };
+        if let Err(error) = self.take_over(snapshot, bundle) {
+            let text = format!("{error:#}; the old configuration goes on");
+            self.log(Level::Error, "core", 0, &text);
+        }
+    }
+
+    fn take_over(
+        &mut self,
+        snapshot: std::sync::Arc<directives::Snapshot>,
+        bundle: directives::bundle::Bundle,
+    ) -> anyhow::Result<()> {
+        if let Err(failed) = open::prepare(&snapshot) {
+            anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
+        }
+        let listeners = open::bind(&snapshot, &self.listeners)?;
+        let logs = open::open_logs(&snapshot)?;
+        self.listeners = listeners;
+        self.logs = logs;
+        self.snapshot = snapshot;
+        self.bundle = bundle;
+        self.announce_again();
+        self.reload_apps();
+        self.configure()
+    }
+}

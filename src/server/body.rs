@@ -1,0 +1,268 @@
+//! Bodies of responses, as hyper asks for them.
+
+use std::fs::File;
+use std::future::Future;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use directives::effect::Failure;
+use directives::modules::fastcgi::response::failure_line;
+use directives::reply::Part;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::finish::Guard;
+use crate::fcgi::{Event, Exchange};
+
+/// A piece of a file, bytes.
+const PIECE: usize = 64 * 1024;
+/// Output is gathered to so many bytes unless `-flush`.
+const GATHER: usize = 8 * 1024;
+/// ... or so long after the last of it.
+const GATHER_TIME: Duration = Duration::from_millis(100);
+
+/// Why a body ends before its end; the client's connection is cut.
+#[derive(Debug)]
+pub struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the response was cut")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// A response's body.
+pub struct ReplyBody {
+    kind: Kind,
+    guard: Guard,
+    /// Bytes that `Content-Length` announces and that are still to come.
+    announced: Option<u64>,
+    cutting: bool,
+}
+
+/// What it is made of.
+pub enum Kind {
+    /// Nothing.
+    None,
+    /// Bytes.
+    Bytes(Bytes),
+    /// Parts of a file.
+    File(FileParts),
+    /// What an application sends.
+    App(Box<AppOutput>),
+}
+
+impl ReplyBody {
+    /// A body whose end is noticed by `guard`.
+    pub fn new(kind: Kind, guard: Guard, announced: Option<u64>) -> ReplyBody {
+        ReplyBody { kind, guard, announced, cutting: false }
+    }
+
+    /// Ends the body before its end: what came so far goes out first, then the connection
+    /// is cut, so that the client can tell.
+    fn poll_cut(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.guard.cut();
+        if !self.cutting {
+            self.cutting = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(Cut)))
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = self.get_mut();
+        if this.cutting {
+            return this.poll_cut(cx);
+        }
+        let next = match &mut this.kind {
+            Kind::None => None,
+            Kind::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                (!bytes.is_empty()).then_some(Ok(bytes))
+            }
+            Kind::File(file) => file.next(),
+            Kind::App(app) => {
+                let next = ready!(app.poll_next(cx, &mut this.guard));
+                if next.is_none() {
+                    // The rest of the request's body would stand before the next request.
+                    ready!(app.exchange.body_mut().poll_discard(cx));
+                }
+                next
+            }
+        };
+        match next {
+            Some(Ok(mut bytes)) => {
+                if let Some(left) = &mut this.announced {
+                    // More than was announced would be taken for the next response.
+                    bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= bytes.len() as u64;
+                }
+                this.guard.count(bytes.len() as u64);
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None if this.announced.is_none_or(|left| left == 0) => Poll::Ready(None),
+            None | Some(Err(Cut)) => this.poll_cut(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::None => true,
+            Kind::Bytes(bytes) => bytes.is_empty(),
+            Kind::File(file) => file.left() == 0,
+            Kind::App(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::None => SizeHint::with_exact(0),
+            Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::File(file) => SizeHint::with_exact(file.left()),
+            Kind::App(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Parts of a file that are still to be sent.
+pub struct FileParts {
+    file: File,
+    parts: std::collections::VecDeque<Part>,
+}
+
+impl FileParts {
+    /// Of an open file.
+    pub fn new(file: File, parts: Vec<Part>) -> FileParts {
+        FileParts { file, parts: parts.into() }
+    }
+
+    fn left(&self) -> u64 {
+        self.parts.iter().map(|part| part.head.len() as u64 + part.end - part.start).sum()
+    }
+
+    fn next(&mut self) -> Option<Result<Bytes, Cut>> {
+        loop {
+            let part = self.parts.front_mut()?;
+            if !part.head.is_empty() {
+                return Some(Ok(std::mem::take(&mut part.head)));
+            }
+            let left = part.end - part.start;
+            if left == 0 {
+                self.parts.pop_front();
+                continue;
+            }
+            let size = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
+            let mut piece = BytesMut::zeroed(size);
+            // A file that became shorter cannot be what its length said.
+            return Some(match self.file.read_exact_at(&mut piece, part.start) {
+                Ok(()) => {
+                    part.start += size as u64;
+                    Ok(piece.freeze())
+                }
+                Err(_) => Err(Cut),
+            });
+        }
+    }
+}
+
+/// The output of an application behind the head of its response.
+pub struct AppOutput {
+    /// The exchange.
+    pub exchange: Exchange,
+    gathered: BytesMut,
+    flush: bool,
+    ended: bool,
+    timer: Option<Pin<Box<Sleep>>>,
+    file: String,
+}
+
+impl AppOutput {
+    /// `rest` is what came with the head; `file` is the application's name for the log.
+    pub fn new(exchange: Exchange, rest: Bytes, flush: bool, file: String) -> AppOutput {
+        let gathered = BytesMut::from(&rest[..]);
+        AppOutput { exchange, gathered, flush, ended: false, timer: None, file }
+    }
+
+    /// Everything that is there now, or `None` at the end.
+    pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        guard: &mut Guard,
+    ) -> Poll<Option<Result<Bytes, Cut>>> {
+        loop {
+            if self.gathered.len() >= GATHER
+                || (self.flush || self.ended) && !self.gathered.is_empty()
+            {
+                self.timer = None;
+                return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let event = self.exchange.poll_event(cx);
+            self.report(guard, None);
+            match event {
+                Poll::Ready(Ok(Event::Stdout(bytes))) => {
+                    if self.gathered.is_empty() && bytes.len() >= GATHER {
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                    self.gathered.extend_from_slice(&bytes);
+                    self.timer = None;
+                }
+                Poll::Ready(Ok(Event::End)) => self.ended = true,
+                Poll::Ready(Err(failure)) => {
+                    self.report(guard, Some(&failure));
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(Cut)));
+                }
+                Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
+                Poll::Pending => {
+                    let timer = self.timer.get_or_insert_with(|| {
+                        Box::pin(sleep_until(Instant::now() + GATHER_TIME))
+                    });
+                    ready!(timer.as_mut().poll(cx));
+                    self.timer = None;
+                    return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                }
+            }
+        }
+    }
+
+    /// Writes what the application said, and what went wrong, into the log.
+    fn report(&mut self, guard: &mut Guard, failure: Option<&Failure>) {
+        let Some(held) = guard.held() else { return };
+        for line in std::mem::take(&mut self.exchange.lines) {
+            held.generation.write_line(&held.request, &line);
+        }
+        if let Some(failure) = failure {
+            let (level, module, error, text) = failure_line(&self.file, failure, false);
+            if !text.is_empty() {
+                let line = directives::log::Line {
+                    level,
+                    module,
+                    ah: 0,
+                    error,
+                    text: text.into(),
+                };
+                held.generation.write_line(&held.request, &line);
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! THE LOOP: step, perform the effect, resume.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use directives::bundle::{Kind, OsError};
+use directives::cgi::{self, Extras};
+use directives::effect::{Answer, Call, Effect, Failure, Role};
+use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
+use directives::reply::Reply;
+use directives::request::Request;
+use directives::run::{Next, Run};
+
+use super::live::Generation;
+use super::request_body::RequestBody;
+use crate::disk;
+use crate::fcgi::connect::connect;
+use crate::fcgi::params::Opening;
+use crate::fcgi::{Event, Exchange};
+
+/// How much of a body is read before the application is bothered (B-3), bytes.
+const PREFETCH: usize = 16 * 1024;
+
+/// What effects are performed with, and what they leave behind for the reply.
+pub struct World {
+    /// The configuration.
+    pub generation: Arc<Generation>,
+    /// The request's body, until an application has it.
+    pub body: RequestBody,
+    /// The exchange that answered, with what came behind the head.
+    pub answered: Option<Answered>,
+    /// The file that was opened.
+    pub file: Option<File>,
+}
+
+/// An application's answer, from its head on.
+pub struct Answered {
+    /// The exchange.
+    pub exchange: Exchange,
+    /// What came with the head.
+    pub rest: Bytes,
+    /// The call.
+    pub call: Call,
+}
+
+/// Runs a request to its reply.
+pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
+    let mut answer = None;
+    loop {
+        let next = run.step(answer.take());
+        world.generation.clone().write_lines(run.request_mut());
+        match next {
+            Next::Effect(effect) => answer = Some(world.perform(effect, run).await),
+            Next::Reply(reply) => return *reply,
+        }
+    }
+}
+
+impl World {
+    async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
+        match effect {
+            Effect::Resolve { ip, confirm } => {
+                let name = tokio::task::spawn_blocking(move || {
+                    crate::resolve::name(ip, confirm)
+                });
+                Answer::Name(name.await.ok().flatten())
+            }
+            Effect::Open { path } => Answer::Opened(self.open(&path)),
+            Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
+        }
+    }
+
+    fn open(&mut self, path: &[u8]) -> Result<directives::bundle::Meta, OsError> {
+        let file =
+            File::open(disk::path(path)).map_err(|error| disk::os_error(&error))?;
+        let meta = disk::meta_of(&file)?;
+        if meta.kind != Kind::File {
+            return Err(OsError {
+                code: OsError::DENIED,
+                text: "Permission denied".to_owned(),
+            });
+        }
+        self.file = Some(file);
+        Ok(meta)
+    }
+
+    /// Asks an application, as far as the head of its response.
+    async fn call(&mut self, call: Call, r: &mut Request) -> Answer {
+        // An answer that led to this call has served its purpose; its application may be
+        // the one that is wanted again.
+        self.drop_answer();
+        match self.begin(&call, r).await {
+            Ok(exchange) if call.nph => {
+                let rest = Bytes::new();
+                self.answered = Some(Answered { exchange, rest, call });
+                Answer::Head(Bytes::new())
+            }
+            Ok(exchange) => self.read_head(exchange, call, r).await,
+            Err(failure) => Answer::Failed { failure, received: 0 },
+        }
+    }
+
+    /// Body, connection, parameters.
+    async fn begin(&mut self, call: &Call, r: &mut Request) -> Result<Exchange, Failure> {
+        let settings = &call.app.settings;
+        let mut length = None;
+        let body = if call.role == Role::Responder {
+            self.body.set_limit(r.dir.core.body_limit());
+            if r.content_length().is_some() {
+                self.body.prefetch(PREFETCH).await?;
+            } else if !self.body.is_read() {
+                length = Some(self.body.spool().await?);
+            }
+            std::mem::replace(&mut self.body, RequestBody::empty())
+        } else {
+            RequestBody::empty()
+        };
+        let stream = match connect(&call.app.address, settings.app_conn_timeout).await {
+            Ok(stream) => stream,
+            Err(failure) => {
+                self.body = body;
+                return Err(failure);
+            }
+        };
+        let mut opening =
+            Opening::new(call.role.number(), false, Vec::with_capacity(2048));
+        for (name, value) in &call.extra {
+            opening.pair(name, value);
+        }
+        let extras = Extras {
+            pass_headers: &settings.pass_headers,
+            content_length: length,
+            ..Extras::default()
+        };
+        cgi::variables(r, &extras, |name, value| opening.pair(name, value));
+        let name = String::from_utf8_lossy(&r.filename).into_owned();
+        Ok(Exchange::new(stream, opening.finish(), body, settings.idle_timeout, name))
+    }
+
+    async fn read_head(
+        &mut self,
+        mut exchange: Exchange,
+        call: Call,
+        r: &mut Request,
+    ) -> Answer {
+        let mut head = BytesMut::new();
+        let failure = loop {
+            let event = std::future::poll_fn(|cx| exchange.poll_event(cx)).await;
+            for line in std::mem::take(&mut exchange.lines) {
+                self.generation.write_line(r, &line);
+            }
+            match event {
+                Ok(Event::Stdout(bytes)) => {
+                    let before = head.len();
+                    head.extend_from_slice(&bytes);
+                    if let Some(end) = head_end(&head, before) {
+                        let rest = head.split_off(end).freeze();
+                        let head = head.freeze();
+                        self.answered = Some(Answered { exchange, rest, call });
+                        return Answer::Head(head);
+                    }
+                    if head.len() > MAX_HEAD {
+                        break Failure::HeadTooLong;
+                    }
+                }
+                Ok(Event::End) => break Failure::Incomplete,
+                Err(failure) => break failure,
+            }
+        };
+        self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
+        Answer::Failed { failure, received: exchange.received }
+    }
+
+    /// Forgets an answer that the reply does not use; its request's body comes back.
+    pub fn drop_answer(&mut self) {
+        if let Some(mut answered) = self.answered.take() {
+            let body = answered.exchange.body_mut();
+            self.body = std::mem::replace(body, RequestBody::empty());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The end of a request: its lines in the access logs, once the response is sent.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use directives::modules::log_config::{self, Sent};
+use directives::request::Request;
+
+use super::live::Generation;
+use crate::log::{now, utc_offset};
+use crate::logs::Name;
+
+/// A request whose response is complete, but for the last bytes on their way.
+#[derive(Debug)]
+pub struct Finished {
+    r: Box<Held>,
+}
+
+/// What the log needs.
+pub struct Held {
+    /// The request, after its last internal redirect.
+    pub request: Box<Request>,
+    /// The configuration that it was served with.
+    pub generation: Arc<Generation>,
+    /// Bytes of the body.
+    pub body: u64,
+    /// What the connection had sent before.
+    pub written_before: u64,
+    /// What the request cost to read.
+    pub received: u64,
+    /// The connection goes on.
+    pub kept: bool,
+    /// The response was cut.
+    pub cut: bool,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("body", &self.body).finish_non_exhaustive()
+    }
+}
+
+impl Finished {
+    /// Of a request.
+    pub fn new(held: Box<Held>) -> Finished {
+        Finished { r: held }
+    }
+
+    /// Writes its lines. `written` is what the connection has sent by now.
+    pub fn log(self, written: u64, aborted: bool) {
+        let held = self.r;
+        let finished = now();
+        let sent = Sent {
+            body: held.body,
+            total: written.saturating_sub(held.written_before),
+            received: held.received,
+            finished,
+            utc_offset: utc_offset(held.request.request_time),
+            pid: std::process::id(),
+            tid: nix::unistd::gettid().as_raw() as u64,
+            aborted: aborted && held.cut,
+            kept: held.kept,
+        };
+        log_config::each_line(&held.request, &sent, |target, line| {
+            if let Some(sink) = held.generation.log(&Name::Access(target.clone())) {
+                sink.line(&line);
+            }
+        });
+    }
+}
+
+/// Hands a request over for logging when its response body is dropped.
+pub struct Guard {
+    held: Option<Box<Held>>,
+    shared: Rc<super::socket::Shared>,
+}
+
+impl Guard {
+    /// For a request on a connection.
+    pub fn new(held: Box<Held>, shared: Rc<super::socket::Shared>) -> Guard {
+        Guard { held: Some(held), shared }
+    }
+
+    /// Bytes of the body that were handed to hyper.
+    pub fn count(&mut self, bytes: u64) {
+        if let Some(held) = &mut self.held {
+            held.body += bytes;
+        }
+    }
+
+    /// The response ends before its end.
+    pub fn cut(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.cut = true;
+        }
+    }
+
+    /// The request and its configuration, for lines that come late.
+    pub fn held(&mut self) -> Option<&mut Held> {
+        self.held.as_deref_mut()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.shared.finished.borrow_mut().push(Finished::new(held));
+        }
+        self.shared.phase.set(super::socket::Phase::Idle);
+    }
+}

@@ -1,0 +1,67 @@
+//! The configuration that requests are served with, swapped whole.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use directives::Snapshot;
+use directives::log::{Level, Line};
+use directives::modules::core::Listen;
+use directives::request::Request;
+
+use crate::log::{Sink, error};
+use crate::logs::Name;
+
+/// One configuration and what was opened for it.
+#[derive(Debug)]
+pub struct Generation {
+    /// Its number, given by the parent.
+    pub number: u64,
+    /// The configuration.
+    pub snapshot: Arc<Snapshot>,
+    /// The listening sockets, with the directives that asked for them.
+    pub listeners: Vec<(Listen, Arc<OwnedFd>)>,
+    /// The logs.
+    pub logs: HashMap<Name, Arc<Sink>>,
+}
+
+impl Generation {
+    /// The log of a name. Every name of the configuration was opened.
+    pub fn log(&self, name: &Name) -> Option<&Arc<Sink>> {
+        self.logs.get(name)
+    }
+
+    /// Writes the lines that a request has gathered.
+    pub fn write_lines(&self, r: &mut Request) {
+        if r.lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::take(&mut r.lines);
+        for line in &lines {
+            self.write_line(r, line);
+        }
+    }
+
+    /// Writes one line of a request, if its level is wanted.
+    pub fn write_line(&self, r: &Request, line: &Line) {
+        if !r.logs(line.level, line.module) {
+            return;
+        }
+        let Some(sink) = self.log(&Name::of_error_log(&r.server.config.core)) else {
+            return;
+        };
+        let client = SocketAddr::new(r.useragent_ip, r.connection.client.port());
+        let referer = r.header("referer");
+        let about = error::About { client: Some(client), referer: referer.as_deref() };
+        sink.line(&error::format(line, about));
+    }
+
+    /// Writes a line about the server as a whole into the main error log.
+    pub fn write_plain(&self, level: Level, module: &'static str, ah: u32, text: &str) {
+        let main = self.snapshot.main();
+        if let Some(sink) = self.log(&Name::of_error_log(&main.config.core)) {
+            sink.line(&error::plain(level, module, ah, text));
+        }
+    }
+}

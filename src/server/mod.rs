@@ -1,0 +1,214 @@
+//! The unprivileged half: accepts, serves, drains. One thread for each core, each with a
+//! runtime of its own; nothing moves between them.
+
+mod body;
+mod connection;
+mod drive;
+mod finish;
+pub mod live;
+pub mod request_body;
+mod socket;
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use directives::log::Level;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::link::{FromParent, Link, ToParent};
+use live::Generation;
+
+/// What all threads look at.
+#[derive(Clone)]
+struct State {
+    generation: Arc<Generation>,
+    stage: Stage,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Serving.
+    Running,
+    /// No new connections; requests under way are finished.
+    Draining,
+    /// Nothing is waited for.
+    Stopped,
+}
+
+/// The configuration for new requests.
+pub struct Live(watch::Receiver<State>);
+
+impl Live {
+    /// The current one.
+    pub fn load(&self) -> Arc<Generation> {
+        self.0.borrow().generation.clone()
+    }
+}
+
+/// Tells a connection to end.
+#[derive(Clone)]
+pub struct Stop(watch::Receiver<State>);
+
+impl Stop {
+    async fn reached(&mut self, stage: Stage) {
+        // The sender lives as long as the process.
+        let _ = self.0.wait_for(|state| state.stage >= stage).await;
+    }
+
+    /// When no further request should be taken.
+    pub async fn draining(&mut self) {
+        self.reached(Stage::Draining).await;
+    }
+
+    /// When nothing is waited for.
+    pub async fn now(&mut self) {
+        self.reached(Stage::Stopped).await;
+    }
+}
+
+/// Connections being served, over all threads.
+static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// The serving process: takes its orders from `link` until it is told to stop, or the
+/// parent is gone.
+pub fn run(link: OwnedFd) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { orders(Link::new(link)?).await })
+}
+
+async fn orders(mut link: Link) -> Result<()> {
+    let first = link.configuration().await.context("no configuration came")?;
+    let (sender, receiver) =
+        watch::channel(State { generation: Arc::new(first), stage: Stage::Running });
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for i in 0..threads {
+        let receiver = receiver.clone();
+        std::thread::Builder::new()
+            .name(format!("worker-{i}"))
+            .spawn(move || worker(receiver))
+            .context("starting a thread")?;
+    }
+    let number = sender.borrow().generation.number;
+    link.send(&ToParent::Serving(number))?;
+    loop {
+        match link.next().await {
+            Ok(FromParent::Configure(generation)) => {
+                let number = generation.number;
+                sender.send_modify(|state| state.generation = Arc::new(*generation));
+                link.send(&ToParent::Serving(number))?;
+            }
+            Ok(FromParent::Drain) => {
+                sender.send_modify(|state| state.stage = Stage::Draining);
+                drained(&mut link, &sender).await;
+                return Ok(());
+            }
+            Ok(FromParent::Stop) => return Ok(()),
+            Err(error) => {
+                // Without the parent there are no applications and no orders.
+                let generation = sender.borrow().generation.clone();
+                let text = format!("fcgi-pm is gone ({error}), the server ends");
+                generation.write_plain(Level::Alert, "core", 0, &text);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Waits for the last request, or for an order not to.
+async fn drained(link: &mut Link, sender: &watch::Sender<State>) {
+    let idle = async {
+        while CONNECTIONS.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = idle => {}
+        _ = link.next() => {}
+    }
+    sender.send_modify(|state| state.stage = Stage::Stopped);
+}
+
+fn worker(state: watch::Receiver<State>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => LocalSet::new().block_on(&runtime, accept_all(state)),
+        Err(error) => {
+            let text = format!("a serving thread cannot start: {error}");
+            state.borrow().generation.write_plain(Level::Crit, "core", 0, &text);
+        }
+    }
+}
+
+/// Accepts on the listeners of every configuration that comes, until the drain.
+async fn accept_all(mut state: watch::Receiver<State>) {
+    loop {
+        let now = state.borrow_and_update().clone();
+        if now.stage >= Stage::Draining {
+            break;
+        }
+        let mut tasks = Vec::new();
+        for (_, listener) in &now.generation.listeners {
+            let accepting = accept(listener.clone(), state.clone());
+            tasks.push(tokio::task::spawn_local(accepting));
+        }
+        let changed = state.changed().await;
+        for task in tasks {
+            // An accept that is under way has no connection yet: nothing is lost.
+            task.abort();
+        }
+        if changed.is_err() {
+            return;
+        }
+    }
+    // The connections of this thread end by themselves.
+    std::future::pending::<()>().await;
+}
+
+async fn accept(listener: Arc<OwnedFd>, state: watch::Receiver<State>) {
+    let live = Rc::new(Live(state.clone()));
+    let listener = listener
+        .try_clone()
+        .map(std::net::TcpListener::from)
+        .and_then(TcpListener::from_std);
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => {
+            let text = format!("a listening socket cannot be used: {error}");
+            live.load().write_plain(Level::Crit, "core", 0, &text);
+            return;
+        }
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => {
+                let (live, stop) = (live.clone(), Stop(state.clone()));
+                CONNECTIONS.fetch_add(1, Ordering::AcqRel);
+                tokio::task::spawn_local(async move {
+                    connection::serve(stream, client, live, stop).await;
+                    CONNECTIONS.fetch_sub(1, Ordering::AcqRel);
+                });
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                // Out of descriptors or memory: others may free some.
+                let text = format!("accept() failed: {error}");
+                live.load().write_plain(Level::Error, "core", 0, &text);
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// The client went away before it was accepted.
+fn is_passing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, Interrupted, WouldBlock,
+    };
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
+}

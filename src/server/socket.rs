@@ -1,0 +1,318 @@
+//! The client's socket as hyper sees it: counted, timed, and where httpd does something
+//! that hyper does not, put right on its way out.
+//!
+//! - `KeepAliveTimeout` between requests, `Timeout` within one.
+//! - What hyper answers by itself to a request that it cannot parse gets httpd's page.
+//! - HTTP/1.0 clients are answered with this server's own version, as httpd does.
+//! - A response of `-nph` goes past hyper altogether.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::finish::Finished;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for the first byte of a request.
+    Idle,
+    /// Reading a request's head.
+    Head,
+    /// A request is being answered.
+    Busy,
+}
+
+/// What the socket and the requests on it share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What goes on.
+    pub phase: Cell<Phase>,
+    /// Requests that have been read.
+    pub requests: Cell<u32>,
+    /// Bytes sent.
+    pub written: Cell<u64>,
+    /// Bytes received.
+    pub read: Cell<u64>,
+    /// The next bytes from hyper begin a response to an HTTP/1.0 client.
+    pub mend_version: Cell<bool>,
+    /// What hyper writes is dropped: the response goes past it.
+    pub raw: Cell<bool>,
+    /// The timeout for the next request on a kept connection.
+    pub keep_alive_timeout: Cell<Duration>,
+    /// The timeout within a request.
+    pub timeout: Cell<Duration>,
+    /// Requests whose responses are complete, to be logged once they are sent.
+    pub finished: RefCell<Vec<Finished>>,
+    /// The `Server` field of what is answered without a request.
+    banner: Bytes,
+}
+
+impl Shared {
+    /// Around an accepted socket.
+    pub fn new(stream: TcpStream, timeout: Duration, banner: Bytes) -> Rc<Shared> {
+        Rc::new(Shared {
+            stream,
+            phase: Cell::new(Phase::Idle),
+            requests: Cell::new(0),
+            written: Cell::new(0),
+            read: Cell::new(0),
+            mend_version: Cell::new(false),
+            raw: Cell::new(false),
+            keep_alive_timeout: Cell::new(timeout),
+            timeout: Cell::new(timeout),
+            finished: RefCell::default(),
+            banner,
+        })
+    }
+
+    /// Writes past hyper, all of it.
+    pub async fn write_raw(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(bytes) {
+                Ok(n) => {
+                    bytes = &bytes[n..];
+                    self.written.set(self.written.get() + n as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs what has been sent.
+    fn log(&self, aborted: bool) {
+        let finished = std::mem::take(&mut *self.finished.borrow_mut());
+        for request in finished {
+            request.log(self.written.get(), aborted);
+        }
+    }
+}
+
+/// The socket for hyper.
+pub struct Socket {
+    shared: Rc<Shared>,
+    timer: Pin<Box<Sleep>>,
+    armed: bool,
+    /// Bytes of our own that stand for hyper's.
+    instead: Vec<u8>,
+    sent_instead: usize,
+}
+
+impl Socket {
+    /// Over what is shared.
+    pub fn new(shared: Rc<Shared>) -> Socket {
+        let timer = Box::pin(sleep_until(Instant::now()));
+        Socket { shared, timer, armed: false, instead: Vec::new(), sent_instead: 0 }
+    }
+
+    /// Pending, until time is up.
+    fn wait(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        if !self.armed {
+            self.armed = true;
+            self.timer.as_mut().reset(Instant::now() + limit);
+        }
+        self.timer.as_mut().poll(cx)
+    }
+
+    fn poll_raw_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.shared.stream.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    let limit = self.shared.timeout.get();
+                    ready!(self.wait(cx, limit));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+            match self.shared.stream.try_write_vectored(bufs) {
+                Ok(n) => {
+                    self.armed = false;
+                    self.shared.written.set(self.shared.written.get() + n as u64);
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Sends what stands for hyper's bytes; ready once it is gone.
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent_instead < self.instead.len() {
+            let instead = std::mem::take(&mut self.instead);
+            let sent =
+                self.poll_raw_write(cx, &[IoSlice::new(&instead[self.sent_instead..])]);
+            self.instead = instead;
+            self.sent_instead += ready!(sent)?;
+        }
+        self.instead.clear();
+        self.sent_instead = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.shared.log(true);
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shared = this.shared.clone();
+        loop {
+            match shared.stream.poll_read_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    let limit = match shared.phase.get() {
+                        Phase::Idle if shared.requests.get() > 0 => {
+                            shared.keep_alive_timeout.get()
+                        }
+                        Phase::Idle | Phase::Head => shared.timeout.get(),
+                        // The application, or the body's own timer, has the turn.
+                        Phase::Busy => return Poll::Pending,
+                    };
+                    ready!(this.wait(cx, limit));
+                    // For hyper the client has gone: it closes without a word.
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            match shared.stream.try_read_buf(buf) {
+                Ok(n) => {
+                    this.armed = false;
+                    shared.read.set(shared.read.get() + n as u64);
+                    if n > 0 && shared.phase.get() == Phase::Idle {
+                        shared.phase.set(Phase::Head);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
+        ready!(this.poll_instead(cx))?;
+        let shared = this.shared.clone();
+        if shared.raw.get() {
+            return Poll::Ready(Ok(all));
+        }
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        let Some(first) = first else { return Poll::Ready(Ok(0)) };
+        if shared.phase.get() == Phase::Head && first.starts_with(b"HTTP/1.") {
+            // Nobody was asked: this is hyper's own word for a request that is none.
+            this.instead = refusal(first, &shared.banner);
+            shared.raw.set(true);
+            ready!(this.poll_instead(cx))?;
+            return Poll::Ready(Ok(all));
+        }
+        if shared.mend_version.get() && first.starts_with(b"HTTP/1.0") {
+            shared.mend_version.set(false);
+            this.instead = b"HTTP/1.1".to_vec();
+            this.instead.extend_from_slice(&first[8..]);
+            let length = first.len();
+            ready!(this.poll_instead(cx))?;
+            return Poll::Ready(Ok(length));
+        }
+        this.poll_raw_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_instead(cx))?;
+        this.shared.log(false);
+        if this.shared.phase.get() == Phase::Idle && this.shared.requests.get() > 0 {
+            // hyper does not read again before something comes: the clock starts here.
+            this.armed = false;
+            let _ = this.wait(cx, this.shared.keep_alive_timeout.get());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_instead(cx))?;
+        this.shared.log(false);
+        let socket = socket2::SockRef::from(&this.shared.stream);
+        // A client that has gone already cannot be told.
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// httpd's page in the place of hyper's empty answer.
+fn refusal(theirs: &[u8], banner: &[u8]) -> Vec<u8> {
+    let status: u16 = std::str::from_utf8(theirs.get(9..12).unwrap_or_default())
+        .ok()
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(400);
+    // hyper counts and measures where httpd says 400.
+    let (status, sentence) = match status {
+        414 => (
+            414,
+            "<p>The requested URL's length exceeds the capacity\nlimit for this server.<br />\n</p>\n",
+        ),
+        _ => (
+            400,
+            "<p>Your browser sent a request that this server could not understand.<br />\n</p>\n",
+        ),
+    };
+    let reason = directives::status::reason(status).unwrap_or("Bad Request");
+    let page = format!(
+        "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \
+         \"http://www.w3.org/TR/html4/strict.dtd\">\n<html><head>\n<title>{status} {reason}</title>\n\
+         </head><body>\n<h1>{reason}</h1>\n{sentence}</body></html>\n"
+    );
+    let date = directives::content::conditions::http_date(crate::log::now() / 1_000_000);
+    let server = String::from_utf8_lossy(banner);
+    format!(
+        "HTTP/1.1 {status} {reason}\r\nDate: {date}\r\nServer: {server}\r\nContent-Length: {}\r\n\
+         Connection: close\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n{page}",
+        page.len()
+    )
+    .into_bytes()
+}
