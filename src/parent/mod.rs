@@ -5,6 +5,7 @@
 
 mod apps;
 mod open;
+mod policy;
 mod reload;
 mod signals;
 mod sockets;
