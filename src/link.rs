@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
 use directives::bundle::Bundle;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
@@ -18,37 +19,51 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::log::Sink;
+use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
 use crate::{listeners, logs};
 
-/// The longest packet, bytes.
-const MAX_PACKET: usize = 4096;
+/// The longest packet, bytes: a path and its user fit in.
+const MAX_PACKET: usize = 16 * 1024;
+/// How long the parent waits for the server to take a packet, milliseconds.
+const ROOM_PATIENCE: u16 = 10_000;
 
 /// What the parent says.
 pub enum FromParent {
     /// Serve with this.
     Configure(Box<Generation>),
+    /// The state of an application.
+    App(AppKey, AppState),
+    /// The state of all processes, as [`ToParent::Status`] asked for.
+    Status(Vec<u8>),
     /// Finish what is under way, then end.
     Drain,
     /// End.
     Stop,
 }
 
-/// What the server says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToParent {
-    /// The configuration of this number is served.
-    Serving(u64),
-}
-
-/// Kinds of packets.
+/// Kinds of the parent's packets; the server's are all messages.
 mod kind {
     pub const LISTENER: u8 = b'L';
     pub const LOG: u8 = b'O';
     pub const CONFIGURE: u8 = b'C';
+    pub const APP: u8 = b'A';
+    pub const STATUS: u8 = b'Q';
     pub const DRAIN: u8 = b'D';
     pub const STOP: u8 = b'S';
-    pub const SERVING: u8 = b'R';
+    pub const MESSAGE: u8 = b'M';
+}
+
+struct Packet {
+    kind: u8,
+    payload: Vec<u8>,
+    fd: Option<OwnedFd>,
+}
+
+impl Packet {
+    fn number(&self) -> u64 {
+        self.payload.as_slice().try_into().map_or(0, u64::from_le_bytes)
+    }
 }
 
 /// Both ends.
@@ -57,26 +72,22 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
-fn send(fd: RawFd, kind: u8, number: u64, passed: Option<RawFd>) -> nix::Result<()> {
-    let mut packet = vec![kind];
-    packet.extend_from_slice(&number.to_le_bytes());
+fn send(fd: RawFd, kind: u8, payload: &[u8], passed: Option<RawFd>) -> nix::Result<()> {
     let fds: Vec<RawFd> = passed.into_iter().collect();
     let rights = [ControlMessage::ScmRights(&fds)];
     let control = if fds.is_empty() { &[][..] } else { &rights[..] };
-    let flags = MsgFlags::MSG_NOSIGNAL;
-    sendmsg::<()>(fd, &[IoSlice::new(&packet)], control, flags, None)?;
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let slices = [IoSlice::new(std::slice::from_ref(&kind)), IoSlice::new(payload)];
+    sendmsg::<()>(fd, &slices, control, flags, None)?;
     Ok(())
 }
 
-/// One packet: kind, number, descriptor. `None` at the end.
-fn receive(
-    fd: RawFd,
-    flags: MsgFlags,
-) -> nix::Result<Option<(u8, u64, Option<OwnedFd>)>> {
-    let mut packet = [0; MAX_PACKET];
+/// One packet, if one is there. `None` at the end.
+fn receive(fd: RawFd) -> nix::Result<Option<Packet>> {
+    let mut packet = vec![0; MAX_PACKET];
     let mut space = nix::cmsg_space!(RawFd);
     let mut iov = [IoSliceMut::new(&mut packet)];
-    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(fd, &mut iov, Some(&mut space), flags)?;
     let mut passed = None;
     for control in message.cmsgs()? {
@@ -88,9 +99,9 @@ fn receive(
     if length == 0 {
         return Ok(None);
     }
-    let number =
-        packet.get(1..9).and_then(|bytes| bytes.try_into().ok()).unwrap_or([0; 8]);
-    Ok(Some((packet[0], u64::from_le_bytes(number), passed)))
+    packet.truncate(length);
+    let kind = packet.remove(0);
+    Ok(Some(Packet { kind, payload: packet, fd: passed }))
 }
 
 /// Takes ownership of a descriptor that a packet brought.
@@ -116,6 +127,23 @@ impl ParentLink {
         &self.0
     }
 
+    /// Sends, and waits for room within reason: a server that takes nothing for so long
+    /// serves nobody.
+    fn send(&self, kind: u8, payload: &[u8], passed: Option<RawFd>) -> Result<()> {
+        let fd = self.0.as_raw_fd();
+        loop {
+            match send(fd, kind, payload, passed) {
+                Err(nix::Error::EAGAIN) => {
+                    let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
+                    let ready = poll(&mut fds, ROOM_PATIENCE)?;
+                    anyhow::ensure!(ready > 0, "the server process does not react");
+                }
+                Err(nix::Error::EINTR) => {}
+                sent => return Ok(sent?),
+            }
+        }
+    }
+
     /// Sends a configuration: the recorded files, and descriptors in the order of
     /// [`listeners::wanted`] and [`logs::names`].
     pub fn configure(
@@ -125,42 +153,80 @@ impl ParentLink {
         listeners: &[RawFd],
         logs: &[RawFd],
     ) -> Result<()> {
-        let fd = self.0.as_raw_fd();
+        let index = |i: usize| (i as u64).to_le_bytes();
         for (i, listener) in listeners.iter().enumerate() {
-            send(fd, kind::LISTENER, i as u64, Some(*listener))?;
+            self.send(kind::LISTENER, &index(i), Some(*listener))?;
         }
         for (i, log) in logs.iter().enumerate() {
-            send(fd, kind::LOG, i as u64, Some(*log))?;
+            self.send(kind::LOG, &index(i), Some(*log))?;
         }
-        let mut memory = std::fs::File::from(memfd_create(
-            c"fcgi-httpd-bundle",
-            MFdFlags::MFD_CLOEXEC,
-        )?);
-        memory.write_all(&bundle.encode())?;
-        memory.rewind()?;
-        send(fd, kind::CONFIGURE, number, Some(memory.as_raw_fd()))?;
-        Ok(())
+        let memory = in_memory(&bundle.encode())?;
+        self.send(kind::CONFIGURE, &number.to_le_bytes(), Some(memory.as_raw_fd()))
+    }
+
+    /// Tells the state of an application.
+    pub fn app(&self, key: &AppKey, state: &AppState) -> Result<()> {
+        self.send(kind::APP, &encode_app(key, state), None)
+    }
+
+    /// Answers [`ToParent::Status`].
+    pub fn status(&self, bytes: &[u8]) -> Result<()> {
+        let memory = in_memory(bytes)?;
+        self.send(kind::STATUS, &[], Some(memory.as_raw_fd()))
     }
 
     /// Tells the server to finish.
     pub fn drain(&self) -> Result<()> {
-        Ok(send(self.0.as_raw_fd(), kind::DRAIN, 0, None)?)
+        self.send(kind::DRAIN, &[], None)
     }
 
     /// Tells the server to end.
     pub fn stop(&self) -> Result<()> {
-        Ok(send(self.0.as_raw_fd(), kind::STOP, 0, None)?)
+        self.send(kind::STOP, &[], None)
     }
 
-    /// The next message; `None` if the server is gone.
-    pub fn next(&self) -> Result<Option<ToParent>> {
-        match receive(self.0.as_raw_fd(), MsgFlags::empty()) {
-            Ok(Some((kind::SERVING, number, _))) => Ok(Some(ToParent::Serving(number))),
-            Ok(Some((other, ..))) => bail!("the server sent a packet of kind {other}"),
-            Ok(None) | Err(nix::Error::ECONNRESET) => Ok(None),
+    /// The next message that is there; an end if the server is gone.
+    pub fn next(&self) -> Result<Received> {
+        match receive(self.0.as_raw_fd()) {
+            Ok(Some(packet)) if packet.kind == kind::MESSAGE => {
+                let message = ToParent::decode(&packet.payload);
+                Ok(Received::Message(
+                    message.context("the server sent no message of ours")?,
+                ))
+            }
+            Ok(Some(packet)) => bail!("the server sent a packet of kind {}", packet.kind),
+            Ok(None) | Err(nix::Error::ECONNRESET) => Ok(Received::End),
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => Ok(Received::Nothing),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What [`ParentLink::next`] finds.
+#[derive(Debug)]
+pub enum Received {
+    /// A message.
+    Message(ToParent),
+    /// Nothing now.
+    Nothing,
+    /// The server is gone.
+    End,
+}
+
+/// Bytes as a file that only has a descriptor.
+fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
+    let fd = memfd_create(c"fcgi-httpd", MFdFlags::MFD_CLOEXEC)?;
+    let mut memory = std::fs::File::from(fd);
+    memory.write_all(bytes)?;
+    memory.rewind()?;
+    Ok(memory)
+}
+
+fn read_all(fd: Option<OwnedFd>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let fd = fd.context("a packet came without its descriptor")?;
+    std::fs::File::from(fd).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The server's end.
@@ -180,16 +246,24 @@ impl Link {
     }
 
     /// Says something to the parent.
-    pub fn send(&self, message: &ToParent) -> Result<()> {
-        let ToParent::Serving(number) = message;
-        Ok(send(self.socket.as_raw_fd(), kind::SERVING, *number, None)?)
+    pub async fn send(&self, message: &ToParent) -> Result<()> {
+        let (fd, bytes) = (self.socket.as_raw_fd(), message.encode());
+        let sent = self.socket.async_io(Interest::WRITABLE, || {
+            send(fd, kind::MESSAGE, &bytes, None).map_err(std::io::Error::from)
+        });
+        Ok(sent.await?)
     }
 
     /// The first configuration.
     pub async fn configuration(&mut self) -> Result<Generation> {
-        match self.next().await? {
-            FromParent::Configure(generation) => Ok(*generation),
-            _ => bail!("told to end before there was a configuration"),
+        loop {
+            match self.next().await? {
+                FromParent::Configure(generation) => return Ok(*generation),
+                FromParent::App(..) | FromParent::Status(_) => {}
+                FromParent::Drain | FromParent::Stop => {
+                    bail!("told to end before there was a configuration")
+                }
+            }
         }
     }
 
@@ -198,31 +272,38 @@ impl Link {
         loop {
             let fd = self.socket.as_raw_fd();
             let packet = self.socket.async_io(Interest::READABLE, || {
-                receive(fd, MsgFlags::MSG_DONTWAIT).map_err(std::io::Error::from)
+                receive(fd).map_err(std::io::Error::from)
             });
-            match packet.await?.context("the parent has closed the link")? {
-                (kind::LISTENER, index, Some(fd)) => {
-                    self.listeners.insert(index, Arc::new(fd));
+            let packet = packet.await?.context("the parent has closed the link")?;
+            let number = packet.number();
+            match packet.kind {
+                kind::LISTENER => {
+                    let fd = packet.fd.context("no listener came")?;
+                    self.listeners.insert(number, Arc::new(fd));
                 }
-                (kind::LOG, index, Some(fd)) => {
-                    self.logs.insert(index, fd);
+                kind::LOG => {
+                    self.logs.insert(number, packet.fd.context("no log came")?);
                 }
-                (kind::CONFIGURE, number, Some(memory)) => {
-                    let generation = self.generation(number, memory)?;
+                kind::CONFIGURE => {
+                    let generation = self.generation(number, &read_all(packet.fd)?)?;
                     return Ok(FromParent::Configure(Box::new(generation)));
                 }
-                (kind::DRAIN, ..) => return Ok(FromParent::Drain),
-                (kind::STOP, ..) => return Ok(FromParent::Stop),
-                (kind, ..) => bail!("the parent sent a packet of kind {kind}"),
+                kind::APP => {
+                    let app = decode_app(&packet.payload);
+                    let (key, state) = app.context("the parent sent no application")?;
+                    return Ok(FromParent::App(key, state));
+                }
+                kind::STATUS => return Ok(FromParent::Status(read_all(packet.fd)?)),
+                kind::DRAIN => return Ok(FromParent::Drain),
+                kind::STOP => return Ok(FromParent::Stop),
+                kind => bail!("the parent sent a packet of kind {kind}"),
             }
         }
     }
 
-    fn generation(&mut self, number: u64, memory: OwnedFd) -> Result<Generation> {
-        let mut bytes = Vec::new();
-        std::fs::File::from(memory).read_to_end(&mut bytes)?;
+    fn generation(&mut self, number: u64, bytes: &[u8]) -> Result<Generation> {
         let bundle =
-            Bundle::decode(&bytes).context("the configuration is of another version")?;
+            Bundle::decode(bytes).context("the configuration is of another version")?;
         let compiled = directives::compile(&bundle.entry, &bundle);
         let snapshot: Arc<Snapshot> =
             compiled.snapshot.context("the recorded configuration does not compile")?;
@@ -239,6 +320,6 @@ impl Link {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
             logs.insert(name, Arc::new(Sink::new(fd)));
         }
-        Ok(Generation { number, snapshot, listeners: opened, logs })
+        Ok(Generation { number, snapshot, listeners: opened, logs, released: None })
     }
 }

@@ -12,6 +12,7 @@ mod link;
 mod listeners;
 mod log;
 mod logs;
+mod message;
 mod parent;
 mod report;
 mod resolve;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     }
     match args.first().and_then(|arg| arg.to_str()) {
         Some(parent::SERVER_HALF) => exit(parent::server_half()),
+        Some(parent::GUARDIAN) => exit(parent::guardian()),
         Some("demo") => exit(demo::serve(&args[1..])),
         Some(parent::DETACHED) => exit(parent::main(args[1..].to_vec(), true)),
         _ => exit(parent::main(args, false)),

@@ -433,6 +433,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     if !unreadable {
         apply_all(&items, &Place::SERVER, &mut server, &mut dir, &mut build);
     }
+    crate::modules::fastcgi::settle(&mut build.process);
     let sources = Arc::new(reader.sources);
     let defines = reader.defines;
     let snapshot = Snapshot::assemble(

@@ -39,6 +39,9 @@ pub struct Call {
     pub extra: Vec<(Bytes, Bytes)>,
     /// The response is passed on unparsed: there is no head to bring.
     pub nph: bool,
+    /// When the program was changed, nanoseconds since 1970: processes that are older
+    /// are to be replaced first (`-autoUpdate`).
+    pub newest: Option<i128>,
 }
 
 /// FastCGI's roles.

@@ -140,7 +140,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         NOT_YET,
         "CacheNegotiatedDocs LanguagePriority ForceLanguagePriority",
     ),
-    ("mod_userdir.c", NOT_YET, "UserDir"),
     (
         "mod_vhost_alias.c",
         NOT_YET,
@@ -167,7 +166,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
         NOT_YET,
         "Substitute SubstituteMaxLineLength SubstituteInheritBefore InputSed OutputSed",
     ),
-    ("mod_suexec.c", NOT_YET, "SuexecUserGroup Suexec"),
+    ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
     ("mod_info.c", NOT_YET, "AddModuleInfo"),
     (

@@ -19,6 +19,7 @@ use super::connect::Stream;
 use super::record::{Decoder, MAX_CONTENT, Record, header, kind};
 use super::stderr::{Said, Stderr};
 use crate::disk::os_error;
+use crate::server::apps::Usage;
 use crate::server::request_body::RequestBody;
 
 /// The most of the body that waits to be sent, bytes.
@@ -63,6 +64,8 @@ pub struct Exchange {
     pub lines: Vec<Line>,
     /// Bytes of FCGI_STDOUT so far.
     pub received: u64,
+    /// Counts for the application.
+    pub usage: Usage,
     read_size: usize,
 }
 
@@ -74,6 +77,7 @@ impl Exchange {
         body: RequestBody,
         idle: u32,
         name: String,
+        usage: Usage,
     ) -> Exchange {
         let opening = Bytes::from(opening);
         let idle = Duration::from_secs(idle.into());
@@ -95,6 +99,7 @@ impl Exchange {
             name,
             lines: Vec::new(),
             received: 0,
+            usage,
             read_size: READ_ROOM,
         }
     }
@@ -252,6 +257,9 @@ impl Exchange {
             match self.decoder.next(&mut self.input) {
                 Ok(None) => return Ok(None),
                 Ok(Some(Record::Stdout(bytes))) => {
+                    if self.received == 0 {
+                        self.usage.answered();
+                    }
                     self.received += bytes.len() as u64;
                     return Ok(Some(Event::Stdout(bytes)));
                 }

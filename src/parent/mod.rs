@@ -4,9 +4,12 @@
 //! **Invariant: the parent never reads from the network.**
 
 mod apps;
+mod guardian;
+mod log;
 mod open;
 mod policy;
 mod reload;
+mod server;
 mod signals;
 mod sockets;
 pub mod spawn;
@@ -32,6 +35,14 @@ use crate::report;
 pub const SERVER_HALF: &str = "--server-half";
 /// The argument that makes it a daemon's parent.
 pub const DETACHED: &str = "--detached";
+
+/// The argument that makes it the guardian of the applications.
+pub const GUARDIAN: &str = "--guardian";
+
+/// The guardian: the parent's words come over descriptor 0.
+pub fn guardian() -> Result<ExitCode> {
+    guardian::main(std::io::stdin().as_fd().try_clone_to_owned()?)
+}
 
 /// The serving half: the link to the parent is descriptor 0.
 pub fn server_half() -> Result<ExitCode> {

@@ -61,8 +61,11 @@ pub fn prepare(snapshot: &Snapshot) -> Result<(), NotPrepared> {
     let identity = Identity::of(&snapshot.process.core);
     make(snapshot, &directory.path, identity.as_ref(), directory.given.is_none())
         .map_err(&fail)?;
-    let dynamic = directives::path::join(&directory.path, b"dynamic");
-    make(snapshot, &dynamic, identity.as_ref(), false).map_err(|why| {
+    let dynamic = snapshot.process.fastcgi.dynamic_directory();
+    // As the serving user, whose directory it is in by now.
+    let made =
+        Identity::during(identity.as_ref(), || make(snapshot, &dynamic, None, false));
+    made.map_err(|why| {
         let dynamic = String::from_utf8_lossy(&dynamic);
         fail(format!("can't create dynamic directory \"{dynamic}\": {why}"))
     })
@@ -178,7 +181,7 @@ fn open_log(what: &Open) -> Result<OwnedFd> {
                 program.args(words);
                 program
             };
-            let mut child = program.stdin(std::process::Stdio::piped()).spawn()?;
+            let mut child = super::spawn::log_program(&mut program)?;
             let stdin = child.stdin.take().context("no pipe")?;
             Ok(stdin.into())
         }

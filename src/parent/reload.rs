@@ -3,6 +3,7 @@
 use directives::diagnostic::{self, Severity};
 use directives::log::Level;
 
+use super::log::MainLog;
 use super::start::Parent;
 use super::{open, read};
 
@@ -47,12 +48,14 @@ impl Parent {
         }
         let listeners = open::bind(&snapshot, &self.listeners)?;
         let logs = open::open_logs(&snapshot)?;
+        self.main_log = MainLog::new(logs.main(), &snapshot)?;
         self.listeners = listeners;
         self.logs = logs;
         self.snapshot = snapshot;
         self.bundle = bundle;
         self.announce_again();
-        self.reload_apps();
+        // Applications first: the server then finds the new ones.
+        self.apps.configure(&self.snapshot, self.main_log.clone(), self.number);
         self.configure()
     }
 }

@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use directives::modules::core;
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::libc::{PRIO_PROCESS, setpriority};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid};
 
 /// Under whose name a process runs: user, group and further groups.
@@ -30,6 +32,21 @@ impl Identity {
         Some(Identity { uid, gid, groups })
     }
 
+    /// Does `work` with this user's rights instead of root's. Nothing is given up for
+    /// good; if the old rights do not come back the process cannot go on.
+    pub fn during<T>(identity: Option<&Identity>, work: impl FnOnce() -> T) -> T {
+        use nix::unistd::{getegid, geteuid, setegid, seteuid};
+        let Some(identity) = identity else { return work() };
+        let (uid, gid) = (geteuid(), getegid());
+        let lowered = setegid(identity.gid).and_then(|()| seteuid(identity.uid));
+        let done = work();
+        let raised = seteuid(uid).and_then(|()| setegid(gid));
+        if lowered.is_err() || raised.is_err() {
+            std::process::abort();
+        }
+        done
+    }
+
     /// The user's number.
     pub fn uid(&self) -> Uid {
         self.uid
@@ -44,35 +61,34 @@ impl Identity {
 /// What is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    Server,
+    Plain,
+    /// In a session of its own.
     Daemon,
-    Application,
+    Application {
+        /// Added to the nice value.
+        nice: i32,
+        /// Open files, as they were before the parent asked for more.
+        files: (u64, u64),
+    },
 }
 
 /// Has `command` run under another name: what is done between fork and exec.
 #[allow(unsafe_code)]
-fn become_user(
-    command: &mut Command,
-    identity: Option<Identity>,
-    kind: Start,
-    nice: u32,
-) {
+fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
     let prepare = move || {
+        // The parent reads its signals from a descriptor and blocks them for that.
+        SigSet::empty().thread_set_mask()?;
         if kind == Start::Daemon {
             nix::unistd::setsid()?;
         }
-        if kind == Start::Application {
+        if let Start::Application { nice, files } = kind {
             // SAFETY: no handler is installed: the signal is ignored, as the original's
             // applications have always had it.
             unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
-        }
-        if nice > 0 {
-            let nice = i32::try_from(nice).unwrap_or(i32::MAX);
+            setrlimit(Resource::RLIMIT_NOFILE, files.0, files.1)?;
             // SAFETY: `setpriority` takes numbers only and touches no memory of ours.
-            let failed = unsafe {
-                nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, nice.min(19))
-            };
-            if failed != 0 {
+            let failed = nice > 0 && unsafe { setpriority(PRIO_PROCESS, 0, nice) } != 0;
+            if failed {
                 return Err(std::io::Error::last_os_error());
             }
         }
@@ -84,10 +100,9 @@ fn become_user(
         Ok(())
     };
     // SAFETY: the closure runs in the child between fork and exec, where only functions
-    // that are safe in a signal handler may be called. It makes system calls (setsid,
-    // sigaction, setpriority, setgroups, setgid, setuid) on values made before the fork; it neither
-    // allocates nor takes a lock. The parent has one thread, so no lock can be held by
-    // another one either.
+    // that are safe in a signal handler may be called. It makes system calls
+    // (sigprocmask, setsid, sigaction, setrlimit, setpriority, setgroups, setgid, setuid) on values made before
+    // the fork; it neither allocates nor takes a lock.
     unsafe {
         command.pre_exec(prepare);
     }
@@ -97,7 +112,7 @@ fn become_user(
 pub fn server(link: OwnedFd, identity: Option<Identity>) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("fcgi-httpd").arg(super::SERVER_HALF).stdin(Stdio::from(link));
-    become_user(&mut command, identity, Start::Server, 0);
+    become_user(&mut command, identity, Start::Plain);
     command.spawn()
 }
 
@@ -107,7 +122,24 @@ pub fn daemon(args: &[std::ffi::OsString]) -> std::io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("fcgi-httpd").arg(super::DETACHED).args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    become_user(&mut command, None, Start::Daemon, 0);
+    become_user(&mut command, None, Start::Daemon);
+    command.spawn()
+}
+
+/// This program again, to look after the applications when the parent is gone: see
+/// [`guardian`](super::guardian).
+pub fn guardian(orders: OwnedFd) -> std::io::Result<Child> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("fcgi-httpd").arg(super::GUARDIAN).stdin(Stdio::from(orders));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    become_user(&mut command, None, Start::Daemon);
+    command.spawn()
+}
+
+/// A program that takes a log's lines: they come over its standard input.
+pub fn log_program(command: &mut Command) -> std::io::Result<Child> {
+    command.stdin(Stdio::piped());
+    become_user(command, None, Start::Plain);
     command.spawn()
 }
 
@@ -116,14 +148,18 @@ pub fn daemon(args: &[std::ffi::OsString]) -> std::io::Result<Child> {
 pub struct Application<'a> {
     /// Its program.
     pub path: &'a [u8],
+    /// The wrapper's program and its first two arguments: user and group (W-1).
+    pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
     /// Its environment, which holds nothing else.
     pub env: &'a [(bytes::Bytes, bytes::Bytes)],
     /// Its listening socket: descriptor 0.
     pub socket: OwnedFd,
-    /// Its standard output and error: the main error log.
-    pub log: OwnedFd,
+    /// Its standard output and error.
+    pub output: OwnedFd,
     /// `-priority`.
     pub nice: u32,
+    /// Its limit of open files, soft and hard.
+    pub files: (u64, u64),
     /// Under whose name it runs.
     pub identity: Option<Identity>,
 }
@@ -131,7 +167,15 @@ pub struct Application<'a> {
 /// Starts an application in the directory of its program.
 pub fn application(app: Application<'_>) -> std::io::Result<Child> {
     let path = crate::disk::path(app.path);
-    let mut command = Command::new(path);
+    let mut command = match app.wrapper {
+        None => Command::new(path),
+        Some((wrapper, user, group)) => {
+            let mut command = Command::new(crate::disk::path(wrapper));
+            command.arg(user).arg(group);
+            command.arg(path.file_name().unwrap_or_default());
+            command
+        }
+    };
     command.env_clear();
     for (name, value) in app.env {
         command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
@@ -140,7 +184,12 @@ pub fn application(app: Application<'_>) -> std::io::Result<Child> {
         command.current_dir(directory);
     }
     command.stdin(Stdio::from(app.socket));
-    command.stdout(Stdio::from(app.log.try_clone()?)).stderr(Stdio::from(app.log));
-    become_user(&mut command, app.identity, Start::Application, app.nice);
+    command.stdout(Stdio::from(app.output.try_clone()?)).stderr(Stdio::from(app.output));
+    let nice = i32::try_from(app.nice).unwrap_or(i32::MAX).min(19);
+    become_user(
+        &mut command,
+        app.identity,
+        Start::Application { nice, files: app.files },
+    );
     command.spawn()
 }

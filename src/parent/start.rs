@@ -1,8 +1,8 @@
 //! From a configuration to a running server, and its life: signals, children, messages.
 
 use std::io::{BufRead, BufReader};
-use std::os::fd::{AsFd, AsRawFd};
-use std::process::{Child, ExitCode};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,18 @@ use directives::diagnostic::Severity;
 use directives::log::Level;
 use directives::{Compiled, Snapshot};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::apps::Apps;
+use super::log::MainLog;
 use super::open::{self, Bound, Logs};
+use super::server::Server;
 use super::signals::Signals;
-use super::spawn::{self, Identity};
-use super::{dup, say, say_error};
+use super::{say, say_error, spawn};
 use crate::cli::Cli;
-use crate::link::{self, ParentLink, ToParent};
-use crate::log::error::plain;
 use crate::report;
 
 /// What the daemon's parent writes when it serves.
@@ -36,34 +36,35 @@ pub struct Parent {
     pub(super) bundle: Bundle,
     pub(super) listeners: Vec<Bound>,
     pub(super) logs: Logs,
-    pub(super) link: ParentLink,
+    pub(super) main_log: MainLog,
+    pub(super) apps: Apps,
+    pub(super) server: Server,
     pub(super) number: u64,
-    apps: Apps,
-    server: Server,
     signals: Signals,
-    stage: Stage,
+    pub(super) stage: Stage,
     pid_file: Vec<u8>,
     /// To be told once, when the server serves.
     announce: bool,
     detached: bool,
 }
 
-enum Server {
-    Process(Child),
-    /// `-X`.
-    Thread,
-}
-
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub enum Stage {
+    /// Serving.
     Running,
     /// The server finishes its requests; not beyond a time, if there is one.
     Draining(Option<Instant>),
+    /// The server has gone; applications have until then.
+    Ending(Instant),
+    /// Applications were killed.
+    Killed,
 }
 
 /// How long TERM waits for requests that are being answered.
 const TERM_PATIENCE: Duration = Duration::from_secs(20);
+/// How long applications have between TERM and KILL at the end.
+const APPS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Starts the server as the command line says, and stays with it; or, as a daemon, leaves
 /// it behind.
@@ -129,30 +130,23 @@ impl Parent {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
             say_error(&format!("FastCGI: {}\n", failed.message()));
         }
+        more_files();
         let listeners = open::bind(&snapshot, &[])?;
         let logs = open::open_logs(&snapshot)?;
+        let main_log = MainLog::new(logs.main(), &snapshot)?;
         let signals = Signals::take()?;
         let pid_file = report::pid_file(&snapshot);
-        let (ours, theirs) = link::pair()?;
-        let link = ParentLink::new(ours);
-        let server = if cli.debug {
-            std::thread::spawn(move || crate::server::run(theirs));
-            Server::Thread
-        } else {
-            let identity = Identity::of(&snapshot.process.core);
-            Server::Process(
-                spawn::server(theirs, identity).context("starting the server process")?,
-            )
-        };
+        let apps = Apps::new(&snapshot, main_log.clone());
+        let server = Server::start(&snapshot, cli.debug)?;
         let mut parent = Parent {
             cli,
             bundle,
             listeners,
             logs,
-            link,
-            number: 0,
-            apps: Apps::new(&snapshot),
+            main_log,
+            apps,
             server,
+            number: 0,
             signals,
             stage: Stage::Running,
             pid_file,
@@ -160,25 +154,28 @@ impl Parent {
             announce: true,
             detached,
         };
-        let pid = std::process::id();
-        parent.log(
-            Level::Notice,
-            "",
-            0,
-            &format!("FastCGI: process manager initialized (pid {pid})"),
-        );
-        parent.apps.start(&parent.logs);
-        parent.configure()?;
         open::write_pid(&parent.pid_file)?;
+        parent.announce_manager();
+        parent.apps.start();
+        parent.configure()?;
         Ok(parent)
+    }
+
+    /// The process manager's notices (P-4).
+    fn announce_manager(&self) {
+        if let Some(wrapper) = &self.snapshot.process.fastcgi.wrapper {
+            let wrapper = String::from_utf8_lossy(wrapper);
+            let text = format!("FastCGI: wrapper mechanism enabled (wrapper: {wrapper})");
+            self.log(Level::Notice, "", 0, &text);
+        }
+        let pid = std::process::id();
+        let text = format!("FastCGI: process manager initialized (pid {pid})");
+        self.log(Level::Notice, "", 0, &text);
     }
 
     /// Writes a line into the main error log.
     pub(super) fn log(&self, level: Level, module: &'static str, ah: u32, text: &str) {
-        let levels = self.snapshot.main().config.core.log.clone().unwrap_or_default();
-        if level <= levels.of(module) || level <= Level::Notice && module != "" {
-            write_line(self.logs.main(), &plain(level, module, ah, text));
-        }
+        self.main_log.line(level, module, ah, text);
     }
 
     /// Writes the warnings of a configuration into the main error log.
@@ -191,51 +188,73 @@ impl Parent {
         }
     }
 
-    /// Sends the configuration to the server.
-    pub(super) fn configure(&mut self) -> Result<()> {
-        self.number += 1;
-        let listeners: Vec<_> =
-            self.listeners.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
-        let logs: Vec<_> = self.logs.fds.iter().map(|fd| fd.as_raw_fd()).collect();
-        self.link.configure(self.number, &self.bundle, &listeners, &logs)
-    }
-
     /// Stays with the server until it ends.
     fn live(mut self) -> Result<ExitCode> {
-        loop {
+        while !self.is_over() {
             let timeout = self.timeout();
-            let mut fds = [
-                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.link.fd().as_fd(), PollFlags::POLLIN),
-            ];
-            match poll(&mut fds, timeout) {
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(error) => return Err(error).context("waiting"),
-            }
-            let ready =
-                |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
-            let (signal, message) = (ready(&fds[0]), ready(&fds[1]));
-            if signal {
-                while let Some(signal) = self.signals.next()? {
-                    if let Some(code) = self.signal(signal)? {
-                        return Ok(code);
-                    }
+            let (mut signal, mut message, mut ready) = (false, false, Vec::new());
+            {
+                let apps = self.apps.fds();
+                let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+                let link = self.server.link();
+                fds.extend(
+                    link.map(|link| PollFd::new(link.fd().as_fd(), PollFlags::POLLIN)),
+                );
+                let first = fds.len();
+                fds.extend(
+                    apps.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::POLLIN)),
+                );
+                match poll(&mut fds, timeout) {
+                    Ok(_) | Err(nix::Error::EINTR) => {}
+                    Err(error) => return Err(error).context("waiting"),
                 }
+                let is_ready =
+                    |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
+                signal |= is_ready(&fds[0]);
+                message |= first == 2 && is_ready(&fds[1]);
+                let sources = apps.iter().zip(&fds[first..]);
+                ready
+                    .extend(sources.filter(|(_, fd)| is_ready(fd)).map(|(app, _)| app.0));
+            }
+            for source in ready {
+                self.apps.ready(source);
             }
             if message {
-                match self.link.next()? {
-                    Some(ToParent::Serving(_)) => self.serving(),
-                    None => return self.server_gone(),
+                self.messages();
+            }
+            if signal {
+                while let Some(signal) = self.signals.next()? {
+                    self.signal(signal)?;
                 }
             }
-            if let Stage::Draining(Some(deadline)) = self.stage
-                && Instant::now() >= deadline
-            {
+            self.advance();
+            self.apps.tick();
+        }
+        self.apps.clean_up();
+        // What is not there need not go.
+        let _ = std::fs::remove_file(crate::disk::path(&self.pid_file));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Ending(_) | Stage::Killed) && self.apps.is_over()
+    }
+
+    /// Takes the next step towards the end when its time has come.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        match self.stage {
+            Stage::Draining(Some(deadline)) if now >= deadline => {
                 // Whoever is still being answered has had time enough.
-                let _ = self.link.stop();
+                self.server.stop();
                 self.stage = Stage::Draining(None);
             }
-            self.apps.tick(&self.logs);
+            Stage::Ending(deadline) if now >= deadline => {
+                self.apps.kill();
+                self.stage = Stage::Killed;
+            }
+            Stage::Running if self.server.is_due(now) => self.start_server(),
+            _ => {}
         }
     }
 
@@ -244,20 +263,14 @@ impl Parent {
         self.announce = true;
     }
 
-    /// Applications of the new configuration are started, those of the old one end.
-    pub(super) fn reload_apps(&mut self) {
-        self.apps.stop();
-        self.apps = Apps::new(&self.snapshot);
-        self.apps.start(&self.logs);
-    }
-
     fn timeout(&self) -> PollTimeout {
-        let deadline = match self.stage {
-            Stage::Draining(Some(deadline)) => Some(deadline),
-            _ => None,
+        let stage = match self.stage {
+            Stage::Draining(deadline) => deadline,
+            Stage::Ending(deadline) => Some(deadline),
+            Stage::Running | Stage::Killed => None,
         };
-        let next = [deadline, self.apps.next_deadline()].into_iter().flatten().min();
-        match next {
+        let next = [stage, self.server.due(), self.apps.next_deadline()];
+        match next.into_iter().flatten().min() {
             Some(next) => {
                 let left = next.saturating_duration_since(Instant::now());
                 PollTimeout::try_from(left + Duration::from_millis(1))
@@ -267,7 +280,7 @@ impl Parent {
         }
     }
 
-    fn serving(&mut self) {
+    pub(super) fn serving(&mut self) {
         if !std::mem::take(&mut self.announce) {
             return;
         }
@@ -283,91 +296,96 @@ impl Parent {
         }
     }
 
-    /// Acts on a signal; an exit code ends the process.
-    fn signal(&mut self, signal: Signal) -> Result<Option<ExitCode>> {
+    /// Acts on a signal.
+    fn signal(&mut self, signal: Signal) -> Result<()> {
         match signal {
             Signal::SIGTERM | Signal::SIGINT => {
                 if self.stage != Stage::Running {
-                    let _ = self.link.stop();
-                    return Ok(None);
+                    // The second one ends at once.
+                    self.server.kill();
+                    if let Stage::Ending(_) = self.stage {
+                        self.apps.kill();
+                    }
+                    return Ok(());
                 }
-                self.log(
-                    Level::Notice,
-                    "mpm_event",
-                    491,
-                    "caught SIGTERM, shutting down",
-                );
+                let text = "caught SIGTERM, shutting down";
+                self.log(Level::Notice, "mpm_event", 491, text);
                 self.drain(Some(TERM_PATIENCE));
             }
-            Signal::SIGWINCH => {
+            Signal::SIGWINCH if self.stage == Stage::Running => {
                 let text = "caught SIGWINCH, shutting down gracefully";
                 self.log(Level::Notice, "mpm_event", 492, text);
                 let limit = self.snapshot.process.core.graceful_shutdown_timeout;
                 self.drain(Some(limit).filter(|limit| !limit.is_zero()));
             }
-            Signal::SIGHUP => {
+            Signal::SIGHUP if self.stage == Stage::Running => {
                 let text = "SIGHUP received.  Attempting to restart";
                 self.log(Level::Notice, "mpm_event", 494, text);
                 self.reload();
             }
-            Signal::SIGUSR1 => {
+            Signal::SIGUSR1 if self.stage == Stage::Running => {
                 let text = "SIGUSR1 received.  Doing graceful restart";
                 self.log(Level::Notice, "mpm_event", 493, text);
                 self.reload();
             }
-            Signal::SIGCHLD => return self.reap(),
+            Signal::SIGCHLD => self.reap()?,
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn drain(&mut self, patience: Option<Duration>) {
         self.stage = Stage::Draining(patience.map(|patience| Instant::now() + patience));
-        let _ = self.link.drain();
+        if !self.server.drain() {
+            self.server_gone(None);
+        }
     }
 
     /// Collects children that ended.
-    fn reap(&mut self) -> Result<Option<ExitCode>> {
+    fn reap(&mut self) -> Result<()> {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return Ok(None),
+                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => return Ok(()),
                 Err(error) => return Err(error).context("collecting a child"),
                 Ok(status) => {
                     let Some(pid) = status.pid() else { continue };
-                    if self.is_server(pid) {
-                        return self.server_gone().map(Some);
+                    if self.server.is(pid) {
+                        self.server_gone(Some(status));
+                    } else {
+                        // Others are programs of logs, or orphans that came to us.
+                        self.apps.ended(pid, status);
                     }
-                    self.apps.ended(pid, status, &self.logs);
                 }
             }
         }
     }
 
-    fn is_server(&self, pid: Pid) -> bool {
-        matches!(&self.server, Server::Process(child) if child.id() as i32 == pid.as_raw())
-    }
-
-    /// The server has ended: as it was told to, or by itself.
-    fn server_gone(&mut self) -> Result<ExitCode> {
-        self.apps.stop();
-        // What is not there need not go.
-        let _ = std::fs::remove_file(crate::disk::path(&self.pid_file));
-        if self.stage == Stage::Running {
-            self.log(
-                Level::Alert,
-                "core",
-                0,
-                "the server process has ended unexpectedly",
-            );
-            return Ok(ExitCode::FAILURE);
+    /// The server has ended: as it was told to, or by itself; then it is started again,
+    /// and applications do not notice.
+    pub(super) fn server_gone(&mut self, status: Option<WaitStatus>) {
+        self.apps.server_restarted();
+        let restarts = self.server.gone();
+        if self.stage != Stage::Running || !restarts {
+            self.apps.stop();
+            self.stage = Stage::Ending(Instant::now() + APPS_PATIENCE);
+            return;
         }
-        Ok(ExitCode::SUCCESS)
+        let how = match status {
+            Some(WaitStatus::Exited(pid, code)) => {
+                format!("pid {pid}, exit status {code}")
+            }
+            Some(WaitStatus::Signaled(pid, signal, _)) => format!("pid {pid}, {signal}"),
+            _ => "no more messages".to_owned(),
+        };
+        let text = format!("the server process has ended ({how}) and is started again");
+        self.log(Level::Alert, "core", 0, &text);
     }
 }
 
-/// Writes a line to a log's descriptor.
-pub(super) fn write_line(fd: &Arc<std::os::fd::OwnedFd>, line: &[u8]) {
-    if let Ok(fd) = dup(fd) {
-        crate::log::Sink::new(fd).line(line);
+/// Asks for as many open files as there may be: every application has two.
+fn more_files() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // With fewer it works as long as they suffice.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }

@@ -38,10 +38,14 @@ pub async fn serve(
     let Ok(local) = stream.local_addr() else { return };
     // Without it small responses would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let generation = live.load();
-    let server = generation.snapshot.default_server(local);
-    let banner = generation.snapshot.process.core.banner().clone();
-    let shared = Shared::new(stream, server.config.core.timeout(), banner);
+    let shared = {
+        // Not kept for the connection's life: an old configuration is released when the
+        // last request with it is over.
+        let generation = live.load();
+        let server = generation.snapshot.default_server(local);
+        let banner = generation.snapshot.process.core.banner().clone();
+        Shared::new(stream, server.config.core.timeout(), banner)
+    };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let service = service_fn({
         let shared = shared.clone();
@@ -101,6 +105,7 @@ async fn answer(
     let expects = r.header("expect").is_some();
     let mut world = World {
         generation: generation.clone(),
+        registry: live.registry.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
         file: None,

@@ -2,20 +2,24 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use directives::bundle::{Kind, OsError};
+use directives::bundle::OsError;
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
+use directives::modules::fastcgi::App;
+use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
 use directives::reply::Reply;
 use directives::request::Request;
 use directives::run::{Next, Run};
 
+use super::apps::{Entry, Registry, Usage};
 use super::live::Generation;
 use super::request_body::RequestBody;
 use crate::disk;
-use crate::fcgi::connect::connect;
+use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::{Event, Exchange};
 
@@ -26,6 +30,8 @@ const PREFETCH: usize = 16 * 1024;
 pub struct World {
     /// The configuration.
     pub generation: Arc<Generation>,
+    /// The applications.
+    pub registry: Arc<Registry>,
     /// The request's body, until an application has it.
     pub body: RequestBody,
     /// The exchange that answered, with what came behind the head.
@@ -75,7 +81,7 @@ impl World {
         let file =
             File::open(disk::path(path)).map_err(|error| disk::os_error(&error))?;
         let meta = disk::meta_of(&file)?;
-        if meta.kind != Kind::File {
+        if meta.kind != directives::bundle::Kind::File {
             return Err(OsError {
                 code: OsError::DENIED,
                 text: "Permission denied".to_owned(),
@@ -90,19 +96,25 @@ impl World {
         // An answer that led to this call has served its purpose; its application may be
         // the one that is wanted again.
         self.drop_answer();
-        match self.begin(&call, r).await {
+        let entry = self.registry.entry(&call.app);
+        match self.begin(&call, r, &entry).await {
             Ok(exchange) if call.nph => {
                 let rest = Bytes::new();
                 self.answered = Some(Answered { exchange, rest, call });
                 Answer::Head(Bytes::new())
             }
-            Ok(exchange) => self.read_head(exchange, call, r).await,
+            Ok(exchange) => self.read_head(exchange, call, r, &entry).await,
             Err(failure) => Answer::Failed { failure, received: 0 },
         }
     }
 
     /// Body, connection, parameters.
-    async fn begin(&mut self, call: &Call, r: &mut Request) -> Result<Exchange, Failure> {
+    async fn begin(
+        &mut self,
+        call: &Call,
+        r: &mut Request,
+        entry: &Arc<Entry>,
+    ) -> Result<Exchange, Failure> {
         let settings = &call.app.settings;
         let mut length = None;
         let body = if call.role == Role::Responder {
@@ -116,9 +128,11 @@ impl World {
         } else {
             RequestBody::empty()
         };
-        let stream = match connect(&call.app.address, settings.app_conn_timeout).await {
+        let usage = Usage::new(&self.registry, entry.clone());
+        let stream = match self.connect(call, entry).await {
             Ok(stream) => stream,
             Err(failure) => {
+                usage.failed();
                 self.body = body;
                 return Err(failure);
             }
@@ -135,7 +149,57 @@ impl World {
         };
         cgi::variables(r, &extras, |name, value| opening.pair(name, value));
         let name = String::from_utf8_lossy(&r.filename).into_owned();
-        Ok(Exchange::new(stream, opening.finish(), body, settings.idle_timeout, name))
+        let idle = settings.idle_timeout;
+        Ok(Exchange::new(stream, opening.finish(), body, idle, name, usage))
+    }
+
+    /// Connects; applications that the server starts are waited for.
+    async fn connect(&self, call: &Call, entry: &Entry) -> Result<Stream, Failure> {
+        let app = &*call.app;
+        let limit = app.settings.app_conn_timeout;
+        if app.kind == Kind::Dynamic {
+            self.registry.listening(entry, call.newest, false).await?;
+        }
+        let first = {
+            let connecting = connect(&app.address, limit);
+            self.hurry(app, entry, connecting).await
+        };
+        match first {
+            Err(Failure::Connect(error))
+                if app.kind != Kind::External && is_nobody(&error) =>
+            {
+                // Its socket was removed, or is not there yet.
+                let made = self.registry.listening(entry, None, true).await;
+                match made {
+                    Ok(()) => connect(&app.address, limit).await,
+                    Err(_) if app.kind == Kind::Static => Err(Failure::Connect(error)),
+                    Err(failure) => Err(failure),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// While `work` waits for a dynamic application, asks for another process again and
+    /// again (`-startDelay`).
+    async fn hurry<T>(
+        &self,
+        app: &App,
+        entry: &Entry,
+        work: impl Future<Output = T>,
+    ) -> T {
+        if app.kind != Kind::Dynamic {
+            return work.await;
+        }
+        let delay = self.generation.snapshot.process.fastcgi.dynamic.policy.start_delay;
+        let delay = Duration::from_secs(delay.into());
+        let mut work = std::pin::pin!(work);
+        loop {
+            match tokio::time::timeout(delay, work.as_mut()).await {
+                Ok(done) => return done,
+                Err(_) => self.registry.slow(entry),
+            }
+        }
     }
 
     async fn read_head(
@@ -143,10 +207,16 @@ impl World {
         mut exchange: Exchange,
         call: Call,
         r: &mut Request,
+        entry: &Entry,
     ) -> Answer {
         let mut head = BytesMut::new();
         let failure = loop {
-            let event = std::future::poll_fn(|cx| exchange.poll_event(cx)).await;
+            let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
+            // Only until the first byte.
+            let event = match head.is_empty() {
+                true => self.hurry(&call.app, entry, event).await,
+                false => event.await,
+            };
             for line in std::mem::take(&mut exchange.lines) {
                 self.generation.write_line(r, &line);
             }
@@ -168,6 +238,7 @@ impl World {
                 Err(failure) => break failure,
             }
         };
+        exchange.usage.failed();
         self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
         Answer::Failed { failure, received: exchange.received }
     }
@@ -179,4 +250,9 @@ impl World {
             self.body = std::mem::replace(body, RequestBody::empty());
         }
     }
+}
+
+/// Is this what a connection to a socket says that nobody listens on?
+fn is_nobody(error: &OsError) -> bool {
+    [nix::libc::ENOENT, nix::libc::ECONNREFUSED].contains(&error.code)
 }

@@ -10,8 +10,10 @@ use directives::log::{Level, Line};
 use directives::modules::core::Listen;
 use directives::request::Request;
 
+use super::apps::Outbox;
 use crate::log::{Sink, error};
 use crate::logs::Name;
+use crate::message::ToParent;
 
 /// One configuration and what was opened for it.
 #[derive(Debug)]
@@ -24,6 +26,16 @@ pub struct Generation {
     pub listeners: Vec<(Listen, Arc<OwnedFd>)>,
     /// The logs.
     pub logs: HashMap<Name, Arc<Sink>>,
+    /// Told when no request uses this configuration any more.
+    pub released: Option<Outbox>,
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if let Some(outbox) = &self.released {
+            outbox.say(ToParent::Released(self.number));
+        }
+    }
 }
 
 impl Generation {

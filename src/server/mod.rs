@@ -1,6 +1,7 @@
 //! The unprivileged half: accepts, serves, drains. One thread for each core, each with a
 //! runtime of its own; nothing moves between them.
 
+pub mod apps;
 mod body;
 mod connection;
 mod drive;
@@ -19,8 +20,11 @@ use directives::log::Level;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep_until};
 
-use crate::link::{FromParent, Link, ToParent};
+use crate::link::{FromParent, Link};
+use crate::message::ToParent;
+use apps::{Outbox, REPORT_TIME, Registry};
 use live::Generation;
 
 /// What all threads look at.
@@ -42,12 +46,16 @@ enum Stage {
 }
 
 /// The configuration for new requests.
-pub struct Live(watch::Receiver<State>);
+pub struct Live {
+    state: watch::Receiver<State>,
+    /// The applications.
+    pub registry: Arc<Registry>,
+}
 
 impl Live {
     /// The current one.
     pub fn load(&self) -> Arc<Generation> {
-        self.0.borrow().generation.clone()
+        self.state.borrow().generation.clone()
     }
 }
 
@@ -83,61 +91,80 @@ pub fn run(link: OwnedFd) -> Result<()> {
 }
 
 async fn orders(mut link: Link) -> Result<()> {
-    let first = link.configuration().await.context("no configuration came")?;
+    let (outbox, mut letters) = Outbox::new();
+    let registry = Arc::new(Registry::new(outbox.clone()));
+    let mut first = link.configuration().await.context("no configuration came")?;
+    first.released = Some(outbox.clone());
+    let number = first.number;
     let (sender, receiver) =
         watch::channel(State { generation: Arc::new(first), stage: Stage::Running });
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for i in 0..threads {
-        let receiver = receiver.clone();
+        let (receiver, registry) = (receiver.clone(), registry.clone());
         std::thread::Builder::new()
             .name(format!("worker-{i}"))
-            .spawn(move || worker(receiver))
+            .spawn(move || worker(receiver, registry))
             .context("starting a thread")?;
     }
-    let number = sender.borrow().generation.number;
-    link.send(&ToParent::Serving(number))?;
+    link.send(&ToParent::Serving(number)).await?;
+    let mut idle = std::pin::pin!(idle(receiver));
+    let mut report: Option<Instant> = None;
     loop {
-        match link.next().await {
-            Ok(FromParent::Configure(generation)) => {
-                let number = generation.number;
-                sender.send_modify(|state| state.generation = Arc::new(*generation));
-                link.send(&ToParent::Serving(number))?;
+        let reporting = sleep_until(report.unwrap_or_else(Instant::now));
+        tokio::select! {
+            order = link.next() => match order {
+                Ok(FromParent::Configure(mut generation)) => {
+                    let number = generation.number;
+                    generation.released = Some(outbox.clone());
+                    sender.send_modify(|state| state.generation = Arc::new(*generation));
+                    link.send(&ToParent::Serving(number)).await?;
+                }
+                Ok(FromParent::App(key, state)) => registry.told(&key, state),
+                Ok(FromParent::Status(_)) => {}
+                Ok(FromParent::Drain) => {
+                    sender.send_modify(|state| state.stage = Stage::Draining);
+                }
+                Ok(FromParent::Stop) => return Ok(()),
+                Err(error) => {
+                    // Without the parent there are no applications and no orders.
+                    let generation = sender.borrow().generation.clone();
+                    let text = format!("fcgi-pm is gone ({error}), the server ends");
+                    generation.write_plain(Level::Alert, "core", 0, &text);
+                    return Ok(());
+                }
+            },
+            letter = letters.recv() => {
+                if let Some(letter) = letter {
+                    link.send(&letter).await?;
+                }
             }
-            Ok(FromParent::Drain) => {
-                sender.send_modify(|state| state.stage = Stage::Draining);
-                drained(&mut link, &sender).await;
-                return Ok(());
+            () = registry.to_report.notified(), if report.is_none() => {
+                report = Some(Instant::now() + REPORT_TIME);
             }
-            Ok(FromParent::Stop) => return Ok(()),
-            Err(error) => {
-                // Without the parent there are no applications and no orders.
-                let generation = sender.borrow().generation.clone();
-                let text = format!("fcgi-pm is gone ({error}), the server ends");
-                generation.write_plain(Level::Alert, "core", 0, &text);
+            () = reporting, if report.is_some() => {
+                report = None;
+                registry.report();
+            }
+            () = &mut idle => {
+                sender.send_modify(|state| state.stage = Stage::Stopped);
                 return Ok(());
             }
         }
     }
 }
 
-/// Waits for the last request, or for an order not to.
-async fn drained(link: &mut Link, sender: &watch::Sender<State>) {
-    let idle = async {
-        while CONNECTIONS.load(Ordering::Acquire) > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        () = idle => {}
-        _ = link.next() => {}
+/// Waits for the drain, then for the last connection.
+async fn idle(state: watch::Receiver<State>) {
+    Stop(state).draining().await;
+    while CONNECTIONS.load(Ordering::Acquire) > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    sender.send_modify(|state| state.stage = Stage::Stopped);
 }
 
-fn worker(state: watch::Receiver<State>) {
+fn worker(state: watch::Receiver<State>, registry: Arc<Registry>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, accept_all(state)),
+        Ok(runtime) => LocalSet::new().block_on(&runtime, accept_all(state, registry)),
         Err(error) => {
             let text = format!("a serving thread cannot start: {error}");
             state.borrow().generation.write_plain(Level::Crit, "core", 0, &text);
@@ -146,7 +173,7 @@ fn worker(state: watch::Receiver<State>) {
 }
 
 /// Accepts on the listeners of every configuration that comes, until the drain.
-async fn accept_all(mut state: watch::Receiver<State>) {
+async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) {
     loop {
         let now = state.borrow_and_update().clone();
         if now.stage >= Stage::Draining {
@@ -154,7 +181,7 @@ async fn accept_all(mut state: watch::Receiver<State>) {
         }
         let mut tasks = Vec::new();
         for (_, listener) in &now.generation.listeners {
-            let accepting = accept(listener.clone(), state.clone());
+            let accepting = accept(listener.clone(), state.clone(), registry.clone());
             tasks.push(tokio::task::spawn_local(accepting));
         }
         let changed = state.changed().await;
@@ -170,8 +197,12 @@ async fn accept_all(mut state: watch::Receiver<State>) {
     std::future::pending::<()>().await;
 }
 
-async fn accept(listener: Arc<OwnedFd>, state: watch::Receiver<State>) {
-    let live = Rc::new(Live(state.clone()));
+async fn accept(
+    listener: Arc<OwnedFd>,
+    state: watch::Receiver<State>,
+    registry: Arc<Registry>,
+) {
+    let live = Rc::new(Live { state: state.clone(), registry });
     let listener = listener
         .try_clone()
         .map(std::net::TcpListener::from)

@@ -62,6 +62,13 @@ pub struct Meta {
     pub device: u64,
 }
 
+impl Meta {
+    /// When it was changed, nanoseconds since 1970.
+    pub fn modified(&self) -> i128 {
+        i128::from(self.mtime) * 1_000_000_000 + i128::from(self.mtime_nanos)
+    }
+}
+
 /// Whom to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who<'a> {

@@ -73,6 +73,22 @@ impl Merge for Server {
     }
 }
 
+/// The directories and files that a `ScriptAlias` leads to, as far as they are written
+/// out: what a pattern fills in is cut off.
+pub fn script_targets<'a>(
+    server: &'a super::ServerConfig,
+    dir: &'a super::DirConfig,
+) -> impl Iterator<Item = &'a [u8]> {
+    let scripts = server.alias.aliases.iter().chain(&dir.alias.alias).filter(|a| a.script);
+    scripts.map(|alias| match &alias.from {
+        From::Prefix(_) => &alias.to[..],
+        From::Regex(_) => {
+            let end = alias.to.iter().position(|&b| b == b'$').unwrap_or(alias.to.len());
+            &alias.to[..end]
+        }
+    })
+}
+
 /// How much of `uri` the path `fake` matches; repeated slashes count as one. See
 /// `alias_matches`.
 fn prefix(uri: &[u8], fake: &[u8]) -> Option<usize> {

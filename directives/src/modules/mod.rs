@@ -93,7 +93,7 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, setenvif, alias, env, mime, dir, actions,
+    core, setenvif, alias, userdir, suexec, env, mime, dir, actions,
     access_compat, authz_core, authz_host, fastcgi, log_config,
 }
 

@@ -25,6 +25,8 @@ pub enum Arg {
     Env,
     /// `host:port`.
     HostPort,
+    /// A signal's name.
+    Signal,
 }
 
 impl Arg {
@@ -37,6 +39,7 @@ impl Arg {
             Arg::Text => "value",
             Arg::Env => "NAME[=value]",
             Arg::HostPort => "host:port",
+            Arg::Signal => "name",
         }
     }
 }

@@ -54,15 +54,20 @@ impl Policy {
         let dynamic = self.classes.values().filter(|class| class.spec.dynamic);
         let mut serving: u32 = dynamic.map(Class::serving).sum();
         for (id, class) in &mut self.classes {
-            if !class.spec.dynamic || class.removed || class.is_needed(now, since, &self.dynamic) {
+            if !class.spec.dynamic
+                || class.removed
+                || class.is_needed(now, since, &self.dynamic)
+            {
                 continue;
             }
-            let due = |place: &&mut super::Place| matches!(place.process, Process::Due(_));
+            let due =
+                |place: &&mut super::Place| matches!(place.process, Process::Due(_));
             if let Some(place) = class.places.iter_mut().find(due) {
                 place.process = Process::None;
                 continue;
             }
-            let dying = |place: &super::Place| matches!(place.process, Process::Dying(..));
+            let dying =
+                |place: &super::Place| matches!(place.process, Process::Dying(..));
             if serving <= self.dynamic.min_processes || class.places.iter().any(dying) {
                 continue;
             }
@@ -80,7 +85,8 @@ impl Policy {
                 continue;
             }
             running.sort_by_key(|entry| std::cmp::Reverse(*entry));
-            let slots = running.iter().map(|(_, index)| Slot { class: *id, index: *index });
+            let slots =
+                running.iter().map(|(_, index)| Slot { class: *id, index: *index });
             self.actions.push(Action::Retire(slots.collect()));
             serving -= 1;
         }

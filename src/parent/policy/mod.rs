@@ -237,7 +237,8 @@ impl Policy {
         });
         let kill = Duration::from_secs(self.dynamic.kill_interval.into());
         let update = Duration::from_secs(self.dynamic.update_interval.into());
-        let thinning = self.sampled.map(|since| (since + update).min(self.thinned + kill));
+        let thinning =
+            self.sampled.map(|since| (since + update).min(self.thinned + kill));
         places.chain(thinning).min()
     }
 
@@ -251,14 +252,18 @@ impl Policy {
         self.classes.get(&id).is_some_and(|class| {
             let due = |place: &Place| matches!(place.process, Process::Due(_));
             let quiet = |place: &Place| place.process == Process::None || due(place);
-            class.backed_off && class.places.iter().any(due) && class.places.iter().all(quiet)
+            class.backed_off
+                && class.places.iter().any(due)
+                && class.places.iter().all(quiet)
         })
     }
 
     /// Processes of all classes that run, are being started or are ending.
     pub fn processes(&self) -> usize {
         let places = self.classes.values().flat_map(|class| &class.places);
-        places.filter(|place| !matches!(place.process, Process::None | Process::Due(_))).count()
+        places
+            .filter(|place| !matches!(place.process, Process::None | Process::Due(_)))
+            .count()
     }
 
     fn place(&mut self, slot: Slot) -> Option<&mut Place> {
@@ -303,8 +308,9 @@ impl Class {
 
     /// Processes that serve.
     fn serving(&self) -> u32 {
-        let serving =
-            |place: &&Place| matches!(place.process, Process::Running(_) | Process::Starting);
+        let serving = |place: &&Place| {
+            matches!(place.process, Process::Running(_) | Process::Starting)
+        };
         self.places.iter().filter(serving).count() as u32
     }
 }

@@ -114,15 +114,25 @@ impl World {
         match action {
             Action::Warn(text) => assert!(text.starts_with("FastCGI: "), "seed {seed}"),
             Action::Start(slot, again) => {
-                assert!(!self.processes.contains_key(&slot), "seed {seed}: two in {slot:?}");
-                assert_eq!(again, self.used.contains(&slot), "seed {seed}: {slot:?} again?");
+                assert!(
+                    !self.processes.contains_key(&slot),
+                    "seed {seed}: two in {slot:?}"
+                );
+                assert_eq!(
+                    again,
+                    self.used.contains(&slot),
+                    "seed {seed}: {slot:?} again?"
+                );
                 assert!(!self.removed.contains(&slot.class), "seed {seed}: removed");
                 let spec = &self.specs[&slot.class];
                 if let Some(last) = self.starts.get(&slot.class)
                     && again
                 {
                     let due = *last + spec.restart_delay;
-                    assert!(now >= due, "seed {seed}: {slot:?} too soon: {now:?} < {due:?}");
+                    assert!(
+                        now >= due,
+                        "seed {seed}: {slot:?} too soon: {now:?} < {due:?}"
+                    );
                 }
                 if self.random.below(20) == 0 {
                     self.starts.insert(slot.class, now);
@@ -136,11 +146,15 @@ impl World {
             }
             Action::Signal(slot, step) => {
                 let state = self.processes.get_mut(&slot);
-                let state = state.unwrap_or_else(|| panic!("seed {seed}: nobody in {slot:?}"));
+                let state =
+                    state.unwrap_or_else(|| panic!("seed {seed}: nobody in {slot:?}"));
                 match (*state, step) {
                     (State::Running { .. }, Step::Ask) => {
                         let removed = self.removed.contains(&slot.class);
-                        assert!(removed, "seed {seed}: only the removed are told straight away");
+                        assert!(
+                            removed,
+                            "seed {seed}: only the removed are told straight away"
+                        );
                     }
                     (State::Told { since, last }, step) => {
                         assert!(now >= since + super::GRACE, "seed {seed}: no grace");
@@ -167,7 +181,10 @@ impl World {
                     running && self.specs[&slot.class].dynamic
                 });
                 let serving = serving.count() as u32;
-                assert!(serving > self.config.min_processes, "seed {seed}: below the minimum");
+                assert!(
+                    serving > self.config.min_processes,
+                    "seed {seed}: below the minimum"
+                );
                 let class = candidates[0].class;
                 assert!(self.specs[&class].dynamic, "seed {seed}: a static one");
                 let idle = candidates
@@ -183,7 +200,8 @@ impl World {
     }
 
     fn dynamic_processes(&self) -> u32 {
-        self.processes.keys().filter(|slot| self.specs[&slot.class].dynamic).count() as u32
+        self.processes.keys().filter(|slot| self.specs[&slot.class].dynamic).count()
+            as u32
     }
 
     fn end(&mut self, slot: Slot, success: bool) {
@@ -199,13 +217,20 @@ impl World {
             "seed {seed}: above -maxProcesses"
         );
         let next = self.policy.next_deadline();
-        assert!(next.is_none_or(|next| next > self.now), "seed {seed}: time stands still");
+        assert!(
+            next.is_none_or(|next| next > self.now),
+            "seed {seed}: time stands still"
+        );
         for (id, spec) in &self.specs {
-            let mine = self.processes.keys().filter(|slot| slot.class == *id).count() as u32;
+            let mine =
+                self.processes.keys().filter(|slot| slot.class == *id).count() as u32;
             assert!(mine <= spec.processes, "seed {seed}: too many of {id:?}");
             let gone = self.removed.contains(id);
             if !spec.dynamic && !gone {
-                assert!(!self.policy.is_asleep(*id), "seed {seed}: a static class sleeps");
+                assert!(
+                    !self.policy.is_asleep(*id),
+                    "seed {seed}: a static class sleeps"
+                );
                 assert_eq!(
                     self.policy.classes[id].alive(),
                     spec.processes,
@@ -213,7 +238,10 @@ impl World {
                 );
             }
             if gone && mine == 0 {
-                assert!(!self.policy.classes.contains_key(id), "seed {seed}: not forgotten");
+                assert!(
+                    !self.policy.classes.contains_key(id),
+                    "seed {seed}: not forgotten"
+                );
             }
         }
         assert_eq!(self.policy.processes(), self.processes.len(), "seed {seed}");

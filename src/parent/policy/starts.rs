@@ -2,8 +2,8 @@
 //! not stay alive (9.3 to 9.5, 9.8).
 
 use super::{
-    ATTEMPTS, Action, BACK_OFF, Class, ClassId, GRACE, MAKE_AGAIN, Place, Policy, Process,
-    Slot, Spec, Step, THIN_AGAIN, Time,
+    ATTEMPTS, Action, BACK_OFF, Class, ClassId, GRACE, MAKE_AGAIN, Place, Policy,
+    Process, Slot, Spec, Step, THIN_AGAIN, Time,
 };
 
 impl Policy {
@@ -50,7 +50,8 @@ impl Policy {
 
     /// A removed class without processes is forgotten.
     fn forget(&mut self, id: ClassId) {
-        if self.classes.get(&id).is_some_and(|class| class.removed && class.alive() == 0) {
+        if self.classes.get(&id).is_some_and(|class| class.removed && class.alive() == 0)
+        {
             self.classes.remove(&id);
         }
     }
@@ -59,7 +60,10 @@ impl Policy {
     pub(super) fn asked(&mut self, now: Time, id: ClassId) {
         let Some(class) = self.classes.get(&id) else { return };
         let coming = |place: &Place| {
-            matches!(place.process, Process::Due(_) | Process::Starting | Process::Running(_))
+            matches!(
+                place.process,
+                Process::Due(_) | Process::Starting | Process::Running(_)
+            )
         };
         if !class.removed && !class.wanted && !class.places.iter().any(coming) {
             self.schedule(now, id, true);
@@ -100,15 +104,19 @@ impl Policy {
             // One is on its way.
             return;
         }
-        let free = class.places.iter_mut().position(|place| place.process == Process::None);
+        let free =
+            class.places.iter_mut().position(|place| place.process == Process::None);
         let Some(index) = free else {
             // All are running, or ending: when one has ended it is asked again.
             class.wanted = needed;
             return;
         };
         let place = &mut class.places[index];
-        let delay =
-            if place.used { class.spec.restart_delay } else { class.spec.init_start_delay };
+        let delay = if place.used {
+            class.spec.restart_delay
+        } else {
+            class.spec.init_start_delay
+        };
         let allowed = class.last_start.map_or(now, |last| last + delay);
         if allowed > now && !needed {
             return;
@@ -133,7 +141,8 @@ impl Policy {
                 if at > now {
                     continue;
                 }
-                let apart = if place.used { class.spec.restart_delay } else { Time::ZERO };
+                let apart =
+                    if place.used { class.spec.restart_delay } else { Time::ZERO };
                 if let Some(last) = class.last_start
                     && last + apart > now
                 {
@@ -227,7 +236,8 @@ impl Policy {
             !told && (restart || class.alive() == 0 && keep_last)
         };
         if again {
-            let due = class.last_start.map_or(now, |last| last + class.spec.restart_delay);
+            let due =
+                class.last_start.map_or(now, |last| last + class.spec.restart_delay);
             class.places[slot.index as usize].process = Process::Due(due.max(now));
         }
         self.forget(slot.class);

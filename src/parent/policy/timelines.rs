@@ -108,7 +108,10 @@ impl Script {
             self.now = next;
             self.happen(Event::Tick);
             let later = self.policy().next_deadline();
-            assert!(later.is_none_or(|later| later > next), "time stands still at {next:?}");
+            assert!(
+                later.is_none_or(|later| later > next),
+                "time stands still at {next:?}"
+            );
         }
         self.now = end;
     }
@@ -122,7 +125,8 @@ impl Script {
 
     fn perform(&mut self, action: &Action) {
         let at = self.now.as_secs_f64();
-        let mut say = |text: String| writeln!(self.out, "    {at} {text}").expect("a string");
+        let mut say =
+            |text: String| writeln!(self.out, "    {at} {text}").expect("a string");
         match action {
             Action::Warn(text) => say(format!("warn {text}")),
             Action::Start(slot, again) => {
@@ -131,7 +135,11 @@ impl Script {
                 let at = self.now.as_secs_f64();
                 writeln!(self.out, "    {at} {again}start {shown}").expect("a string");
                 let slot = *slot;
-                self.happen(if self.stuck { Event::Failed(slot) } else { Event::Started(slot) });
+                self.happen(if self.stuck {
+                    Event::Failed(slot)
+                } else {
+                    Event::Started(slot)
+                });
             }
             Action::Signal(slot, step) => {
                 let name = match step {
@@ -143,8 +151,10 @@ impl Script {
                 writeln!(self.out, "    {at} {name} {shown}").expect("a string");
             }
             Action::Retire(candidates) => {
-                let idle = candidates.iter().find(|slot| !self.busy.contains(slot)).copied();
-                let shown = idle.map_or("nobody: all are busy".to_owned(), |s| self.shown(s));
+                let idle =
+                    candidates.iter().find(|slot| !self.busy.contains(slot)).copied();
+                let shown =
+                    idle.map_or("nobody: all are busy".to_owned(), |s| self.shown(s));
                 writeln!(self.out, "    {at} retire {shown}").expect("a string");
                 if let Some(slot) = idle {
                     self.happen(Event::Signaled(slot));

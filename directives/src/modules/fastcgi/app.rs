@@ -61,6 +61,8 @@ pub struct Settings {
     pub flush: bool,
     /// `-nph`.
     pub nph: bool,
+    /// `-kill-signal`: its number.
+    pub kill_signal: u32,
     /// `-user` as written.
     pub user: Option<String>,
     /// `-group` as written.
@@ -86,11 +88,15 @@ impl Default for Settings {
             pass_headers: Vec::new(),
             flush: false,
             nph: false,
+            kill_signal: TERM,
             user: None,
             group: None,
         }
     }
 }
+
+/// The number of SIGTERM.
+pub const TERM: u32 = 15;
 
 /// How dynamic applications come and go: `FastCgiConfig`.
 #[derive(Clone, Debug, PartialEq)]

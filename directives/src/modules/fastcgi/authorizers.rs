@@ -83,6 +83,7 @@ fn authorizer(at: &mut Scope, args: &Text) -> Result<Authorizer> {
         return Err(Problem::from(message).at(path.span).help(help));
     }
     let app = at.process().fastcgi.dynamic_app(&file, None);
+    at.process().fastcgi.authorizers.insert(file.into());
     Ok(Authorizer { app, compat })
 }
 

@@ -1,10 +1,12 @@
 //! Which requests go to an application, and what its answer becomes: sections 3 and 6 of
 //! the specification.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::app::{App, Kind};
-use super::{HANDLER, permission, response};
+use super::{HANDLER, identity, permission, response};
 use crate::cgi;
 use crate::effect::{Answer, Call, Effect, Failure, Role};
 use crate::log::Level;
@@ -15,17 +17,18 @@ use crate::reply::Body;
 use crate::request::Request;
 
 /// A file that a configured application matches goes to it, whatever handler was set
-/// (H-2).
+/// (H-2); also that of another user, which must not be sent as it is.
 pub fn fixups(r: &mut Request) -> Verdict {
-    if r.filename.is_empty() || find(r).is_none() {
+    if r.filename.is_empty() || r.snapshot.process.fastcgi.matches(&r.filename).is_none() {
         return DECLINED;
     }
     r.handler = Some(Bytes::from_static(HANDLER));
     OK
 }
 
-fn find(r: &Request) -> Option<std::sync::Arc<App>> {
-    r.snapshot.process.fastcgi.find(&r.filename, None).cloned()
+fn find(r: &Request) -> Option<Arc<App>> {
+    let ids = identity(r).map(|identity| (identity.uid, identity.gid));
+    r.snapshot.process.fastcgi.find(&r.filename, ids).cloned()
 }
 
 /// The media type of old configurations means the handler.
@@ -38,10 +41,10 @@ pub fn handle(r: &mut Request) -> Verdict {
     if !is_ours(r) {
         return DECLINED;
     }
-    let app = match find(r) {
-        Some(app) => app,
+    let (app, newest) = match find(r) {
+        Some(app) => (app, None),
         None => match dynamic(r) {
-            Ok(app) => app,
+            Ok((app, newest)) => (app, newest),
             Err(status) => return Verdict::Status(status),
         },
     };
@@ -55,7 +58,7 @@ pub fn handle(r: &mut Request) -> Verdict {
         return Verdict::Status(413);
     }
     if r.path_info.is_empty() || r.notes.has(b"path-translated") {
-        return call(r, app);
+        return call(r, app, newest);
     }
     // What PATH_INFO would be as a URL of its own is looked up without asking anybody
     //
@@ -68,21 +71,21 @@ fn translated(r: &mut Request, found: Box<Request>) -> Verdict {
     handle(r)
 }
 
-fn call(r: &mut Request, app: std::sync::Arc<App>) -> Verdict {
+fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
     let nph = app.is_nph(&r.filename);
-    let call = Call { app, role: Role::Responder, extra: Vec::new(), nph };
+    let call = Call { app, role: Role::Responder, extra: Vec::new(), nph, newest };
     Verdict::Ask(Effect::FastCgi(call), answered)
 }
 
 /// A file that no configured application matches: may it be run? Missing is 404 before
 /// anything else, then permission, then `ExecCGI` (3.2, H-8).
-fn dynamic(r: &mut Request) -> Result<std::sync::Arc<App>, u16> {
+fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
     let file = r.filename.clone();
     let shown = String::from_utf8_lossy(&file).into_owned();
     let files = r.files.clone();
-    let looked = match (r.finfo, files.stat(&file)) {
-        (_, Ok(meta)) => Ok(meta),
-        (_, Err(error)) => {
+    let meta = match files.stat(&file) {
+        Ok(meta) => meta,
+        Err(error) => {
             let text = format!("FastCGI: stat() of \"{shown}\" failed");
             r.log_os(Level::Error, "fastcgi", 0, Some(error), text);
             return Err(404);
@@ -92,7 +95,7 @@ fn dynamic(r: &mut Request) -> Result<std::sync::Arc<App>, u16> {
     let process = &snapshot.process;
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let wrapped = process.fastcgi.wrapper.is_some();
-    if let Some(why) = permission::program(&file, looked, uid, gid, wrapped, &*files) {
+    if let Some(why) = permission::program(&file, Ok(meta), uid, gid, wrapped, &*files) {
         let text = format!("FastCGI: invalid (dynamic) server \"{shown}\": {why}");
         r.log(Level::Error, "fastcgi", 0, text);
         return Err(403);
@@ -103,7 +106,8 @@ fn dynamic(r: &mut Request) -> Result<std::sync::Arc<App>, u16> {
         r.log(Level::Error, "fastcgi", 0, text);
         return Err(403);
     }
-    Ok(process.fastcgi.dynamic_app(&file, None))
+    let newest = process.fastcgi.dynamic.policy.auto_update.then(|| meta.modified());
+    Ok((process.fastcgi.dynamic_app(&file, identity(r)), newest))
 }
 
 /// What the application answered.
@@ -140,12 +144,7 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
         }
         _ => {}
     }
-    let is_dynamic = r
-        .snapshot
-        .process
-        .fastcgi
-        .find(&r.filename, None)
-        .is_none_or(|app| app.kind == Kind::Dynamic);
+    let is_dynamic = find(r).is_none_or(|app| app.kind == Kind::Dynamic);
     let (level, module, error, text) = response::failure_line(&file, failure, is_dynamic);
     if !text.is_empty() {
         r.log_os(level, module, 0, error, text);

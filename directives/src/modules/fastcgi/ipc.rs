@@ -9,6 +9,7 @@ use super::permission::{Access, refusal};
 use super::{Kind, check_identity};
 use crate::bundle::{self, OsError};
 use crate::compile::Scope;
+use crate::modules::Process;
 use crate::path;
 use crate::schema::{Compat, Context, Directive, Problem, Result, Set, Word};
 use crate::syntax::Span;
@@ -60,13 +61,17 @@ pub(super) fn unix_address(at: &mut Scope, subject: &str, socket: &Bytes) -> Res
 
 /// The directory of sockets: as given, or the default, which then is settled.
 fn directory(at: &mut Scope) -> Bytes {
-    let process = at.process();
+    settle(at.process()).path.clone()
+}
+
+/// Settles the default directory unless one was given.
+pub(crate) fn settle(process: &mut Process) -> &IpcDir {
     let runtime = process.core.runtime_dir.clone();
     let default = || IpcDir {
         path: path::join(runtime.as_deref().unwrap_or(RUNTIME_DIR), b"fastcgi").into(),
         given: None,
     };
-    process.fastcgi.ipc_dir.get_or_insert_with(default).path.clone()
+    process.fastcgi.ipc_dir.get_or_insert_with(default)
 }
 
 pub static FAST_CGI_IPC_DIR: Directive = Directive {

@@ -5,7 +5,9 @@ pub mod app;
 mod authorizers;
 mod dynamic;
 mod external;
+pub mod guard;
 mod handler;
+mod identity;
 mod ipc;
 pub mod options;
 pub mod permission;
@@ -19,7 +21,9 @@ use bytes::Bytes;
 
 pub use app::{Address, App, Identity, Kind};
 pub use authorizers::Dir;
+pub use identity::identity;
 pub use ipc::IpcDir;
+pub(crate) use ipc::settle;
 
 use crate::compile::Scope;
 use crate::path;
@@ -51,10 +55,24 @@ pub struct Process {
     pub dynamic: Draft,
     /// How often `User` and `Group` had changed at the last directive that cares (C-46).
     identity_seen: Option<u32>,
+    /// Programs that an auth phase asks, and that no directive defines.
+    authorizers: std::collections::HashSet<Bytes>,
     made: Mutex<HashMap<(Bytes, Option<Identity>), Arc<App>>>,
 }
 
 impl Process {
+    /// Where the sockets of dynamic applications are.
+    pub fn dynamic_directory(&self) -> Vec<u8> {
+        path::join(self.ipc_dir.as_ref().map_or(&b""[..], |dir| &dir.path), b"dynamic")
+    }
+
+    /// Is the directory of sockets wanted whatever requests come?
+    pub fn needs_directory(&self) -> bool {
+        let is_static = |app: &Arc<App>| app.kind == Kind::Static;
+        self.ipc_dir.as_ref().is_some_and(|dir| dir.given.is_some())
+            || self.apps.iter().any(is_static)
+    }
+
     /// All static and external applications, in the order of their definition.
     pub fn apps(&self) -> &[Arc<App>] {
         &self.apps
@@ -94,6 +112,11 @@ impl Process {
         }
     }
 
+    /// Is this a program that an auth phase asks?
+    pub fn is_authorizer(&self, file: &[u8]) -> bool {
+        self.authorizers.contains(file)
+    }
+
     fn add(&mut self, app: App) {
         let path = app.path.clone();
         self.apps.push(Arc::new(app));
@@ -128,8 +151,7 @@ impl Process {
             Some(identity) => (identity.uid.to_string(), identity.gid.to_string()),
         };
         let name = ipc::socket_name(file, &user, &group);
-        let directory = self.ipc_dir.as_ref().map_or(&b""[..], |dir| &dir.path);
-        let socket = path::join(&path::join(directory, b"dynamic"), name.as_bytes());
+        let socket = path::join(&self.dynamic_directory(), name.as_bytes());
         let app = Arc::new(App {
             path: key.0.clone(),
             kind: Kind::Dynamic,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::app::{Policy, Settings};
+use super::app::{Policy, Settings, TERM};
 use crate::bundle::Files;
 use crate::schema::option::{Arg, Opt, Value};
 
@@ -24,6 +24,17 @@ pub struct Draft {
     /// Of all dynamic applications.
     pub policy: Policy,
 }
+
+/// Signals that tell a process to end, with their numbers.
+const SIGNALS: [(&str, u32); 7] = [
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("USR1", 10),
+    ("USR2", 12),
+    ("TERM", TERM),
+    ("WINCH", 28),
+];
 
 /// How many `-initial-env` there may be.
 const MAX_INITIAL_ENV: usize = 64;
@@ -106,6 +117,10 @@ opts! {
     "-nph", S | E, Arg::Flag, "",
         "Output is the complete HTTP response and is passed on as it is.",
         |d, _| Ok(d.settings.nph = true);
+    "-kill-signal", S | D, Arg::Signal, "TERM",
+        "How an instance is told to end: HUP, INT, QUIT, TERM, USR1, USR2 or WINCH. TERM follows \
+         if it does not, then KILL.",
+        |d, v| Ok(d.settings.kill_signal = v.number());
     "-user", S | E, Arg::Text, "",
         "User for the wrapper.",
         |d, v| Ok(d.settings.user = Some(v.text()));
@@ -196,6 +211,13 @@ pub fn value(arg: Arg, word: &Bytes, files: &dyn Files) -> Result<Value, String>
             }
         },
         Arg::HostPort => host_port(&text, files),
+        Arg::Signal => {
+            let name = text.to_ascii_uppercase();
+            let name = name.strip_prefix("SIG").unwrap_or(&name);
+            let found = SIGNALS.iter().find(|(known, _)| *known == name);
+            let unknown = || format!("\"{text}\" is not a signal for ending a process");
+            found.map(|(_, number)| Value::Number(*number)).ok_or_else(unknown)
+        }
     }
 }
 

@@ -1,0 +1,111 @@
+//! May a file be run as a dynamic application at all? Asked by the process manager, which
+//! has the rights to start programs, about a path that the serving process named. Only the
+//! configuration answers: what the serving process says about the request is not believed.
+//!
+//! It errs on the side of starting: a section that may apply is taken to apply. No
+//! `.htaccess` is read here, so where one may say `Options` the answer is yes. What remains
+//! out of reach is everything that no section lets be run.
+
+use std::sync::Arc;
+
+use super::Identity;
+use super::permission;
+use crate::bundle::{Files, Who};
+use crate::merge::Merged;
+use crate::modules::alias;
+use crate::modules::core::OptionSet;
+use crate::path;
+use crate::schema::Override;
+use crate::snapshot::{Server, Snapshot};
+use crate::walk;
+
+/// Why a file may not be started under an identity; the sentence is for the log.
+pub fn may_start(
+    snapshot: &Snapshot,
+    file: &[u8],
+    identity: Option<&Identity>,
+    files: &dyn Files,
+) -> Result<(), String> {
+    let process = &snapshot.process;
+    if file.first() != Some(&b'/') || path::normalize(file, true).as_deref() != Some(file) {
+        return Err("its path is not absolute and plain".to_owned());
+    }
+    let (uid, gid) = (process.core.uid(), process.core.gid());
+    let wrapped = process.fastcgi.wrapper.is_some();
+    if let Some(why) = permission::program(file, files.stat(file), uid, gid, wrapped, files) {
+        return Err(why);
+    }
+    match identity {
+        None if wrapped => return Err("there is a wrapper, and no user for it".to_owned()),
+        Some(_) if !wrapped => return Err("there is no wrapper for its user".to_owned()),
+        None => {}
+        Some(identity) => is_configured(snapshot, identity, files)?,
+    }
+    let allowed = process.fastcgi.is_authorizer(file)
+        || snapshot.servers.iter().any(|server| lets_run(snapshot, server, file));
+    if allowed { Ok(()) } else { Err("no section of the configuration lets it be run".to_owned()) }
+}
+
+/// Is this a user that the configuration names, or the one of a `~user` URL?
+fn is_configured(
+    snapshot: &Snapshot,
+    identity: &Identity,
+    files: &dyn Files,
+) -> Result<(), String> {
+    let core = &snapshot.process.core;
+    let ids = (identity.uid, identity.gid);
+    if identity.uid == 0 || identity.gid == 0 {
+        return Err("it would run as root".to_owned());
+    }
+    if let Some(name) = identity.user.strip_prefix('~') {
+        let user = files.user(Who::Name(name));
+        return match user {
+            Some(user) if (user.uid, user.gid) == ids => Ok(()),
+            _ => Err(format!("its user \"~{name}\" is not that of an account")),
+        };
+    }
+    let suexec = |server: &Arc<Server>| server.config.suexec.ids() == Some(ids);
+    if (core.uid(), core.gid()) == ids || snapshot.servers.iter().any(suexec) {
+        Ok(())
+    } else {
+        Err(format!("uid {} and gid {} are nobody's here", ids.0, ids.1))
+    }
+}
+
+/// Do the sections of a server let a file be run?
+fn lets_run(snapshot: &Snapshot, server: &Server, file: &[u8]) -> bool {
+    let below = |target: &[u8]| {
+        let target = path::server_relative(&snapshot.server_root, target).unwrap_or_default();
+        file.strip_prefix(&target[..]).is_some_and(|rest| {
+            target.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))
+        })
+    };
+    let enough = |dir: &Merged| {
+        let may_say_options = dir.core.allow_override.as_ref().is_some_and(|allowed| {
+            let listed = allowed.list.iter().any(|name| name == "options");
+            allowed.classes.meets(Override::OPTIONS) || listed
+        });
+        dir.core.options.set.has(OptionSet::EXEC_CGI)
+            || may_say_options
+            || alias::script_targets(&server.config, dir).any(below)
+    };
+    let mut dir = server.root.clone();
+    let mut found = enough(&dir);
+    for (i, _) in file.iter().enumerate().filter(|(_, b)| **b == b'/') {
+        server.directories.at_level(&file[..=i], |section| {
+            dir = dir.then(section);
+            found |= enough(&dir);
+        });
+    }
+    server.directories.patterns(file, |section, _| {
+        dir = dir.then(section);
+        found |= enough(&dir);
+    });
+    walk::files(&dir.clone().core.files, path::base_name(file), |section, _| {
+        dir = dir.then(section);
+        found |= enough(&dir);
+    });
+    // Which URL led here is not known.
+    let locations = &server.config.core.locations;
+    found || locations.iter().any(|section| enough(&dir.then(section)))
+}

@@ -1,0 +1,56 @@
+//! The main error log, as the parent writes it.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use directives::Snapshot;
+use directives::bundle::OsError;
+use directives::log::{Level, Levels, Line};
+
+use crate::log::error::{About, format};
+
+/// The open log, and what is wanted in it.
+#[derive(Clone, Debug)]
+pub struct MainLog {
+    sink: Arc<crate::log::Sink>,
+    levels: Levels,
+}
+
+impl MainLog {
+    /// Over an open log, with the levels of a configuration.
+    pub fn new(log: &Arc<OwnedFd>, snapshot: &Snapshot) -> anyhow::Result<MainLog> {
+        let sink = Arc::new(crate::log::Sink::new(super::dup(log)?));
+        let levels = snapshot.main().config.core.log.clone().unwrap_or_default();
+        Ok(MainLog { sink, levels })
+    }
+
+    /// Writes a line.
+    pub fn line(
+        &self,
+        level: Level,
+        module: &'static str,
+        ah: u32,
+        text: impl Into<Vec<u8>>,
+    ) {
+        self.line_os(level, module, ah, None, text);
+    }
+
+    /// Writes a line with the system's error before it.
+    pub fn line_os(
+        &self,
+        level: Level,
+        module: &'static str,
+        ah: u32,
+        error: Option<&std::io::Error>,
+        text: impl Into<Vec<u8>>,
+    ) {
+        // httpd's own notices about its life are written at every level.
+        let always = level <= Level::Notice && !module.is_empty();
+        if !always && level > self.levels.of(module) {
+            return;
+        }
+        let error: Option<OsError> = error.map(crate::disk::os_error);
+        let line = Line { level, module, ah, error, text: text.into().into() };
+        self.sink.line(&format(&line, About::default()));
+    }
+}

@@ -1,0 +1,210 @@
+//! The applications, seen from the serving process: which of them listen, what they have
+//! to do, and what the parent is told about it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use directives::effect::Failure;
+use directives::modules::fastcgi::App;
+use directives::modules::fastcgi::app::Kind;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::message::{AppKey, AppState, ToParent};
+
+/// How long the parent may take to say whether an application listens.
+const PARENT_PATIENCE: Duration = Duration::from_secs(5);
+/// How often busy time is reported.
+pub const REPORT_TIME: Duration = Duration::from_millis(500);
+
+/// Messages on their way to the parent.
+#[derive(Clone, Debug)]
+pub struct Outbox(mpsc::UnboundedSender<ToParent>);
+
+impl Outbox {
+    /// Both ends.
+    pub fn new() -> (Outbox, mpsc::UnboundedReceiver<ToParent>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Outbox(sender), receiver)
+    }
+
+    /// Says something to the parent.
+    pub fn say(&self, message: ToParent) {
+        // Without a receiver the process is about to end.
+        let _ = self.0.send(message);
+    }
+}
+
+/// All applications that requests went to.
+#[derive(Debug)]
+pub struct Registry {
+    entries: RwLock<HashMap<AppKey, Arc<Entry>>>,
+    outbox: Outbox,
+    /// There is busy time to report.
+    pub to_report: Notify,
+}
+
+/// One application.
+#[derive(Debug)]
+pub struct Entry {
+    key: AppKey,
+    dynamic: bool,
+    /// What the parent said last; `None` while it has not.
+    state: watch::Sender<Option<AppState>>,
+    /// It has been asked, and has not answered.
+    asked: Mutex<bool>,
+    /// Busy time that was not reported, microseconds.
+    busy: AtomicU64,
+    /// Requests that were begun.
+    pub requests: AtomicU64,
+    /// Requests that are with the application.
+    pub active: AtomicU32,
+    /// Of those, the ones without an answer yet.
+    pub waiting: AtomicU32,
+    /// How long requests waited for their first byte, all together, microseconds.
+    pub waited: AtomicU64,
+    /// Requests that failed.
+    pub failures: AtomicU64,
+}
+
+impl Registry {
+    /// No applications yet.
+    pub fn new(outbox: Outbox) -> Registry {
+        Registry { entries: RwLock::default(), outbox, to_report: Notify::new() }
+    }
+
+    /// The entry of an application.
+    pub fn entry(&self, app: &App) -> Arc<Entry> {
+        let key = AppKey::of(app);
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(&key) {
+            return entry.clone();
+        }
+        drop(entries);
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            Arc::new(Entry {
+                key: key.clone(),
+                dynamic: app.kind == Kind::Dynamic,
+                state: watch::Sender::new(None),
+                asked: Mutex::new(false),
+                busy: AtomicU64::new(0),
+                requests: AtomicU64::new(0),
+                active: AtomicU32::new(0),
+                waiting: AtomicU32::new(0),
+                waited: AtomicU64::new(0),
+                failures: AtomicU64::new(0),
+            })
+        };
+        entries.entry(key.clone()).or_insert_with(new).clone()
+    }
+
+    /// The parent has said something about an application.
+    pub fn told(&self, key: &AppKey, state: AppState) {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(key) {
+            *entry.asked.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            entry.state.send_replace(Some(state));
+        }
+    }
+
+    /// Reports what applications were busy with.
+    pub fn report(&self) {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.values().filter(|entry| entry.dynamic) {
+            let busy = entry.busy.swap(0, Ordering::Relaxed);
+            if busy > 0 {
+                let busy = Duration::from_micros(busy);
+                self.outbox.say(ToParent::Busy(entry.key.clone(), busy));
+            }
+        }
+    }
+
+    /// Waits until a dynamic application listens, in a version that is not older than its
+    /// program if `newest` says when that was changed. With `again` what was known does
+    /// not hold any more.
+    pub async fn listening(
+        &self,
+        entry: &Entry,
+        newest: Option<i128>,
+        again: bool,
+    ) -> Result<(), Failure> {
+        let mut state = entry.state.subscribe();
+        {
+            let mut asked = entry.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = state.borrow_and_update().clone();
+            let message = match now {
+                Some(AppState::Listening { since }) if !again => {
+                    if newest.is_none_or(|newest| newest <= since) {
+                        return Ok(());
+                    }
+                    ToParent::Newer(entry.key.clone())
+                }
+                _ => ToParent::Need { key: entry.key.clone(), dynamic: entry.dynamic },
+            };
+            // One question is enough for all who wait.
+            if !std::mem::replace(&mut *asked, true) {
+                self.outbox.say(message);
+            }
+        }
+        let answered = timeout(PARENT_PATIENCE, state.changed()).await;
+        let now = state.borrow().clone();
+        match (answered, now) {
+            (Ok(Ok(())), Some(AppState::Listening { .. })) => Ok(()),
+            _ => Err(Failure::NotStarted),
+        }
+    }
+
+    /// A request waits for its first byte.
+    pub fn slow(&self, entry: &Entry) {
+        self.outbox.say(ToParent::Slow(entry.key.clone()));
+    }
+}
+
+/// One request's use of an application, from the connection to the end.
+#[derive(Debug)]
+pub struct Usage {
+    registry: Arc<Registry>,
+    entry: Arc<Entry>,
+    since: Instant,
+    waiting: bool,
+}
+
+impl Usage {
+    /// Begins now.
+    pub fn new(registry: &Arc<Registry>, entry: Arc<Entry>) -> Usage {
+        entry.requests.fetch_add(1, Ordering::Relaxed);
+        entry.active.fetch_add(1, Ordering::Relaxed);
+        entry.waiting.fetch_add(1, Ordering::Relaxed);
+        Usage { registry: registry.clone(), entry, since: Instant::now(), waiting: true }
+    }
+
+    /// The first byte has come.
+    pub fn answered(&mut self) {
+        if std::mem::take(&mut self.waiting) {
+            self.entry.waiting.fetch_sub(1, Ordering::Relaxed);
+            let waited = self.since.elapsed().as_micros() as u64;
+            self.entry.waited.fetch_add(waited, Ordering::Relaxed);
+        }
+    }
+
+    /// The request failed.
+    pub fn failed(&self) {
+        self.entry.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        self.answered();
+        self.entry.active.fetch_sub(1, Ordering::Relaxed);
+        if self.entry.dynamic {
+            let busy = (self.since.elapsed().as_micros() as u64).max(1);
+            if self.entry.busy.fetch_add(busy, Ordering::Relaxed) == 0 {
+                self.registry.to_report.notify_one();
+            }
+        }
+    }
+}
