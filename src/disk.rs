@@ -120,6 +120,10 @@ impl Files for Disk {
         found
     }
 
+    fn utc_offset(&self, micros: i64) -> i32 {
+        crate::log::utc_offset(micros)
+    }
+
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
         std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
     }

@@ -429,7 +429,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     let (mut server, mut dir) = (ServerPart::default(), DirPart::default());
     // What could not be read would only give errors that follow from it.
     keep_first_nesting_errors(&mut build.diagnostics);
-    let unreadable = build.diagnostics.iter().any(|d| is_about_structure(d));
+    let unreadable = build.diagnostics.iter().any(is_about_structure);
     if !unreadable {
         apply_all(&items, &Place::SERVER, &mut server, &mut dir, &mut build);
     }

@@ -67,6 +67,11 @@ impl Pattern {
         &self.source
     }
 
+    /// Has it groups beside the whole match?
+    pub fn has_groups(&self) -> bool {
+        self.regex.captures_len() > 1
+    }
+
     /// The named groups and their numbers.
     pub fn named(&self) -> &[(usize, String)] {
         &self.named

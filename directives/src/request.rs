@@ -142,6 +142,8 @@ pub struct Request {
 /// What a sub-request remembers of its parent.
 #[derive(Clone)]
 pub struct Parent {
+    /// Its path.
+    pub uri: Vec<u8>,
     /// Its configuration.
     pub dir: Arc<Merged>,
     /// Its user.
@@ -343,6 +345,12 @@ impl Request {
     pub fn has_body(&self) -> bool {
         self.content_length().is_some_and(|n| n > 0)
             || self.headers_in.contains_key(http::header::TRANSFER_ENCODING)
+    }
+
+    /// Is the client's name looked up for whoever wants it? (`HostnameLookups`)
+    pub fn looks_up_names(&self) -> bool {
+        use crate::modules::core::Lookups;
+        self.dir.core.hostname_lookups.is_some_and(|lookups| lookups != Lookups::Off)
     }
 
     /// The request line, as logs and CGI know it (`the_request`).

@@ -107,7 +107,7 @@ impl Decoder {
                     return Ok(Some(Record::End));
                 }
                 State::Content { left: 0, padding, .. } => {
-                    self.state = State::Padding(padding)
+                    self.state = State::Padding(padding);
                 }
                 State::Content { kind, wanted, left, padding } => {
                     if input.is_empty() {

@@ -122,7 +122,7 @@ impl Parent {
         self.number += 1;
         let listeners: Vec<_> =
             self.listeners.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
-        let logs: Vec<_> = self.logs.fds.iter().map(|fd| fd.as_raw_fd()).collect();
+        let logs: Vec<_> = self.logs.fds.iter().map(AsRawFd::as_raw_fd).collect();
         self.apps.in_use(self.number);
         let link = self.server.link().context("there is no server process")?;
         link.configure(self.number, &self.bundle, &listeners, &logs)

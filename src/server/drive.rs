@@ -213,9 +213,10 @@ impl World {
         let failure = loop {
             let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
             // Only until the first byte.
-            let event = match head.is_empty() {
-                true => self.hurry(&call.app, entry, event).await,
-                false => event.await,
+            let event = if head.is_empty() {
+                self.hurry(&call.app, entry, event).await
+            } else {
+                event.await
             };
             for line in std::mem::take(&mut exchange.lines) {
                 self.generation.write_line(r, &line);

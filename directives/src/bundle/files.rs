@@ -120,4 +120,6 @@ pub trait Files: Send + Sync {
     fn resolve(&self, host: &str) -> Vec<IpAddr>;
     /// A variable of the server's own environment.
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
+    /// Local time's distance from UTC at a moment (microseconds since 1970), seconds.
+    fn utc_offset(&self, micros: i64) -> i32;
 }

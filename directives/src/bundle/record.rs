@@ -59,13 +59,13 @@ impl Files for Recorder<'_> {
 
     fn stat(&self, path: &[u8]) -> Result<Meta, OsError> {
         self.keep(key(b's', path), self.inner.stat(path), |answer, out| {
-            out.result(answer.as_ref(), |out, meta| out.meta(meta));
+            out.result(answer.as_ref(), Out::meta);
         })
     }
 
     fn lstat(&self, path: &[u8]) -> Result<Meta, OsError> {
         self.keep(key(b'l', path), self.inner.lstat(path), |answer, out| {
-            out.result(answer.as_ref(), |out, meta| out.meta(meta));
+            out.result(answer.as_ref(), Out::meta);
         })
     }
 
@@ -108,6 +108,10 @@ impl Files for Recorder<'_> {
                 out.field(value);
             }
         })
+    }
+
+    fn utc_offset(&self, micros: i64) -> i32 {
+        self.inner.utc_offset(micros)
     }
 }
 
@@ -210,6 +214,11 @@ impl Files for Bundle {
 
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
         Some(self.ask(&key(b'e', name))?.field()?.to_vec())
+    }
+
+    // Nothing that a configuration says depends on it.
+    fn utc_offset(&self, _: i64) -> i32 {
+        0
     }
 }
 

@@ -44,7 +44,7 @@ pub fn apply(r: &mut Request) {
         return;
     }
     // Like httpd's: unlikely in the data, and new for every response.
-    let boundary = format!("{:x}{:x}", r.request_time, r.connection.id);
+    let boundary = format!("{:08x}{:08x}", r.request_time as u32, r.connection.id as u32);
     let kind = r.content_type.clone();
     let mut parts = Vec::new();
     for (start, end) in ranges {

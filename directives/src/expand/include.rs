@@ -59,8 +59,7 @@ impl Reader<'_> {
     ) {
         match self.files.read(file) {
             Ok(bytes) => {
-                let origin =
-                    Origin::Included { file: self.file_of(item), line: item.line };
+                let origin = Origin::Included { file: item.args.file(), line: item.line };
                 let name = String::from_utf8_lossy(file).into_owned();
                 self.depth += 1;
                 out.extend(self.read(Source { name, bytes, origin, is_file: true }));
@@ -85,7 +84,7 @@ impl Reader<'_> {
             let path = path::join(directory, &name);
             match self.files.stat(&path) {
                 Ok(meta) if meta.kind == Kind::Directory => {
-                    found.extend(self.tree(&path)?)
+                    found.extend(self.tree(&path)?);
                 }
                 _ => found.push(path),
             }
@@ -141,7 +140,7 @@ impl Reader<'_> {
         for path in found {
             match self.files.stat(&path) {
                 Ok(meta) if meta.kind == Kind::Directory => {
-                    files.extend(self.tree(&path)?)
+                    files.extend(self.tree(&path)?);
                 }
                 Err(_) if optional => {}
                 _ => files.push(path),

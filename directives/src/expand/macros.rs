@@ -56,7 +56,7 @@ impl Reader<'_> {
             return;
         };
         let key = name.lossy().to_ascii_lowercase();
-        let file = self.file_of(item);
+        let file = item.args.file();
         let location =
             format!("defined on line {} of \"{}\"", item.line, self.sources.name(file));
         if let Some(old) = self.macros.get(&key) {
@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
         let values: Vec<&[u8]> = values.iter().map(|word| &word.bytes[..]).collect();
         let text = substitute(&body, &parameters, &values);
-        let file = self.file_of(item);
+        let file = item.args.file();
         let used =
             format!("used on line {} of \"{}\"", item.line, self.sources.name(file));
         let source = format!("macro '{name}' ({location}) {used}");

@@ -15,7 +15,7 @@ use crate::bundle::{Files, Origin, Source, Sources};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::schema::lookup::{self, Found};
 use crate::schema::{Args, Context, Read, Set, Word};
-use crate::syntax::{self, FileId, Node, Span, Text, lexer};
+use crate::syntax::{self, Node, Span, Text, lexer};
 
 pub use variables::resolve;
 
@@ -314,9 +314,5 @@ impl<'a> Reader<'a> {
                 item.line,
             ));
         }
-    }
-
-    fn file_of(&self, item: &Item) -> FileId {
-        item.args.file()
     }
 }

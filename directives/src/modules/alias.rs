@@ -457,7 +457,7 @@ fn redirected(r: &mut Request, redirects: &[Arc<Redirect>]) -> Option<Verdict> {
     let mut target = target;
     if target.first() == Some(&b'/') && !relative {
         target = r.construct_url(&target);
-    } else if !path::is_url(&target) && !(relative && target.first() == Some(&b'/')) {
+    } else if !(path::is_url(&target) || relative && target.first() == Some(&b'/')) {
         let text = format!(
             "cannot redirect '{}' to '{}'; target is not a valid absoluteURI or abs_path",
             String::from_utf8_lossy(&r.uri),

@@ -94,7 +94,7 @@ use crate::schema::Module;
 
 modules! {
     core, setenvif, alias, userdir, suexec, env, mime, dir, actions,
-    access_compat, authz_core, authz_host, fastcgi, log_config,
+    access_compat, authn_core, authz_core, authz_host, fastcgi, log_config,
 }
 
 /// Settings of the whole process, which no virtual host has of its own.

@@ -64,9 +64,8 @@ Under a wrapper applications below such a URL run as that user.
     set: Set::Raw(|at, args| {
         let words = Word::all(args);
         let server = at.server.userdir();
-        let (first, names) = match words.split_first() {
-            Some(split) => split,
-            None => return Err("UserDir takes one argument".into()),
+        let Some((first, names)) = words.split_first() else {
+            return Err("UserDir takes one argument".into());
         };
         let names = names.iter().map(|word| word.bytes.clone());
         if first.is("disable") || first.is("disabled") {

@@ -39,15 +39,15 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
     if r.method == http::Method::CONNECT {
         r.uri = target.to_vec();
     }
-    if let Some(expect) = r.header("expect") {
-        if !expect.eq_ignore_ascii_case(b"100-continue") && r.version >= 11 {
-            let expect = String::from_utf8_lossy(&expect).into_owned();
-            let text = format!(
-                "client sent an unrecognized expectation value of Expect: {expect}"
-            );
-            r.log(Level::Info, "core", 570, text);
-            return Err(417);
-        }
+    if let Some(expect) = r.header("expect")
+        && !expect.eq_ignore_ascii_case(b"100-continue")
+        && r.version >= 11
+    {
+        let expect = String::from_utf8_lossy(&expect).into_owned();
+        let text =
+            format!("client sent an unrecognized expectation value of Expect: {expect}");
+        r.log(Level::Info, "core", 570, text);
+        return Err(417);
     }
     Ok(())
 }

@@ -301,6 +301,7 @@ impl Run {
         r.status = 200;
         r.env = parent.r.env.clone();
         r.main = Some(Parent {
+            uri: parent.r.uri.clone(),
             dir: parent.r.dir.clone(),
             user: parent.r.user.clone(),
             auth_type: parent.r.auth_type.clone(),
@@ -323,7 +324,7 @@ impl Run {
             }
             Lookup::File(path) => {
                 frame.r.filename = path.to_vec();
-                frame.r.uri = parent.r.uri.clone();
+                frame.r.uri.clone_from(&parent.r.uri);
                 Phase::Map
             }
         };

@@ -79,6 +79,7 @@ impl Text {
     }
 
     /// The part `range` as a text of its own.
+    #[must_use]
     pub fn part(&self, range: std::ops::Range<usize>) -> Text {
         let mut part = Text::new(self.file);
         part.push_part(self, range.clone());

@@ -19,7 +19,7 @@ use crate::parent::policy::{ClassId, Event, Slot, Step};
 pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long requests to an old version are waited for, unless `GracefulShutdownTimeout`
 /// says otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Apps {
     /// Another version of an application takes over.

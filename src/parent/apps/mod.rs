@@ -133,11 +133,10 @@ impl Apps {
                 if let Some(guardian) = &mut self.guardian {
                     guardian.socket(&place);
                 }
-                let slots = match class.is_dynamic() {
-                    true => {
-                        self.snapshot.process.fastcgi.dynamic.policy.max_class_processes
-                    }
-                    false => class.app.settings.processes,
+                let slots = if class.is_dynamic() {
+                    self.snapshot.process.fastcgi.dynamic.policy.max_class_processes
+                } else {
+                    class.app.settings.processes
                 };
                 class.processes = vec![None; slots as usize];
                 let spec = class.spec(slots);
@@ -273,7 +272,7 @@ impl Apps {
             }
             // A request waits, and nobody is there to take it.
             Source::Socket(id) if self.policy.is_asleep(id) => {
-                self.happen(Event::Asked(id))
+                self.happen(Event::Asked(id));
             }
             Source::Socket(id) => self.turn_away(id),
         }

@@ -110,7 +110,7 @@ pub enum Step {
 /// Failures after which an application is left alone for a while.
 const ATTEMPTS: u32 = 3;
 /// For how long.
-pub const BACK_OFF: Duration = Duration::from_secs(600);
+pub const BACK_OFF: Duration = Duration::from_mins(10);
 /// How long a process may take to end before it is told again, or ended.
 pub const GRACE: Duration = Duration::from_secs(10);
 /// A process that cannot be made is not tried again sooner (P-10).
@@ -259,7 +259,8 @@ impl Policy {
     }
 
     /// Processes of all classes that run, are being started or are ending.
-    pub fn processes(&self) -> usize {
+    #[cfg(test)]
+    fn processes(&self) -> usize {
         let places = self.classes.values().flat_map(|class| &class.places);
         places
             .filter(|place| !matches!(place.process, Process::None | Process::Due(_)))

@@ -26,7 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use error_document::ErrorDocument;
-pub use host::{CanonicalName, Signature};
+pub use host::{CanonicalName, Lookups, Signature};
 pub use logging::ErrorLog;
 pub use network::Listen;
 pub use options::{OptionSet, Options};
@@ -67,7 +67,7 @@ pub struct Dir {
     /// `LimitRequestBody`, bytes; 0 is no limit.
     pub limit_request_body: Option<u64>,
     /// `HostnameLookups`.
-    pub hostname_lookups: Option<host::Lookups>,
+    pub hostname_lookups: Option<Lookups>,
     /// `UseCanonicalName`.
     pub use_canonical_name: Option<CanonicalName>,
     /// `UseCanonicalPhysicalPort`.

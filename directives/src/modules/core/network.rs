@@ -35,7 +35,7 @@ impl Listen {
 impl Server {
     /// How long a connection may be silent while a request is read or an answer sent.
     pub fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(Duration::from_secs(60))
+        self.timeout.unwrap_or(Duration::from_mins(1))
     }
 
     /// How long a kept connection may be idle.

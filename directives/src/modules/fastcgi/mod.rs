@@ -42,6 +42,9 @@ pub type Server = ();
 /// How many dynamic applications are remembered between requests.
 const MAX_DYNAMIC: usize = 4096;
 
+/// Applications made from requests, by path and identity.
+type Made = HashMap<(Bytes, Option<Identity>), Arc<App>>;
+
 /// Settings of the whole process.
 #[derive(Debug, Default)]
 pub struct Process {
@@ -57,7 +60,7 @@ pub struct Process {
     identity_seen: Option<u32>,
     /// Programs that an auth phase asks, and that no directive defines.
     authorizers: std::collections::HashSet<Bytes>,
-    made: Mutex<HashMap<(Bytes, Option<Identity>), Arc<App>>>,
+    made: Mutex<Made>,
 }
 
 impl Process {

@@ -1,0 +1,9 @@
+//! The harness of the tests from outside. It links neither of the product's crates: it
+//! knows the server by its command line and its sockets, so that another server can stand
+//! in its place.
+
+pub mod http;
+pub mod normal;
+pub mod page;
+pub mod root;
+pub mod server;

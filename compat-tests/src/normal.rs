@@ -1,0 +1,101 @@
+//! What two servers may say differently without meaning anything else: dates, names of
+//! programs, ports, paths of temporary directories.
+
+use crate::http::Response;
+use crate::root::Root;
+
+/// Fields that are left out of comparisons.
+const LEFT_OUT: [&str; 3] = ["date", "server", "keep-alive"];
+
+/// A response as text, without what is its server's own. Names of fields are compared
+/// without their case, and fields of different names without their order.
+pub fn response(response: &Response, root: &Root) -> String {
+    let mut fields: Vec<String> = response
+        .headers
+        .iter()
+        .filter(|(name, _)| !LEFT_OUT.contains(&name.to_ascii_lowercase().as_str()))
+        .map(|(name, value)| {
+            let name = name.to_ascii_lowercase();
+            let mut value = text(value, root);
+            if name == "allow" {
+                // Their order is that of a hash.
+                let mut methods: Vec<&str> = value.split(',').collect();
+                methods.sort_unstable();
+                value = methods.join(",");
+            }
+            format!("{name}: {value}")
+        })
+        .collect();
+    fields.sort_by(|a, b| a.split(':').next().cmp(&b.split(':').next()));
+    let mut out = format!("{} {}\n", response.status, response.reason);
+    for field in fields {
+        // The length of a page with a server's name in it says nothing.
+        if field.starts_with("content-length: ") && is_own_page(response) {
+            continue;
+        }
+        out += &field;
+        out.push('\n');
+    }
+    out += &format!("({})\n\n", response.framing);
+    out += &text(&response.text(), root);
+    if let Some(boundary) = boundary(response) {
+        out = out.replace(boundary, "{boundary}");
+    }
+    for (name, value) in &response.trailers {
+        out += &format!("trailer {}: {value}\n", name.to_ascii_lowercase());
+    }
+    out
+}
+
+/// The random line between the parts of a multipart body.
+fn boundary(response: &Response) -> Option<&str> {
+    response.header("content-type")?.split_once("boundary=").map(|(_, boundary)| boundary)
+}
+
+fn is_own_page(response: &Response) -> bool {
+    response.text().contains("<address>")
+}
+
+/// Text without paths, ports and names of servers.
+pub fn text(text: &str, root: &Root) -> String {
+    let mut text = text
+        .replace(&root.path().display().to_string(), "{root}")
+        .replace(&format!(":{}", root.port), ":{port}")
+        .replace(&format!("Port {}", root.port), "Port {port}");
+    for (from, to) in [("fcgi-httpd/", " "), ("Apache/", " ")] {
+        while let Some(start) = text.find(from) {
+            // `fcgi-httpd/0.1.0 Apache/2.4.71 (Unix)` and `Apache/2.4.71 (Debian)`.
+            let rest = &text[start..];
+            let end = rest.find([' ', '<', '\n']).unwrap_or(rest.len());
+            let mut end = start + end;
+            if let Some(extra) = text[end..].strip_prefix(" (") {
+                end += 2 + extra.find(')').map_or(0, |i| i + 1);
+            }
+            text.replace_range(start..end, if to == " " { "{server}" } else { to });
+        }
+    }
+    text.replace("{server} {server}", "{server}")
+}
+
+/// The lines of an error log that are about requests: module, level and message.
+pub fn error_log(log: &str, root: &Root) -> Vec<String> {
+    log.lines().filter_map(|line| error_line(line, root)).collect()
+}
+
+fn error_line(line: &str, root: &Root) -> Option<String> {
+    let mut rest = line;
+    let mut groups = Vec::new();
+    while let Some(inner) = rest.strip_prefix('[') {
+        let end = inner.find(']')?;
+        groups.push(&inner[..end]);
+        rest = inner[end + 1..].trim_start_matches(' ');
+        // The system's error stands before the client.
+        if rest.starts_with('(')
+            && let Some(bracket) = rest.find(" [client ")
+        {
+            rest = &rest[bracket + 1..];
+        }
+    }
+    let is_request = groups.iter().any(|group| group.starts_with("client "));
+    is_request.then(|| format!("{}: {}", groups.get(1).unwrap_or(&""), text(rest, root)))
+}

@@ -1,0 +1,80 @@
+//! A server root of its own for each test: configuration, files, logs, sockets.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+/// A server root; it is gone when this is dropped.
+pub struct Root {
+    directory: TempDir,
+    /// The port that the server is to listen on.
+    pub port: u16,
+    /// A second one.
+    pub other_port: u16,
+}
+
+impl Root {
+    /// With the usual directories in it.
+    pub fn new() -> Result<Root> {
+        // Sockets live there: the path has to be short.
+        let directory = tempfile::Builder::new().prefix("ct").tempdir()?;
+        let root = Root { directory, port: free_port()?, other_port: free_port()? };
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(root.path(), mode)?;
+        for name in ["conf", "htdocs", "logs", "run", "tmp"] {
+            std::fs::create_dir(root.path().join(name))?;
+        }
+        // Applications run as another user.
+        std::fs::set_permissions(
+            root.path().join("tmp"),
+            PermissionsExt::from_mode(0o777),
+        )?;
+        Ok(root)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A path in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Replaces `{root}`, `{port}` and `{port2}`.
+    pub fn fill(&self, text: &str) -> String {
+        text.replace("{root}", &self.path().display().to_string())
+            .replace("{port}", &self.port.to_string())
+            .replace("{port2}", &self.other_port.to_string())
+    }
+
+    /// Writes a file, and the directories above it.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        let path = self.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(&path, content).with_context(|| format!("writing {name}"))?;
+        Ok(path)
+    }
+
+    /// A log's text so far.
+    pub fn log(&self, name: &str) -> String {
+        let bytes = std::fs::read(self.join("logs").join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Is this run by root? Then the server changes to another user, and files belong to it.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

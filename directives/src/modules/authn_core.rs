@@ -1,0 +1,229 @@
+//! mod_authn_core: what kind of authentication a section has, and for which realm.
+
+use bytes::Bytes;
+
+use crate::log::Level;
+use crate::merge_options;
+use crate::request::Request;
+use crate::schema::{Context, Directive, Module, Override, Set};
+
+/// Settings of a section.
+#[derive(Debug, Default)]
+pub struct Dir {
+    kind: Option<Option<Bytes>>,
+    name: Option<Bytes>,
+}
+
+merge_options!(Dir { kind, name });
+
+impl Dir {
+    /// `AuthType`, unless it is `None`: `ap_auth_type`.
+    pub fn auth_type(&self) -> Option<&Bytes> {
+        self.kind.as_ref()?.as_ref()
+    }
+
+    /// Is `AuthType` `Basic`?
+    pub fn is_basic(&self) -> bool {
+        self.auth_type().is_some_and(|kind| kind.eq_ignore_ascii_case(b"basic"))
+    }
+
+    /// `AuthName`, with its quotes escaped: `ap_auth_name`.
+    pub fn auth_name(&self) -> Option<&Bytes> {
+        self.name.as_ref()
+    }
+}
+
+/// Settings of a server: none.
+pub type Server = ();
+
+static AUTH_TYPE: Directive = Directive {
+    name: "AuthType",
+    syntax: "None|Basic",
+    context: Context::PER_DIRECTORY,
+    overrides: Override::AUTH_CONFIG,
+    default: "None",
+    summary: "an HTTP authorization type (e.g., \"Basic\")",
+    docs: r#"
+How users say who they are. `Basic` is built in; any other word leaves the question to an
+application, which then has to be one that answers it.
+
+## Example
+    <Location /intern>
+        AuthType Basic
+        AuthName "Members only"
+        AuthUserFile conf/users
+        Require valid-user
+    </Location>
+"#,
+    set: Set::One(|at, word| {
+        let kind = (!word.is("none")).then(|| word.bytes.clone());
+        at.dir.authn_core().kind = Some(kind);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+static AUTH_NAME: Directive = Directive {
+    name: "AuthName",
+    syntax: "auth-domain",
+    context: Context::PER_DIRECTORY,
+    overrides: Override::AUTH_CONFIG,
+    summary: "the authentication realm (e.g. \"Members Only\")",
+    docs: r#"
+The realm that browsers show when they ask for a password.
+
+## Example
+    <Location /intern>
+        AuthType Basic
+        AuthName "Members only"
+        AuthUserFile conf/users
+        Require valid-user
+    </Location>
+"#,
+    set: Set::One(|at, word| {
+        at.dir.authn_core().name = Some(escape_quotes(&word.bytes).into());
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+/// Puts a backslash before every quote that has none: `ap_escape_quotes`.
+fn escape_quotes(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut escaped = false;
+    for &byte in text {
+        if byte == b'"' && !escaped {
+            out.push(b'\\');
+        }
+        escaped = byte == b'\\' && !escaped;
+        out.push(byte);
+    }
+    out
+}
+
+/// The module.
+pub static MODULE: Module = Module {
+    name: "mod_authn_core.c",
+    id: "authn_core_module",
+    directives: &[&AUTH_TYPE, &AUTH_NAME],
+    hooks: &[],
+};
+
+/// A client's user name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub user: Bytes,
+    /// The password.
+    pub password: Bytes,
+}
+
+/// Not for logs.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials {{ user: {:?}, password: … }}", self.user)
+    }
+}
+
+/// The numbers of the log lines of those who ask for credentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    /// `need AuthName`.
+    pub name: u32,
+    /// `client used wrong authentication scheme`.
+    pub scheme: u32,
+    /// The module's name.
+    pub module: &'static str,
+}
+
+/// The client's credentials, for `AuthType Basic`; `None` if that is another one. The
+/// user is the request's from then on. An error is the status: without credentials the
+/// client is asked for them. See `ap_get_basic_auth_pw`.
+pub fn credentials(r: &mut Request, numbers: Numbers) -> Result<Option<Credentials>, u16> {
+    let dir = r.dir.clone();
+    let Numbers { name, scheme, module } = numbers;
+    if !dir.authn_core.is_basic() {
+        return Ok(None);
+    }
+    if dir.authn_core.auth_name().is_none() {
+        let text = [b"need AuthName: ", &r.uri[..]].concat();
+        r.log(Level::Error, module, name, text);
+        return Err(500);
+    }
+    let Some(field) = r.header("authorization") else {
+        challenge(r);
+        return Err(401);
+    };
+    let (used, rest) = match field.iter().position(|&b| b == b' ') {
+        Some(blank) => (&field[..blank], field[blank..].trim_ascii()),
+        None => (&field[..], &b""[..]),
+    };
+    if !used.eq_ignore_ascii_case(b"basic") {
+        let text = [b"client used wrong authentication scheme: ", &r.uri[..]].concat();
+        r.log(Level::Error, module, scheme, text);
+        challenge(r);
+        return Err(401);
+    }
+    let decoded = decode_base64(rest);
+    // A NUL ends what C sees of it.
+    let end = decoded.iter().position(|&b| b == 0).unwrap_or(decoded.len());
+    let decoded = Bytes::from(decoded).slice(..end);
+    let (user, password) = match decoded.iter().position(|&b| b == b':') {
+        Some(colon) => (decoded.slice(..colon), decoded.slice(colon + 1..)),
+        None => (decoded, Bytes::new()),
+    };
+    r.user = Some(user.clone());
+    r.auth_type = Some(Bytes::from_static(b"Basic"));
+    Ok(Some(Credentials { user, password }))
+}
+
+/// base64 up to the first character that does not belong: `apr_base64_decode`.
+pub fn decode_base64(text: &[u8]) -> Vec<u8> {
+    use base64::Engine as _;
+    use base64::alphabet::STANDARD;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    let end = text.iter().position(|b| !good(b)).unwrap_or(text.len());
+    // A single character at the end holds no byte.
+    let end = if end % 4 == 1 { end - 1 } else { end };
+    GeneralPurpose::new(&STANDARD, config).decode(&text[..end]).unwrap_or_default()
+}
+
+/// Asks the client for credentials: `ap_note_auth_failure`.
+pub fn challenge(r: &mut Request) {
+    let dir = r.dir.clone();
+    match dir.authn_core.auth_type() {
+        Some(_) if dir.authn_core.is_basic() => {
+            let name = dir.authn_core.auth_name().cloned().unwrap_or_default();
+            let value = [b"Basic realm=\"", &name[..], b"\""].concat();
+            r.err_headers_out.set("WWW-Authenticate", value);
+        }
+        Some(_) => {}
+        None => {
+            let text = [b"need AuthType to note auth failure: ", &r.uri[..]].concat();
+            r.log(Level::Error, "core", 571, text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_as_far_as_it_goes() {
+        assert_eq!(decode_base64(b"am9lOng="), b"joe:x");
+        assert_eq!(decode_base64(b"am9lOng"), b"joe:x");
+        assert_eq!(decode_base64(b"am9l!Ong="), b"joe");
+        assert_eq!(decode_base64(b"!"), b"");
+        assert_eq!(decode_base64(b"a"), b"");
+    }
+
+    #[test]
+    fn realms_cannot_end_early() {
+        assert_eq!(escape_quotes(br#"a "b\" c"#), br#"a \"b\" c"#);
+    }
+}
