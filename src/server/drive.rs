@@ -150,7 +150,16 @@ impl World {
         cgi::variables(r, &extras, |name, value| opening.pair(name, value));
         let name = String::from_utf8_lossy(&r.filename).into_owned();
         let idle = settings.idle_timeout;
-        Ok(Exchange::new(stream, opening.finish(), body, idle, name, usage))
+        let mut exchange = Exchange::new(stream, opening.finish(), body, idle, name, usage);
+        if call.app.kind == Kind::Dynamic {
+            exchange.wait_first(self.start_delay());
+        }
+        Ok(exchange)
+    }
+
+    /// `-startDelay`, seconds.
+    fn start_delay(&self) -> u32 {
+        self.generation.snapshot.process.fastcgi.dynamic.policy.start_delay
     }
 
     /// Connects; applications that the server starts are waited for.
@@ -191,8 +200,7 @@ impl World {
         if app.kind != Kind::Dynamic {
             return work.await;
         }
-        let delay = self.generation.snapshot.process.fastcgi.dynamic.policy.start_delay;
-        let delay = Duration::from_secs(delay.into());
+        let delay = Duration::from_secs(self.start_delay().into());
         let mut work = std::pin::pin!(work);
         loop {
             match tokio::time::timeout(delay, work.as_mut()).await {
