@@ -123,8 +123,10 @@ fn respond(
         "not-found" => {
             let url = params.get("REDIRECT_URL").map_or("it", String::as_str);
             let url = escape(url);
-            let words = format!("<p>There is no <code>{url}</code> here. The application \
-                made this page, since the configuration says ErrorDocument 404.</p>");
+            let words = format!(
+                "<p>There is no <code>{url}</code> here. The application \
+                made this page, since the configuration says ErrorDocument 404.</p>"
+            );
             page(out, "Status: 404 Not Found\r\n", "Not found", &(words + &table(params)))
         }
         _ => {
@@ -147,7 +149,8 @@ fn form(body: &[u8], out: &mut Answer<'_>) -> Result<()> {
         let text = escape(&String::from_utf8_lossy(body));
         format!("<p>The application read {} bytes: <code>{text}</code></p>", body.len())
     };
-    let form = "<form method=post><input name=words autofocus> <button>Send</button></form>";
+    let form =
+        "<form method=post><input name=words autofocus> <button>Send</button></form>";
     page(out, "", "A form", &(heard + form))
 }
 

@@ -32,7 +32,9 @@ pub fn is_application(program: &OsStr) -> bool {
 pub fn serve(args: &[OsString]) -> Result<ExitCode> {
     let port = match args {
         [] => free_port()?,
-        [port] => port.to_str().and_then(|port| port.parse().ok()).context("which port?")?,
+        [port] => {
+            port.to_str().and_then(|port| port.parse().ok()).context("which port?")?
+        }
         _ => bail!("usage: fcgi-httpd demo [PORT]"),
     };
     let root = tempfile::Builder::new()
@@ -67,7 +69,8 @@ fn lay_out(root: &Path, port: u16) -> Result<std::path::PathBuf> {
         Some(_) => "User www-data\nGroup www-data\n".to_owned(),
         None => format!("User {NOBODY}\nGroup {NOBODY}\n"),
     };
-    let root_text = root.to_str().context("the temporary directory's name is not text")?;
+    let root_text =
+        root.to_str().context("the temporary directory's name is not text")?;
     let conf = include_str!("httpd.conf")
         .replace("{root}", root_text)
         .replace("{port}", &port.to_string())

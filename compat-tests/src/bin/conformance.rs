@@ -48,8 +48,8 @@ fn run() -> Result<bool> {
         command.arg("--filter").arg(filter);
     }
     command.status().context("starting conform")?;
-    let results: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(out.path())?).context("conform's results")?;
+    let results: serde_json::Value = serde_json::from_slice(&std::fs::read(out.path())?)
+        .context("conform's results")?;
     let cases = results["cases"].as_array().context("conform's results have no cases")?;
     ensure!(!cases.is_empty(), "no case was run");
 
@@ -67,7 +67,9 @@ fn run() -> Result<bool> {
     if filter.is_none() {
         for id in known.deviations.keys().chain(known.later.keys()) {
             if !seen.contains(id) {
-                tally.complaints.push(format!("{id} is named, but there is no such case"));
+                tally
+                    .complaints
+                    .push(format!("{id} is named, but there is no such case"));
             }
         }
     }
@@ -167,5 +169,7 @@ impl Tally {
 }
 
 fn print_row(name: &str, [passed, deviations, later, skipped, all]: [usize; 5]) {
-    println!("{name:<12} {passed:>6}  {deviations:>10}  {later:>5}  {skipped:>7}  {all:>2}");
+    println!(
+        "{name:<12} {passed:>6}  {deviations:>10}  {later:>5}  {skipped:>7}  {all:>2}"
+    );
 }
