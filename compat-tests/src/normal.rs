@@ -89,6 +89,12 @@ fn error_line(line: &str, root: &Root) -> Option<String> {
         let end = inner.find(']')?;
         groups.push(&inner[..end]);
         rest = inner[end + 1..].trim_start_matches(' ');
+        // At trace levels httpd says which of its source files speaks.
+        if rest.starts_with("mod_")
+            && let Some(colon) = rest.find(": [client ")
+        {
+            rest = &rest[colon + 2..];
+        }
         // The system's error stands before the client.
         if rest.starts_with('(')
             && let Some(bracket) = rest.find(" [client ")
@@ -97,5 +103,18 @@ fn error_line(line: &str, root: &Root) -> Option<String> {
         }
     }
     let is_request = groups.iter().any(|group| group.starts_with("client "));
-    is_request.then(|| format!("{}: {}", groups.get(1).unwrap_or(&""), text(rest, root)))
+    // About httpd's own bookkeeping.
+    if !is_request || rest.contains("setting lastsub to rule") {
+        return None;
+    }
+    let rest = without_number(&without_number(rest, "/sid#"), "[rid#");
+    Some(format!("{}: {}", groups.get(1).unwrap_or(&""), text(&rest, root)))
+}
+
+/// The hexadecimal number behind `mark` is an address or a count.
+fn without_number(line: &str, mark: &str) -> String {
+    let Some(at) = line.find(mark) else { return line.to_owned() };
+    let rest = &line[at + mark.len()..];
+    let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+    format!("{}{mark}N{}", &line[..at], &rest[end..])
 }

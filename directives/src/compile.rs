@@ -216,6 +216,7 @@ impl<'b> Scope<'_, 'b> {
                 outer: Some(self.place),
                 ..*self.place
             };
+            server.rewrite().of_host();
             apply_all(body, &place, &mut server, &mut dir, self.build);
         }
         (server, dir)

@@ -118,12 +118,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         ),
         "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
-    (
-        "mod_rewrite.c",
-        NOT_YET,
-        "RewriteEngine RewriteRule RewriteCond RewriteBase RewriteMap RewriteOptions",
-    ),
-    ("mod_headers.c", NOT_YET, "Header RequestHeader"),
     ("mod_expires.c", NOT_YET, "ExpiresActive ExpiresDefault ExpiresByType"),
     (
         "mod_deflate.c",

@@ -136,10 +136,14 @@ pub struct Request {
     pub main: Option<Parent>,
     /// Internal redirects and sub-requests so far.
     pub depth: u32,
+    /// The response is the server's own page for an error.
+    pub is_error_page: bool,
     /// Which of several is being asked.
     pub(crate) asking: usize,
     /// Fields of an application's response whose end is waited for.
     pub(crate) held: Vec<(Bytes, Bytes)>,
+    /// Requests that would come, looked up for rewriting.
+    pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
     /// The hook to run again once what an expression wants is known.
     pub(crate) resume: Option<crate::phase::Hook>,
     /// Lines for the error log, to be written by whoever runs the phases.
@@ -243,8 +247,10 @@ impl Request {
             prev: None,
             main: None,
             depth: 0,
+            is_error_page: false,
             asking: 0,
             held: Vec::new(),
+            ahead: Vec::new(),
             resume: None,
             lines: Vec::new(),
             connection,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::variable::Variable;
 use super::{Cond, Condition, Glob, Ordering, Rules, Template, Test, Word};
 use crate::bundle::{Kind, Meta};
 use crate::fnmatch;
@@ -95,6 +96,18 @@ pub fn looked_up(r: &mut Request, lookup: &phase::Lookup, found: &Request) {
         _ => found.status < 400,
     };
     r.notes.set(memory(lookup), Bytes::from_static(if good { b"1" } else { b"" }));
+}
+
+/// The value of a variable; `None` if there is none of that name.
+pub fn variable(name: &[u8], r: &mut Request) -> Result<Option<Bytes>, Want> {
+    let Some(variable) = std::str::from_utf8(name).ok().and_then(Variable::named) else {
+        return Ok(None);
+    };
+    let mut at = Context::new(r, Rules::default());
+    let value = variable.value(&mut at)?;
+    // A variable cannot fail.
+    let _ = at.done(());
+    Ok(Some(value))
 }
 
 impl<'a> Context<'a> {

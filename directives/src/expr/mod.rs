@@ -13,12 +13,12 @@ mod variable;
 
 use bytes::Bytes;
 
+use self::variable::Variable;
 use crate::modules::authz_host::Address;
 use crate::pattern::Pattern;
 use function::Function;
-use variable::Variable;
 
-pub use eval::{Context, Want, looked_up};
+pub use eval::{Context, Want, looked_up, variable};
 
 /// What an expression may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

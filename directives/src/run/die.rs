@@ -91,6 +91,7 @@ pub(super) fn canned(r: &mut Request, status: u16, also: Option<u16>) {
 /// What survives of the response so far: error headers, and where to go.
 fn prepare(r: &mut Request, status: u16) {
     r.status = status;
+    r.is_error_page = true;
     if r.reason
         .as_ref()
         .is_none_or(|line| !line.starts_with(status.to_string().as_bytes()))

@@ -34,6 +34,7 @@ pub use limited::{Limited, PerMethod};
 pub use logging::ErrorLog;
 pub use network::Listen;
 pub use options::{OptionSet, Options};
+pub use paths::translate;
 
 use crate::compile::Allowed;
 use crate::content::etag::Components;
@@ -423,7 +424,7 @@ pub static MODULE: Module = Module {
     hooks: &[
         on(Phase::UrlSections, conditional::walk),
         on(Phase::Sections, conditional::walk),
-        really_last(Phase::Translate, paths::translate),
+        really_last(Phase::Translate, translate),
         first(Phase::Map, crate::content::before_storage),
         really_last(Phase::Map, storage::map_to_storage),
         first(Phase::Fixups, files::override_type),

@@ -1,0 +1,152 @@
+//! `RewriteMap`: tables from which a text takes a value for a key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::compile::Scope;
+use crate::diagnostic::codes;
+use crate::log::Level;
+use crate::path;
+use crate::request::Request;
+use crate::schema::{Problem, Result, Word};
+
+/// A map.
+#[derive(Clone, Debug)]
+pub enum Map {
+    /// `txt`: lines of key and value.
+    Text(Bytes),
+    /// `rnd`: the same, with alternatives between bars.
+    Random(Bytes),
+    /// `int`: a function of ours.
+    Function(Function),
+}
+
+/// The functions of `int` maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// `tolower`.
+    Lower,
+    /// `toupper`.
+    Upper,
+    /// `escape`.
+    Escape,
+    /// `unescape`.
+    Unescape,
+}
+
+/// Reads the type and source of a map: `cmd_rewritemap`.
+pub fn parse(at: &Scope, word: &Word) -> Result<Map> {
+    let text = &word.bytes;
+    let (kind, rest) = match text.iter().position(|&b| b == b':') {
+        Some(colon) => (&text[..colon], &text[colon + 1..]),
+        None => (&b"txt"[..], &text[..]),
+    };
+    let file = |what: &str| -> Result<Bytes> {
+        let path = at.server_relative(rest).ok_or_else(|| {
+            Problem::from(format!("RewriteMap: bad path to {what} map: {}", word.lossy()))
+                .at(word.span)
+        })?;
+        if at.files().stat(&path).is_err() {
+            let shown = String::from_utf8_lossy(&path).into_owned();
+            let message = format!("RewriteMap: file for map not found:{shown}");
+            return Err(Problem::from(message).at(word.span));
+        }
+        Ok(path.into())
+    };
+    Ok(match kind {
+        b"txt" => Map::Text(file("txt")?),
+        b"rnd" => Map::Random(file("rnd")?),
+        b"int" => Map::Function(match rest {
+            b"tolower" => Function::Lower,
+            b"toupper" => Function::Upper,
+            b"escape" => Function::Escape,
+            b"unescape" => Function::Unescape,
+            _ => {
+                let shown = String::from_utf8_lossy(rest);
+                let message = format!("RewriteMap: internal map not found:{shown}");
+                return Err(Problem::from(message).at(word.span));
+            }
+        }),
+        b"dbm" | b"dbd" | b"fastdbd" => {
+            let message = format!("RewriteMap {} is refused: databases are not read", word.lossy());
+            let help = "write the table into a text file, for txt:";
+            return Err(Problem::new(&codes::REFUSED, message).at(word.span).help(help));
+        }
+        b"prg" => {
+            let message = "RewriteMap prg: is refused: it is not built yet";
+            return Err(Problem::new(&codes::REFUSED, message).at(word.span));
+        }
+        _ => Map::Text({
+            let path = at.server_relative(text);
+            path.ok_or_else(|| {
+                let message = format!("RewriteMap: bad path to txt map: {}", word.lossy());
+                Problem::from(message).at(word.span)
+            })?
+            .into()
+        }),
+    })
+}
+
+/// The value for a key: `lookup_map`.
+pub fn look_up(r: &mut Request, name: &Bytes, key: &[u8]) -> Option<Vec<u8>> {
+    let server = r.server.clone();
+    let map: &Arc<Map> = server.config.rewrite.maps.get(name)?;
+    match &**map {
+        Map::Function(function) => Some(match function {
+            Function::Lower => key.to_ascii_lowercase(),
+            Function::Upper => key.to_ascii_uppercase(),
+            Function::Escape => path::escape_path(key),
+            Function::Unescape => path::unescape_lenient(key),
+        }),
+        Map::Text(file) => value(r, file, key),
+        Map::Random(file) => {
+            let values = value(r, file, key)?;
+            let choices: Vec<&[u8]> = values.split(|&b| b == b'|').collect();
+            // Nothing here rolls dice: the moment and the connection choose.
+            let seed = r.request_time as u64 ^ r.connection.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mixed = (seed ^ (seed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33;
+            let choice = choices.get(mixed as usize % choices.len())?;
+            Some(choice.to_vec())
+        }
+    }
+}
+
+fn value(r: &mut Request, file: &Bytes, key: &[u8]) -> Option<Vec<u8>> {
+    match r.files.read(file) {
+        Ok(text) => find(&text, key).map(<[u8]>::to_vec),
+        Err(error) => {
+            let text = [b"mod_rewrite: can't access text RewriteMap file ", &file[..]].concat();
+            r.log_os(Level::Error, "rewrite", 661, Some(error), text);
+            None
+        }
+    }
+}
+
+/// The value on the first line of that key: `lookup_map_txtfile`.
+fn find<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let lines = text.split(|&b| b == b'\n');
+    lines.filter(|line| !line.starts_with(b"#")).find_map(|line| {
+        let end = line.iter().position(u8::is_ascii_whitespace)?;
+        if end == 0 || line[..end] != *key {
+            return None;
+        }
+        let rest = line[end..].trim_ascii_start();
+        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        (end > 0).then(|| &rest[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn maps_are_lines_of_two_words() {
+        let text = b"# old new\nold new extra\n key  a|b\r\nlone\nold second\n";
+        assert_eq!(find(text, b"old"), Some(&b"new"[..]));
+        assert_eq!(find(text, b"key"), None);
+        assert_eq!(find(text, b"lone"), None);
+        assert_eq!(find(text, b"#"), None);
+    }
+}
