@@ -321,6 +321,10 @@ fn misplaced(found: Found, item: &Item, place: &Place<'_>) -> Option<Problem> {
                 format!("{name} not allowed in {container}> context")
             }
         }
+        // See set_server_alias.
+        None if directive.context == Context::VHOST => {
+            format!("{name} only used in <VirtualHost>")
+        }
         _ => format!("{name} not allowed here"),
     };
     let allowed = format!("allowed in: {}", directive.context.describe());
