@@ -29,18 +29,19 @@ impl Kind {
     pub fn program(self) -> PathBuf {
         match self {
             Kind::Ours => {
-                std::env::var_os("FCGI_HTTPD").map_or_else(built, PathBuf::from)
+                let named = std::env::var_os("FCGI_HTTPD");
+                named.map_or_else(|| built("fcgi-httpd"), PathBuf::from)
             }
             Kind::Apache => PathBuf::from("/usr/sbin/apache2"),
         }
     }
 }
 
-/// Beside the directory of the test's own program.
-fn built() -> PathBuf {
+/// A program that was built with these tests: beside the directory of their own.
+pub fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let directory = own.ancestors().nth(2).map(PathBuf::from).unwrap_or_default();
-    directory.join("fcgi-httpd")
+    directory.join(name)
 }
 
 /// A running server.

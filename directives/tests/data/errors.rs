@@ -17,15 +17,16 @@ pub fn check(path: &Path) {
     let compiled = compile(&World::entry(&[]), &World::parse(case));
     let mut out = format!("{case}{FINDINGS}");
     for found in &compiled.diagnostics {
-        out += &match found.is_error() {
-            true => diagnostic::httpd(found, &compiled.sources, "fcgi-httpd"),
-            false => logged(found),
+        out += &if found.is_error() {
+            diagnostic::httpd(found, &compiled.sources, "fcgi-httpd")
+        } else {
+            logged(found)
         };
         out += "\n\n";
         out += &diagnostic::terminal(found, &compiled.sources, false);
         out += "\n\n";
     }
-    assert!(!compiled.diagnostics.is_empty(), "nothing is wrong with {path:?}");
+    assert!(!compiled.diagnostics.is_empty(), "nothing is wrong with {}", path.display());
     expect_test::expect_file![path].assert_eq(&(out.trim_end().to_owned() + "\n"));
 }
 

@@ -13,10 +13,13 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Trial};
 
+/// What a suite does with a file.
+type Check = fn(&Path);
+
 fn main() -> std::process::ExitCode {
     let args = Arguments::from_args();
     let mut trials = Vec::new();
-    let suites: [(&str, fn(&Path)); 4] = [
+    let suites: [(&str, Check); 4] = [
         ("syntax", syntax::check),
         ("errors", errors::check),
         ("merge", merge::check),

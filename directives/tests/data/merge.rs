@@ -32,7 +32,7 @@ fn fields(dir: &DirConfig) -> Vec<String> {
         let inner = line.trim();
         match depth {
             4 if inner != "}," => {
-                module = inner.split(':').next().unwrap_or_default().to_owned();
+                inner.split(':').next().unwrap_or_default().clone_into(&mut module);
             }
             8 if inner.starts_with(char::is_alphabetic) => {
                 found.push(format!("{module}.{inner}"));

@@ -37,7 +37,7 @@ pub fn check(path: &Path, mut outcome: impl FnMut(Scripted) -> String) {
     let compiled = compile(&World::entry(&BEFORE), &world);
     let errors: Vec<&Diagnostic> =
         compiled.diagnostics.iter().filter(|found| found.is_error()).collect();
-    assert!(errors.is_empty(), "{path:?}: {errors:?}");
+    assert!(errors.is_empty(), "{}: {errors:?}", path.display());
     let snapshot = compiled.snapshot.expect("a configuration without errors");
     let mut out = format!("{case}{REQUESTS}");
     let mut lines = requests.lines().filter(|line| !line.starts_with("    ")).peekable();
@@ -59,7 +59,7 @@ pub fn check(path: &Path, mut outcome: impl FnMut(Scripted) -> String) {
         }
         sent += 1;
     }
-    assert!(sent > 0, "{path:?} has no requests");
+    assert!(sent > 0, "{} has no requests", path.display());
     expect_test::expect_file![path].assert_eq(&out);
 }
 

@@ -27,7 +27,11 @@ pub fn prints_back(path: &Path) {
     for end in 0..=source.len() {
         let source = &source[..end];
         let (tree, _): (Tree, _) = syntax::parse(FILE, source);
-        assert!(tree.print(source) == source, "the first {end} bytes of {path:?}");
+        assert!(
+            tree.print(source) == source,
+            "the first {end} bytes of {}",
+            path.display()
+        );
     }
 }
 
