@@ -4,7 +4,7 @@ use super::{Item, MAX_DEPTH, Reader};
 use crate::bundle::Origin;
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::schema::Word;
-use crate::syntax::{FileId, Node, Section, Span};
+use crate::syntax::{FileId, Node, Span};
 
 /// A macro: parameters with their prefix character, and the lines of its body.
 #[derive(Clone, Debug)]
@@ -19,23 +19,10 @@ pub struct Macro {
 impl Reader<'_> {
     /// The source range of a body: from its first node to its last.
     fn body_text(&self, file: FileId, body: &[Node]) -> Vec<u8> {
-        let span = |node: &Node| match node {
-            Node::Trivia(span) => (span.start, span.end),
-            Node::Directive(directive) => (directive.span.start, directive.span.end),
-            Node::Section(Section { open, body, close }) => {
-                let end = close.map(|close| close.end);
-                let inner = body.last().map_or(open.span.end, |node| match node {
-                    Node::Trivia(span) => span.end,
-                    Node::Directive(directive) => directive.span.end,
-                    Node::Section(section) => section.close.map_or(0, |close| close.end),
-                });
-                (open.span.start, end.unwrap_or(inner))
-            }
-        };
         let (Some(first), Some(last)) = (body.first(), body.last()) else {
             return Vec::new();
         };
-        let (start, end) = (span(first).0 as usize, span(last).1 as usize);
+        let (start, end) = (first.span().start as usize, last.span().end as usize);
         self.sources.bytes(file)[start..end].to_vec()
     }
 
