@@ -49,48 +49,39 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Options, String> {
     };
     let (mut command, mut format) = (None, Format::Human);
     let mut parser = lexopt::Parser::from_args(args);
-    let text = |value: OsString| value.into_string().map_err(|_| "no text".to_owned());
-    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
-        if let Arg::Value(word) = &arg {
-            match (command, word.to_str()) {
-                (None, Some("check")) => command = Some(Command::Check),
-                (None, Some("help")) => command = Some(Command::Help),
-                _ => return Err(format!("what is {}?", word.display())),
+    let text =
+        |value: OsString| value.into_string().map_err(lexopt::Error::NonUnicodeValue);
+    let said = |error: lexopt::Error| error.to_string();
+    let word = |parser: &mut lexopt::Parser| parser.value().and_then(text).map_err(said);
+    while let Some(arg) = parser.next().map_err(said)? {
+        match arg {
+            Arg::Value(word) if command.is_none() => {
+                command = Some(match word.to_str() {
+                    Some("check") => Command::Check,
+                    Some("help") => Command::Help,
+                    _ => return Err(format!("there is no command {}", word.display())),
+                });
             }
-            continue;
-        }
-        let flag = matches!(arg, Arg::Short('h' | 'T') | Arg::Long("help"));
-        if flag {
-            match arg {
-                Arg::Short('T') => entry.skip_document_roots = true,
-                _ => command = Some(Command::Help),
-            }
-            continue;
-        }
-        let known = matches!(arg, Arg::Short('f' | 'd' | 'D' | 'C' | 'c'));
-        let option = match arg {
-            Arg::Short(letter) if known => letter,
-            Arg::Long("format") => 'F',
-            other => return Err(other.unexpected().to_string()),
-        };
-        let value = parser.value().map_err(|error| error.to_string())?;
-        match option {
-            'f' => entry.file = value.into_vec(),
-            'd' => {
+            Arg::Short('h') | Arg::Long("help") => command = Some(Command::Help),
+            Arg::Short('T') => entry.skip_document_roots = true,
+            Arg::Short('f') => entry.file = parser.value().map_err(said)?.into_vec(),
+            Arg::Short('d') => {
                 let here = std::env::current_dir().unwrap_or_default();
-                entry.server_root = here.join(value).as_os_str().as_bytes().to_vec();
+                let root = here.join(parser.value().map_err(said)?);
+                entry.server_root = root.as_os_str().as_bytes().to_vec();
             }
-            'D' => entry.defines.push(text(value)?),
-            'C' => entry.before.push(text(value)?),
-            'c' => entry.after.push(text(value)?),
-            _ => {
-                format = match text(value)?.as_str() {
+            Arg::Short('D') => entry.defines.push(word(&mut parser)?),
+            Arg::Short('C') => entry.before.push(word(&mut parser)?),
+            Arg::Short('c') => entry.after.push(word(&mut parser)?),
+            Arg::Long("format") => {
+                format = match word(&mut parser)?.as_str() {
                     "human" => Format::Human,
                     "json" => Format::Json,
                     "sarif" => Format::Sarif,
                     other => return Err(format!("there is no format {other}")),
                 };
             }
+            other => return Err(other.unexpected().to_string()),
         }
     }
     Ok(Options { command: command.ok_or_else(String::new)?, format, entry })
