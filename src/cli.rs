@@ -3,21 +3,9 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use directives::bundle::Entry;
+use directives::bundle::{Entry, HTTPD_ROOT, SERVER_CONFIG_FILE};
 use directives::log::Level;
 use lexopt::Arg;
-
-/// Where configuration is looked for unless `-d` and `-f` say otherwise: Debian's place.
-pub const HTTPD_ROOT: &str = match option_env!("FCGI_HTTPD_ROOT") {
-    Some(path) => path,
-    None => "/etc/apache2",
-};
-
-/// The file there.
-pub const SERVER_CONFIG_FILE: &str = match option_env!("FCGI_HTTPD_CONFIG_FILE") {
-    Some(path) => path,
-    None => "apache2.conf",
-};
 
 /// `-k`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The real world behind [`Files`].
+//! The real world behind [`Files`]. The tool `fcgi-conf` includes this file, too.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -121,10 +121,21 @@ impl Files for Disk {
     }
 
     fn utc_offset(&self, micros: i64) -> i32 {
-        crate::log::utc_offset(micros)
+        utc_offset(micros)
     }
 
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
         std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
+    }
+}
+
+/// Local time's distance from UTC at a moment, seconds.
+pub fn utc_offset(micros: i64) -> i32 {
+    use std::sync::OnceLock;
+    static ZONE: OnceLock<jiff::tz::TimeZone> = OnceLock::new();
+    let zone = ZONE.get_or_init(jiff::tz::TimeZone::system);
+    match jiff::Timestamp::from_microsecond(micros) {
+        Ok(time) => zone.to_offset(time).seconds(),
+        Err(_) => 0,
     }
 }

@@ -2,14 +2,13 @@
 //! forms that scripts parse.
 
 use directives::Snapshot;
+use directives::bundle::{HTTPD_ROOT, SERVER_CONFIG_FILE};
 use directives::log::Level;
 use directives::modules::MODULES;
 use directives::modules::core::ErrorLog;
 use directives::schema::render;
 use directives::snapshot::Server;
 use directives::version::{self, HTTPD, PRODUCT, Tokens, VERSION};
-
-use crate::cli::{HTTPD_ROOT, SERVER_CONFIG_FILE};
 
 /// `-v`.
 pub fn version() -> String {

@@ -29,19 +29,21 @@ impl Kind {
     pub fn program(self) -> PathBuf {
         match self {
             Kind::Ours => {
-                std::env::var_os("FCGI_HTTPD").map_or_else(built, PathBuf::from)
+                let named = std::env::var_os("FCGI_HTTPD");
+                named.map_or_else(|| built("fcgi-httpd"), PathBuf::from)
             }
             Kind::Apache => PathBuf::from("/usr/sbin/apache2"),
         }
     }
 }
 
-/// Beside this program, or above it where cargo puts tests.
-fn built() -> PathBuf {
+/// A program that was built with these tests: beside this one, or above it where cargo puts
+/// tests.
+pub fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     let places = own.ancestors().skip(1).take(2);
-    let mut programs = places.map(|directory| directory.join("fcgi-httpd"));
-    programs.find(|program| program.is_file()).unwrap_or_else(|| "fcgi-httpd".into())
+    let mut programs = places.map(|directory| directory.join(name));
+    programs.find(|program| program.is_file()).unwrap_or_else(|| name.into())
 }
 
 /// A running server.

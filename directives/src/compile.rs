@@ -25,6 +25,8 @@ pub struct Compiled {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that the findings point into.
     pub sources: Arc<Sources>,
+    /// The live directives: what was read, without what acts while reading.
+    pub items: Vec<Item>,
 }
 
 impl Compiled {
@@ -353,6 +355,10 @@ fn misplaced(found: Found, item: &Item, place: &Place<'_>) -> Option<Problem> {
                 format!("{name} not allowed in {container}> context")
             }
         }
+        // See set_server_alias.
+        None if directive.context == Context::VHOST => {
+            format!("{name} only used in <VirtualHost>")
+        }
         _ => format!("{name} not allowed here"),
     };
     let allowed = format!("allowed in: {}", directive.context.describe());
@@ -481,7 +487,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     diagnostics
         .sort_by_key(|d| d.stage == crate::diagnostic::Stage::Apply && d.is_error());
     let failed = diagnostics.iter().any(|d| d.code.severity == Severity::Error);
-    Compiled { snapshot: (!failed).then_some(snapshot), diagnostics, sources }
+    Compiled { snapshot: (!failed).then_some(snapshot), diagnostics, sources, items }
 }
 
 /// Is the shape of the configuration in doubt?

@@ -5,5 +5,7 @@ pub mod exchange;
 pub mod params;
 pub mod record;
 mod stderr;
+#[cfg(test)]
+mod wire;
 
 pub use exchange::{Event, Exchange};

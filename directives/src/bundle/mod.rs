@@ -8,4 +8,4 @@ mod sources;
 
 pub use files::{Files, Group, Kind, Meta, OsError, User, Who};
 pub use record::{Bundle, Recorder};
-pub use sources::{Entry, Origin, Source, Sources};
+pub use sources::{Entry, HTTPD_ROOT, Origin, SERVER_CONFIG_FILE, Source, Sources};

@@ -102,6 +102,18 @@ impl Sources {
     }
 }
 
+/// Where configuration is looked for unless `-d` and `-f` say otherwise: Debian's place.
+pub const HTTPD_ROOT: &str = match option_env!("FCGI_HTTPD_ROOT") {
+    Some(path) => path,
+    None => "/etc/apache2",
+};
+
+/// The file there.
+pub const SERVER_CONFIG_FILE: &str = match option_env!("FCGI_HTTPD_CONFIG_FILE") {
+    Some(path) => path,
+    None => "apache2.conf",
+};
+
 /// Where reading starts: what the command line says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {

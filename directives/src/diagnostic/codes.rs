@@ -49,6 +49,11 @@ codes! {
     MODULE_MISSING = 7, Note, "a module that this server does not have", in "so";
     MODULE_GUARD = 8, Error, "a module whose loading alone protects something", in "so";
     MODULE_TWICE = 9, Warning, "a module named twice", AH 1574, in "so";
+    MACRO_PARAMETER = 11, Warning, "a macro's parameter without $, % or @", AH 2796, in "macro";
+    MACRO_PREFIX = 12, Warning, "a macro's parameter that begins another", AH 2797, in "macro";
+    MACRO_EMPTY = 13, Warning, "a macro without contents", AH 2799, in "macro";
+    MACRO_UNUSED = 14, Warning, "a macro's parameter that is never used", AH 2800, in "macro";
+    MACRO_TWICE = 15, Warning, "a macro defined twice", AH 2802, in "macro";
     OPEN = 10, Error, "a configuration file that cannot be read";
     UNKNOWN = 20, Error, "a directive that nobody knows";
     CONTEXT = 21, Error, "a directive where it may not stand";
@@ -60,6 +65,8 @@ codes! {
     CAUTION = 27, Warning, "a setting that deserves a second look";
     DOCUMENT_ROOT = 28, Warning, "a document root that is not there", AH 112;
     SERVER_NAME = 29, Warning, "a server without a name", AH 558;
+    HOST_UNRESOLVED = 30, Warning, "a virtual host whose name has no address", AH 547;
+    ERROR_DOCUMENT = 31, Warning, "an error document that cannot be", AH 113;
     WRAPPER_OPTIONS = 40, Warning, "user and group without a wrapper", in "";
     FASTCGI = 44, Error, "FastCGI applications that contradict each other";
     PASS_ENV = 41, Warning, "a variable to pass that the server does not have", AH 1506, in "env";

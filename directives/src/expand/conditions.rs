@@ -8,6 +8,9 @@ use crate::pattern::Pattern;
 use crate::schema::{Read, Word, lookup};
 use crate::version::HTTPD;
 
+const NO_VERSION: &str = "Version appears to be invalid. It must have the format \
+                          major[.minor[.patch]] where major, minor and patch are numbers.";
+
 impl Reader<'_> {
     /// Does the condition of a container hold? `None` if it makes no sense, which is
     /// reported.
@@ -30,7 +33,7 @@ impl Reader<'_> {
         };
         let inner = args.part(0..end);
         let trimmed = inner.bytes().trim_ascii();
-        if trimmed.is_empty() {
+        if trimmed.is_empty() && read != Read::IfVersion {
             let message = format!("{shown} directive requires additional arguments");
             self.fail(item, &codes::READ, message);
             return None;
@@ -70,9 +73,19 @@ impl Reader<'_> {
     /// `<IfVersion [[!]operator] version>`; see httpd's `mod_version.c`.
     fn version_condition(&mut self, item: &Item, words: &[Word]) -> Option<bool> {
         let (operator, version) = match words {
+            [] => {
+                self.fail(item, &codes::READ, NO_VERSION.to_owned());
+                return None;
+            }
             [version] => ("=".to_owned(), version),
-            [operator, version, ..] => (operator.lossy(), version),
-            [] => return None,
+            // The third is a bracket that stands apart.
+            [operator, version] | [operator, version, _] => (operator.lossy(), version),
+            [..] => {
+                let message = "<IfVersion takes one, two or three arguments, a comparison \
+                               operator, a version (and a delimiter)";
+                self.fail(item, &codes::USAGE, message.to_owned());
+                return None;
+            }
         };
         let (negated, operator) = match operator.strip_prefix('!') {
             Some(rest) => (true, rest.to_owned()),
@@ -101,7 +114,7 @@ impl Reader<'_> {
                     "<=" => ordering.is_le(),
                     _ => ordering.is_eq(),
                 }),
-                None => Err(format!("Invalid version number: {wanted}")),
+                None => Err(NO_VERSION.to_owned()),
             },
             _ => Err(format!("unrecognized operator '{operator}'")),
         };
@@ -113,6 +126,16 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What `Error` says: its text, without the quotes around it; see `generate_error`.
+pub(super) fn error_text(args: &[u8]) -> String {
+    let text = match args {
+        [] => b"The Error directive was used with no message.",
+        [first @ (b'"' | b'\''), inner @ .., last] if first == last => inner,
+        text => text,
+    };
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// How the version that we are compares with `major[.minor[.patch]]`; missing parts are 0.

@@ -16,7 +16,13 @@ impl Reader<'_> {
         optional: bool,
         out: &mut Vec<Item>,
     ) {
+        if self.is_endless {
+            return;
+        }
         if self.depth >= MAX_DEPTH {
+            // A file that includes itself twice would be read more often than anybody
+            // could wait for.
+            self.is_endless = true;
             let message = format!(
                 "Exceeded maximum include depth of {MAX_DEPTH}, There appears to be a recursion."
             );
@@ -129,7 +135,7 @@ impl Reader<'_> {
             if next.is_empty() && !optional {
                 let shown = String::from_utf8_lossy(pattern);
                 return Err(format!(
-                    "No matches for the wildcard '{}' in '{}', failing (use IncludeOptional if required)",
+                    "Include/IncludeOptional: No matches for the wildcard '{}' in '{}', failing",
                     String::from_utf8_lossy(part),
                     shown.rsplit_once('/').map_or("/", |(directory, _)| directory)
                 ));

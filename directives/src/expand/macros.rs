@@ -2,9 +2,9 @@
 
 use super::{Item, MAX_DEPTH, Reader};
 use crate::bundle::Origin;
-use crate::diagnostic::codes;
+use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::schema::Word;
-use crate::syntax::{FileId, Node, Section};
+use crate::syntax::{FileId, Node, Span};
 
 /// A macro: parameters with their prefix character, and the lines of its body.
 #[derive(Clone, Debug)]
@@ -19,95 +19,147 @@ pub struct Macro {
 impl Reader<'_> {
     /// The source range of a body: from its first node to its last.
     fn body_text(&self, file: FileId, body: &[Node]) -> Vec<u8> {
-        let span = |node: &Node| match node {
-            Node::Trivia(span) => (span.start, span.end),
-            Node::Directive(directive) => (directive.span.start, directive.span.end),
-            Node::Section(Section { open, body, close }) => {
-                let end = close.map(|close| close.end);
-                let inner = body.last().map_or(open.span.end, |node| match node {
-                    Node::Trivia(span) => span.end,
-                    Node::Directive(directive) => directive.span.end,
-                    Node::Section(section) => section.close.map_or(0, |close| close.end),
-                });
-                (open.span.start, end.unwrap_or(inner))
-            }
-        };
         let (Some(first), Some(last)) = (body.first(), body.last()) else {
             return Vec::new();
         };
-        let (start, end) = (span(first).0 as usize, span(last).1 as usize);
+        let (start, end) = (first.span().start as usize, last.span().end as usize);
         self.sources.bytes(file)[start..end].to_vec()
     }
 
     pub(super) fn define_macro(&mut self, item: &Item, body: &[Node]) {
         let args = item.args.bytes();
-        let end = args.iter().rposition(|&b| b == b'>');
-        let words = match end {
-            Some(end) => Word::all(&item.args.part(0..end)),
-            None => {
-                let message = "end of container not found".to_owned();
-                self.fail(item, &codes::MACRO, message);
-                return;
-            }
-        };
-        let Some((name, parameters)) = words.split_first() else {
-            let message = "macro definition: name not found".to_owned();
+        let Some(end) = args.iter().rposition(|&b| b == b'>') else {
+            let message = "<Macro> directive missing closing '>'".to_owned();
             self.fail(item, &codes::MACRO, message);
             return;
         };
+        let words = Word::all(&item.args.part(0..end));
+        let Some((name, parameters)) = words.split_first() else {
+            let message = "<Macro macro definition: empty name".to_owned();
+            self.fail(item, &codes::MACRO, message);
+            return;
+        };
+        if name.bytes.is_empty() {
+            let message = "<Macro macro definition: name not found".to_owned();
+            self.fail(item, &codes::MACRO, message);
+            return;
+        }
         let key = name.lossy().to_ascii_lowercase();
         let file = item.args.file();
-        let location =
-            format!("defined on line {} of \"{}\"", item.line, self.sources.name(file));
+        let (line, source) = (item.line, self.sources.name(file));
+        let location = format!("defined on line {line} of \"{source}\"");
         if let Some(old) = self.macros.get(&key) {
+            // The later definition holds.
             let message = format!(
-                "Recursion or redefinition: macro \"{}\" is {}",
-                old.name, old.location
+                "macro '{key}' multiply defined: {}, redefined on line {line} of \"{source}\"",
+                old.location
             );
-            // httpd only warns; the later definition holds.
-            let finding = crate::diagnostic::Diagnostic::new(
-                &codes::CAUTION,
-                message,
-                name.span,
-                item.line,
-            );
-            self.diagnostics.push(finding);
+            self.warn(item, &codes::MACRO_TWICE, name.span, message);
         }
-        let parameters: Vec<String> = parameters.iter().map(Word::lossy).collect();
-        for (i, parameter) in parameters.iter().enumerate() {
-            if parameters[..i].contains(parameter) {
-                let message = format!(
-                    "macro '{key}' ({location}): argument #{} and #{} share the same name '{parameter}'",
-                    parameters[..i].iter().position(|p| p == parameter).unwrap_or(0) + 1,
-                    i + 1,
-                );
-                self.fail(item, &codes::MACRO, message);
-                return;
-            }
+        let subject = format!("macro '{key}' ({location})");
+        if let Err((at, message)) = self.check_parameters(item, &subject, parameters) {
+            self.fail_at(item, &codes::MACRO, at, message);
+            return;
+        }
+        if body.iter().all(|node| matches!(node, Node::Trivia(_))) {
+            self.warn(
+                item,
+                &codes::MACRO_EMPTY,
+                name.span,
+                format!("{subject}: empty contents!"),
+            );
         }
         let body = self.body_text(file, body);
+        for (i, parameter) in parameters.iter().enumerate() {
+            let text = parameter.lossy();
+            let is_used = forms(&text)
+                .any(|form| body.windows(form.len()).any(|part| part == form.as_bytes()));
+            if !is_used && !body.is_empty() {
+                let message =
+                    format!("{subject}: argument '{text}' (#{}) never used", i + 1);
+                self.warn(item, &codes::MACRO_UNUSED, parameter.span, message);
+            }
+        }
+        let parameters = parameters.iter().map(Word::lossy).collect();
         self.macros.insert(key.clone(), Macro { name: key, parameters, body, location });
     }
 
+    /// `check_macro_arguments`: names that are empty, equal, or easily confused.
+    fn check_parameters(
+        &mut self,
+        item: &Item,
+        subject: &str,
+        parameters: &[Word],
+    ) -> Result<(), (Span, String)> {
+        for (i, parameter) in parameters.iter().enumerate() {
+            let (number, name) = (i + 1, parameter.lossy());
+            if name.is_empty() {
+                let message = format!("{subject}: empty argument #{number} name");
+                return Err((parameter.span, message));
+            }
+            if !name.starts_with(['$', '%', '@']) {
+                let message = format!(
+                    "{subject} argument name '{name}' (#{number}) without expected prefix, \
+                     better prefix argument names with one of '$%@'."
+                );
+                self.warn(item, &codes::MACRO_PARAMETER, parameter.span, message);
+            }
+            for (j, other) in parameters.iter().enumerate().skip(number) {
+                let other_name = other.lossy();
+                if name == other_name {
+                    let message = format!(
+                        "argument name conflict in {subject}: argument '{name}': #{number} and \
+                         #{}, change argument names!",
+                        j + 1
+                    );
+                    return Err((other.span, message));
+                }
+                let is_prefix =
+                    name.starts_with(&other_name) || other_name.starts_with(&name);
+                if is_prefix && !other_name.is_empty() {
+                    let message = format!(
+                        "{subject}: argument name prefix conflict ({name} #{number} and \
+                         {other_name} #{}), be careful about your macro definition!",
+                        j + 1
+                    );
+                    self.warn(item, &codes::MACRO_PREFIX, other.span, message);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, item: &Item, code: &'static Code, span: Span, message: String) {
+        self.diagnostics.push(Diagnostic::new(code, message, span, item.line));
+    }
+
     pub(super) fn undefine_macro(&mut self, item: &Item, name: &Word) {
-        if self.macros.remove(&name.lossy().to_ascii_lowercase()).is_none() {
-            let message = format!("cannot remove undefined macro: {}", name.lossy());
+        let key = name.lossy().to_ascii_lowercase();
+        let message = if self.macros.is_empty() {
+            "no macro defined before UndefMacro".to_owned()
+        } else {
+            format!("cannot remove undefined macro '{key}'")
+        };
+        if self.macros.remove(&key).is_none() {
             self.fail_at(item, &codes::MACRO, name.span, message);
         }
     }
 
     pub(super) fn use_macro(&mut self, item: &Item, words: &[Word], out: &mut Vec<Item>) {
-        let Some((name, values)) = words.split_first() else {
-            self.fail(item, &codes::MACRO, "no macro name specified in use".to_owned());
-            return;
-        };
         if self.macros.is_empty() {
             self.fail(item, &codes::MACRO, "no macro defined before Use".to_owned());
             return;
         }
-        let Some(found) = self.macros.get(&name.lossy().to_ascii_lowercase()).cloned()
+        let Some((name, values)) =
+            words.split_first().filter(|(name, _)| !name.bytes.is_empty())
         else {
-            let message = format!("macro '{}' undefined", name.lossy());
+            let message = "no macro name specified with Use".to_owned();
+            self.fail(item, &codes::MACRO, message);
+            return;
+        };
+        let key = name.lossy().to_ascii_lowercase();
+        let Some(found) = self.macros.get(&key).cloned() else {
+            let message = format!("macro '{key}' undefined");
             self.fail_at(item, &codes::MACRO, name.span, message);
             return;
         };
@@ -121,8 +173,8 @@ impl Reader<'_> {
             self.fail(item, &codes::MACRO, message);
             return;
         }
-        if self.depth >= MAX_DEPTH {
-            let message = format!("macro '{name}' ({location}): recursive use of itself");
+        if self.active_macros.contains(&name) || self.depth >= MAX_DEPTH {
+            let message = format!("recursive use of macro '{name}' is invalid");
             self.fail(item, &codes::MACRO, message);
             return;
         }
@@ -133,24 +185,30 @@ impl Reader<'_> {
             format!("used on line {} of \"{}\"", item.line, self.sources.name(file));
         let source = format!("macro '{name}' ({location}) {used}");
         self.depth += 1;
-        let origin = Origin::Included { file, line: item.line };
-        out.extend(self.read_text(source, text, origin));
+        self.active_macros.push(name);
+        // httpd names the macro and its use, not the file around them.
+        out.extend(self.read_text(source, text, Origin::Root));
+        self.active_macros.pop();
         self.depth -= 1;
     }
 }
 
-/// Replaces parameters in a macro's body: longest name first at each place. A parameter
-/// `$a` is also written `${a}`.
+/// How a body may write a parameter: `$a` is also `${a}`.
+fn forms(parameter: &str) -> impl Iterator<Item = String> {
+    let braced = parameter.strip_prefix('$').filter(|rest| !rest.starts_with('{'));
+    let braced = braced.map(|rest| format!("${{{rest}}}"));
+    std::iter::once(parameter.to_owned()).chain(braced)
+}
+
+/// Replaces parameters in a macro's body: longest name first at each place.
 fn substitute(body: &[u8], parameters: &[String], values: &[&[u8]]) -> Vec<u8> {
-    let mut forms: Vec<(Vec<u8>, &[u8])> = Vec::new();
-    for (parameter, value) in parameters.iter().zip(values) {
-        forms.push((parameter.clone().into_bytes(), value));
-        if let Some(rest) = parameter.strip_prefix('$')
-            && !rest.starts_with('{')
-        {
-            forms.push((format!("${{{rest}}}").into_bytes(), value));
-        }
-    }
+    let mut forms: Vec<(Vec<u8>, &[u8])> = parameters
+        .iter()
+        .zip(values)
+        .flat_map(|(parameter, value)| {
+            forms(parameter).map(move |form| (form.into_bytes(), *value))
+        })
+        .collect();
     forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;

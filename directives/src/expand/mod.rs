@@ -20,7 +20,7 @@ use crate::syntax::{self, Node, Span, Text, lexer};
 pub use variables::resolve;
 
 /// How deep includes and macros may nest; httpd's `AP_MAX_INCLUDE_DEPTH`.
-const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 128;
 
 /// A live directive: conditions hold, variables are replaced.
 #[derive(Debug, Clone)]
@@ -51,8 +51,12 @@ pub struct Reader<'a> {
     /// Modules named by `LoadModule`, by identifier.
     pub loaded: HashSet<String>,
     macros: HashMap<String, macros::Macro>,
+    /// Macros that are being used.
+    active_macros: Vec<String>,
     place: Context,
     depth: usize,
+    /// Files include each other without end: no further one is read.
+    is_endless: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -66,8 +70,10 @@ impl<'a> Reader<'a> {
             server_root,
             loaded: HashSet::new(),
             macros: HashMap::new(),
+            active_macros: Vec::new(),
             place,
             depth: 0,
+            is_endless: false,
         }
     }
 
@@ -219,8 +225,11 @@ impl<'a> Reader<'a> {
             Read::UnDefine => self.undefine(item, &words),
             Read::ServerRoot => self.set_server_root(item, &words[0]),
             Read::Error => {
-                let message = String::from_utf8_lossy(item.args.bytes()).into_owned();
-                self.fail(item, &codes::READ, message);
+                // It is about a directive, not about reading, and is reported as such.
+                self.fail(item, &codes::READ, conditions::error_text(item.args.bytes()));
+                if let Some(found) = self.diagnostics.last_mut() {
+                    found.stage = crate::diagnostic::Stage::Apply;
+                }
             }
             Read::Include => self.include(item, &words[0], false, out),
             Read::IncludeOptional => self.include(item, &words[0], true, out),

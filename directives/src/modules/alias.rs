@@ -335,7 +335,7 @@ and so on.
 ## Example
     RedirectMatch (.*)\.gif$ http://other.example.org$1.jpg
 ",
-        Set::UpToThree(|at, a, b, c| redirect(at, [Some(a), b, c], true, None));
+        Set::TwoOrThree(|at, a, b, c| redirect(at, [Some(a), Some(b), c], true, None));
 }
 
 static REDIRECT_RELATIVE: Directive = Directive {

@@ -5,6 +5,14 @@
 /// that a request reads ([`DirConfig`]), the same for servers, and [`MODULES`]. A module
 /// on the list exports `Dir` and `Server`, both [`Merge`](crate::merge::Merge).
 macro_rules! modules {
+    // The core's parts, which have no settings of their own, stand behind the core.
+    (@all $core:ident, $($module:ident),*) => {
+        &[
+            &$core::MODULE, &$core::SO, &$core::HTTP, &$core::UNIXD, &$core::VERSION,
+            &$core::MACRO, &$core::MPM,
+            $(&$module::MODULE,)*
+        ]
+    };
     ($($module:ident),* $(,)?) => {
         $(pub mod $module;)*
 
@@ -86,11 +94,7 @@ macro_rules! modules {
         }
 
         /// All modules, in order.
-        pub static MODULES: &[&Module] = &[
-            &core::MODULE, &core::SO, &core::HTTP, &core::UNIXD, &core::VERSION,
-            &core::MACRO, &core::MPM,
-            $(&$module::MODULE,)*
-        ];
+        pub static MODULES: &[&Module] = modules!(@all $($module),*);
     };
 }
 

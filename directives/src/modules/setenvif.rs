@@ -83,8 +83,10 @@ fn attribute(word: &Word) -> Result<Attribute> {
 
 fn set_env_if(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
     let name = at.cmd.name;
-    let [first, pattern, features @ ..] = words else {
-        return Err(format!("Missing regular expression for {name}").into());
+    let (first, pattern, features) = match words {
+        [first, pattern, features @ ..] => (first, pattern, features),
+        [_] => return Err(format!("Missing regular expression for {name}").into()),
+        [] => return Err(format!("Missing header-field name for {name}").into()),
     };
     if features.is_empty() {
         return Err(format!("Missing envariable expression for {name}").into());
@@ -95,8 +97,10 @@ fn set_env_if(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
 
 fn browser_match(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
     let name = at.cmd.name;
-    let Some((pattern, features)) = words.split_first().filter(|(_, f)| !f.is_empty()) else {
-        return Err(format!("Missing envariable expression for {name}").into());
+    let (pattern, features) = match words {
+        [] => return Err(format!("Missing regular expression for {name}").into()),
+        [_] => return Err(format!("Missing envariable expression for {name}").into()),
+        [pattern, features @ ..] => (pattern, features),
     };
     add(at, Attribute::Named("User-Agent".to_owned()), pattern, features, ignore_case)
 }

@@ -65,7 +65,7 @@ Under a wrapper applications below such a URL run as that user.
         let words = Word::all(args);
         let server = at.server.userdir();
         let Some((first, names)) = words.split_first() else {
-            return Err("UserDir takes one argument".into());
+            return Err("UserDir requires an argument.".into());
         };
         let names = names.iter().map(|word| word.bytes.clone());
         if first.is("disable") || first.is("disabled") {

@@ -60,6 +60,8 @@ pub fn nearest(typed: &str) -> Option<&'static str> {
     declared
         .chain(known)
         .filter(|name| name.starts_with('<') == wanted.starts_with('<'))
+        // Each letter more or less is an edit: most names need no closer look.
+        .filter(|name| name.len().abs_diff(wanted.len()) <= limit)
         .map(|name| (distance(&wanted, &name.to_ascii_lowercase()), name))
         .filter(|(distance, _)| *distance <= limit)
         .min()

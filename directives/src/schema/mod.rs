@@ -176,7 +176,7 @@ pub enum Args {
 pub enum Read {
     /// `Define`.
     Define,
-    /// `UnDefine`, also spelt `Undefine`.
+    /// `UnDefine`.
     UnDefine,
     /// `Include`.
     Include,

@@ -39,7 +39,9 @@ fn allowed_in(directive: &Directive) -> &'static str {
 /// The page of the reference.
 pub fn page(directive: &Directive, module: &Module) -> String {
     let shown = directive.shown();
-    let mut out = format!("## {shown}\n\n| | |\n|---|---|\n");
+    // A bracket at its front would make it a tag of HTML.
+    let heading = shown.replace('<', "\\<");
+    let mut out = format!("## {heading}\n\n| | |\n|---|---|\n");
     let usage = if directive.is_section() {
         format!(
             "{} {}> ... </{}>",
@@ -90,22 +92,28 @@ pub fn page(directive: &Directive, module: &Module) -> String {
     out
 }
 
-/// All pages: `directives/REFERENCE.md`.
+/// All pages: `REFERENCE.md`. A page's headings are one level deeper there, below the
+/// heading of its module.
 pub fn reference() -> String {
     let mut out = String::from(
-        "# Reference of directives\n\nGenerated from the declarations in `directives/src`; do not \
-         edit. `REFRESH=1 cargo test -p directives` writes it anew.\n",
+        "# Reference of directives\n\nMade from the declarations in `directives/src`: change those, \
+         then `UPDATE_EXPECT=1 cargo test -p directives --test laws` writes this file anew.\n",
     );
     for module in crate::modules::MODULES {
         if module.directives.is_empty() {
             continue;
         }
         out += &format!(
-            "\n# {}\n\nAs `<IfModule {}>` and `<IfModule {}>`.\n",
+            "\n## {}\n\nAs `<IfModule {}>` and `<IfModule {}>`.\n",
             module.name, module.name, module.id
         );
         for directive in module.directives {
-            out += &format!("\n{}", page(directive, module));
+            out.push('\n');
+            for line in page(directive, module).lines() {
+                out += if line.starts_with('#') { "#" } else { "" };
+                out += line;
+                out.push('\n');
+            }
         }
     }
     out

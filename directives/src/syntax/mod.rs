@@ -32,6 +32,20 @@ pub enum Node {
     Section(Section),
 }
 
+impl Node {
+    /// All of it: of a container without its closing line, up to the end of its body.
+    pub fn span(&self) -> Span {
+        match self {
+            Node::Trivia(span) => *span,
+            Node::Directive(directive) => directive.span,
+            Node::Section(Section { open, body, close }) => {
+                let last = close.or_else(|| body.last().map(Node::span));
+                Span { end: last.unwrap_or(open.span).end, ..open.span }
+            }
+        }
+    }
+}
+
 /// A directive as it was written.
 #[derive(Clone, Debug)]
 pub struct Directive {

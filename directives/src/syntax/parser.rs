@@ -5,6 +5,9 @@ use super::span::{FileId, Span};
 use super::{Directive, Node, Section, Tree};
 use crate::diagnostic::{Diagnostic, codes};
 
+/// How deep sections may stand in each other: the tree is walked by recursion.
+const MAX_NESTING: usize = 100;
+
 struct Open {
     line: Line,
     directive: Directive,
@@ -30,6 +33,14 @@ pub fn parse(file: FileId, source: &[u8]) -> (Tree, Vec<Diagnostic>) {
         if name.bytes.starts_with(b"</") {
             close(&mut stack, &mut top, line, &name, &mut problems);
         } else if name.bytes.first() == Some(&b'<') && !name.quoted {
+            if stack.len() >= MAX_NESTING {
+                let at = line.text.span(name.range.clone());
+                let message = format!("sections are nested more than {MAX_NESTING} deep");
+                let number = line.last_line;
+                problems.push(Diagnostic::read(&codes::NESTING, message, at, number));
+                push(&mut stack, &mut top, Node::Trivia(span));
+                continue;
+            }
             let directive = opening(&line, &name, after);
             stack.push(Open { line, directive, body: Vec::new() });
         } else {

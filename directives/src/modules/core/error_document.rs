@@ -5,9 +5,8 @@ use bytes::Bytes;
 use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::path;
-use crate::schema::{Context, Directive, Override, Problem, Result, Set};
+use crate::schema::{Context, Directive, Override, Problem, Result, Set, Word};
 use crate::status;
-use crate::syntax::{Text, lexer};
 
 /// An error document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,56 +39,40 @@ A FastCGI application may answer: it sees the original request in `REDIRECT_URL`
     ErrorDocument 404 /errors/404.html
     ErrorDocument 500 "Application failed to start"
 "#,
-    set: Set::Raw(set),
+    set: Set::Two(set),
     ..Directive::EXACT
 };
 
-fn set(at: &mut Scope, args: &Text) -> Result {
-    let bytes = args.bytes();
-    let Some((code, after)) = lexer::word(bytes, 0) else {
-        return Err("ErrorDocument takes two arguments, Change responses for HTTP errors".into());
-    };
-    let shown = String::from_utf8_lossy(&code.bytes).into_owned();
+fn set(at: &mut Scope, code: &Word, document: &Word) -> Result {
+    let shown = code.lossy();
     let number: u16 = match shown.parse() {
         Ok(number) if status::reason(number).is_some() && number >= 300 || number == 500 => number,
         _ => {
             let message = format!("Unsupported HTTP response code {shown}");
-            return Err(Problem::from(message).at(args.span(code.range)));
+            return Err(Problem::from(message).at(code.span));
         }
     };
-    let rest = &bytes[after..];
-    let document = match rest.first() {
-        None => {
-            let usage = "ErrorDocument takes two arguments, Change responses for HTTP errors";
-            return Err(Problem::new(&codes::USAGE, usage));
-        }
-        // A quote begins a text; its end may be missing.
-        Some(b'"' | b'\'') => {
-            let text = lexer::word(bytes, after).map(|(word, _)| word.bytes).unwrap_or_default();
-            classify(&text, true)
-        }
-        Some(_) if rest.eq_ignore_ascii_case(b"default") => None,
-        Some(_) => classify(rest, false),
-    };
+    let document = (!document.is("default")).then(|| classify(document.bytes.clone()));
     if number == 401 && matches!(document, Some(ErrorDocument::Url(_))) {
         let message =
             "cannot use a full URL in a 401 ErrorDocument directive --- ignoring!";
-        at.note(Problem::new(&codes::CAUTION, message));
+        at.note(Problem::new(&codes::ERROR_DOCUMENT, message));
         return Ok(());
     }
     at.dir.core().error_documents.insert(number, document);
     Ok(())
 }
 
-fn classify(text: &[u8], quoted: bool) -> Option<ErrorDocument> {
-    let text = Bytes::copy_from_slice(text);
-    Some(if text.starts_with(b"/") {
+fn classify(text: Bytes) -> ErrorDocument {
+    if text.contains(&b' ') {
+        ErrorDocument::Text(text)
+    } else if text.starts_with(b"/") {
         ErrorDocument::Path(text)
     } else if path::is_url(&text) {
         ErrorDocument::Url(text)
-    } else if quoted || text.contains(&b' ') || !text.is_empty() {
-        ErrorDocument::Text(text)
-    } else {
+    } else if text.is_empty() {
         ErrorDocument::Invalid(text)
-    })
+    } else {
+        ErrorDocument::Text(text)
+    }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::content::{self, etag::Components};
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
-use crate::schema::{Compat, Context, Directive, Override, Problem, Set, Word};
+use crate::schema::{Compat, Context, Directive, Override, Problem, Result, Set, Word};
 
 /// Lays `SetHandler` and `ForceType` over what the file's name suggested:
 /// `core_override_type`.
@@ -244,8 +244,13 @@ What a file's entity tag is made of: `INode`, `MTime`, `Size`, `All`, `None`. Wi
     ..Directive::EXACT
 };
 
+fn on_or_off(word: &Word) -> Result {
+    let message = "parameter must be 'on' or 'off'";
+    word.flag().map(drop).ok_or_else(|| Problem::from(message).at(word.span))
+}
+
 macro_rules! ignored {
-    ($($name:ident: $spelling:literal, $syntax:literal, $overrides:ident, $summary:literal, $why:literal, $example:literal;)*) => {
+    ($($name:ident: $spelling:literal, $syntax:literal, $overrides:ident, $set:expr, $summary:literal, $why:literal, $example:literal;)*) => {
         $(pub static $name: Directive = Directive {
             name: $spelling,
             syntax: $syntax,
@@ -254,23 +259,23 @@ macro_rules! ignored {
             summary: $summary,
             docs: concat!("\nAccepted without effect: ", $why, ".\n\n## Example\n    ", $example, "\n"),
             compat: Compat::Ignored($why),
-            set: Set::Words(|_, _| Ok(())),
+            set: $set,
             ..Directive::EXACT
         };)*
     };
 }
 
 ignored! {
-    DEFAULT_TYPE: "DefaultType", "media-type|none", FILE_INFO,
+    DEFAULT_TYPE: "DefaultType", "media-type|none", FILE_INFO, Set::One(|_, _| Ok(())),
         "the default media type for otherwise untyped files (DEPRECATED)",
         "httpd 2.4 takes no notice of it either", "DefaultType none";
-    ENABLE_MMAP: "EnableMMAP", "On|Off", FILE_INFO,
+    ENABLE_MMAP: "EnableMMAP", "On|Off", FILE_INFO, Set::One(|_, word| on_or_off(word)),
         "Controls whether memory-mapping may be used to read files",
         "files are never mapped into memory", "EnableMMAP Off";
-    ENABLE_SENDFILE: "EnableSendfile", "On|Off", FILE_INFO,
+    ENABLE_SENDFILE: "EnableSendfile", "On|Off", FILE_INFO, Set::One(|_, word| on_or_off(word)),
         "Controls whether sendfile may be used to transmit files",
         "how files are sent is this server's own choice", "EnableSendfile On";
-    CONTENT_DIGEST: "ContentDigest", "On|Off", OPTIONS,
+    CONTENT_DIGEST: "ContentDigest", "On|Off", OPTIONS, Set::Flag(|_, _| Ok(())),
         "whether or not to send a Content-MD5 header with each request",
         "Content-MD5 was withdrawn from HTTP", "ContentDigest Off";
 }

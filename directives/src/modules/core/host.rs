@@ -78,7 +78,9 @@ May the port of the connection stand in for a port that nobody named?
 ## Example
     UseCanonicalPhysicalPort On
 ",
-    set: Set::Flag(|at, on| {
+    set: Set::One(|at, word| {
+        let message = "parameter must be 'on' or 'off'";
+        let on = word.flag().ok_or_else(|| Problem::from(message).at(word.span))?;
         at.dir.core().use_canonical_phys_port = Some(on);
         Ok(())
     }),

@@ -105,7 +105,7 @@ More header fields are answered 400.
 };
 
 pub static LIMIT_REQUEST_FIELD_SIZE: Directive = Directive {
-    name: "LimitRequestFieldSize",
+    name: "LimitRequestFieldsize",
     syntax: "bytes",
     context: Context::SERVERS,
     default: "8190",
@@ -139,12 +139,16 @@ a body whose length the client did not announce.
     LimitRequestBody 104857600
 ",
     set: Set::One(|at, word| {
-        let message = "LimitRequestBody argument is not parsable.";
-        let value = word.integer().ok_or_else(|| Problem::from(message).at(word.span))?;
-        let Ok(value) = u64::try_from(value) else {
-            let message = "LimitRequestBody requires a non-negative integer.";
+        let is_number = word.bytes.iter().all(u8::is_ascii_digit);
+        let Some(value) = word.integer().filter(|_| is_number) else {
+            let message = if is_number && !word.bytes.is_empty() {
+                "LimitRequestBody argument is not parsable."
+            } else {
+                "LimitRequestBody requires a non-negative integer."
+            };
             return Err(Problem::from(message).at(word.span));
         };
+        let value = value as u64;
         at.dir.core().limit_request_body = Some(value);
         Ok(())
     }),

@@ -86,10 +86,17 @@ How much the error log tells: `emerg`, `alert`, `crit`, `error`, `warn`, `notice
             Some((module, level)) => (Some(module), level),
             None => (None, text.as_str()),
         };
-        let Some(level) = Level::parse(level) else {
-            let message =
-                "LogLevel requires level keyword: one of emerg/alert/crit/error/warn/notice/info/\
-                 debug/trace1/.../trace8";
+        let Some(parsed) = Level::parse(level) else {
+            let of = module.map_or(String::new(), |_| format!("{text}: "));
+            let message = match module {
+                Some(module) if level.is_empty() => format!(
+                    "Module specifier '{module}' must be followed by a log level keyword"
+                ),
+                _ => format!(
+                    "{of}Log level keyword must be one of emerg/alert/crit/error/warn/notice/\
+                     info/debug/trace1/.../trace8"
+                ),
+            };
             return Err(Problem::from(message).at(word.span));
         };
         let name = module.map(|module| {
@@ -104,8 +111,8 @@ How much the error log tells: `emerg`, `alert`, `crit`, `error`, `warn`, `notice
             at.server.core().log.get_or_insert_default()
         };
         match name {
-            Some(name) => levels.modules.push((name, level)),
-            None => *levels = Levels { base: level, modules: Vec::new() },
+            Some(name) => levels.modules.push((name, parsed)),
+            None => *levels = Levels { base: parsed, modules: Vec::new() },
         }
         Ok(())
     }),

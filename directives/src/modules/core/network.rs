@@ -62,13 +62,18 @@ machine.
     Listen 127.0.0.1:8080
     Listen [::1]:8443 https
 ",
-    set: Set::OneOrTwo(listen),
+    set: Set::Words(|at, words| match words {
+        [word] => listen(at, word, None),
+        [word, protocol] => listen(at, word, Some(protocol)),
+        _ => Err("Listen requires 1 or 2 arguments.".into()),
+    }),
     ..Directive::EXACT
 };
 
 fn listen(at: &mut Scope, word: &Word, protocol: Option<&Word>) -> Result {
     let text = word.lossy();
     let invalid = || Problem::from("Invalid address or port").at(word.span);
+    let portless = || Problem::from("Port must be specified").at(word.span);
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or_else(invalid)?;
         (Some(host), rest.strip_prefix(':').unwrap_or(""))
@@ -76,22 +81,25 @@ fn listen(at: &mut Scope, word: &Word, protocol: Option<&Word>) -> Result {
         match text.rsplit_once(':') {
             Some((host, port)) => (Some(host), port),
             None if text.bytes().all(|b| b.is_ascii_digit()) => (None, text.as_str()),
-            None => return Err(Problem::from("Port must be specified").at(word.span)),
+            None => return Err(portless()),
         }
     };
-    if port.is_empty() {
-        return Err(Problem::from("Port must be specified").at(word.span));
+    // What does not end in digits has no port.
+    if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(portless());
     }
     let port: u16 = port.parse().ok().filter(|port| *port > 0).ok_or_else(invalid)?;
     let ip = match host {
         None | Some("*") => None,
+        Some("") => return Err(invalid()),
         Some(host) => match host.parse::<IpAddr>() {
             Ok(ip) => Some(ip),
             Err(_) => {
                 let found = at.files().resolve(host);
-                let message = format!("alloc_listener: failed to set up sockaddr for {host}");
-                let first = found.first().copied();
-                Some(first.ok_or_else(|| Problem::from(message).at(word.span))?)
+                let help = format!("no address was found for the name {host}");
+                let failed =
+                    || Problem::from("Listen setup failed").at(word.span).help(help);
+                Some(found.first().copied().ok_or_else(failed)?)
             }
         },
     };
@@ -106,7 +114,7 @@ fn listen(at: &mut Scope, word: &Word, protocol: Option<&Word>) -> Result {
 }
 
 pub static LISTEN_BACKLOG: Directive = Directive {
-    name: "ListenBackLog",
+    name: "ListenBacklog",
     syntax: "backlog",
     context: Context::SERVER,
     default: "511",
@@ -161,9 +169,8 @@ May a connection carry more than one request?
 ## Example
     KeepAlive Off
 ",
-    set: Set::One(|at, word| {
-        // httpd takes whatever is not `off` or `0` for On.
-        at.server.core().keep_alive = Some(!(word.is("off") || word.is("0")));
+    set: Set::Flag(|at, on| {
+        at.server.core().keep_alive = Some(on);
         Ok(())
     }),
     ..Directive::EXACT

@@ -140,8 +140,10 @@ The names of the per-directory files; the first that exists in a directory is us
 ## Example
     AccessFileName .acl .htaccess
 ",
-    set: Set::Each(|at, name| {
-        at.server.core().access_names.get_or_insert_default().push(name.bytes.clone());
+    // Not one of the shapes that need a word: none makes an empty list.
+    set: Set::Words(|at, names| {
+        let known = at.server.core().access_names.get_or_insert_default();
+        known.extend(names.iter().map(|name| name.bytes.clone()));
         Ok(())
     }),
     ..Directive::EXACT

@@ -2,6 +2,7 @@
 //! credentials reach applications.
 
 use crate::bundle::Kind;
+use crate::diagnostic::codes;
 use crate::log::Level;
 use crate::path::EncodedSlashes;
 use crate::phase::{DECLINED, OK, Verdict};
@@ -69,9 +70,14 @@ which then answers everything.
             let there = at.files().stat(&path).is_ok_and(|m| m.kind == Kind::Directory);
             if !there && !is_application {
                 let shown = String::from_utf8_lossy(&path);
-                let message =
-                    format!("DocumentRoot '{shown}' is not a directory, or is not readable");
-                return Err(Problem::from(message).at(word.span));
+                if !at.in_virtual_host() {
+                    let message = format!(
+                        "DocumentRoot '{shown}' is not a directory, or is not readable"
+                    );
+                    return Err(Problem::from(message).at(word.span));
+                }
+                let message = format!("Warning: DocumentRoot [{shown}] does not exist");
+                at.note(Problem::new(&codes::DOCUMENT_ROOT, message).at(word.span));
             }
         }
         at.server.core().document_root = path.into();

@@ -89,7 +89,7 @@ lines that follow.
     Define apps /srv/apps
     FastCgiExternalServer ${apps}/gate -socket gate.sock
 ";
-    UNDEFINE: "UnDefine" = "Undefine", "parameter-name", CONFIG, One, UnDefine,
+    UNDEFINE: "UnDefine", "parameter-name", CONFIG, One, UnDefine,
         "Undefine the existence of a variable. Undo a Define.", r"
 Takes a parameter back.
 
@@ -158,7 +158,7 @@ Lines to be used several times, with parameters. Parameter names begin with `$`,
     </Macro>
     Use App wiki 9001
 ";
-    USE: "Use", "name [value1 ... valueN]", CONFIG, Each, Use,
+    USE: "Use", "name [value1 ... valueN]", CONFIG, Raw, Use,
         "Use of a macro.", r"
 Puts a macro's lines here, with values for its parameters.
 

@@ -250,7 +250,7 @@ fn virtual_host(at: &mut Scope, args: &Text) -> Result {
         let (name, ips, port) = host_address(at, &word)?;
         if ips.is_empty() {
             let message = format!("Could not resolve host name {name} -- ignoring!");
-            at.note(Problem::new(&codes::CAUTION, message).at(word.span));
+            at.note(Problem::new(&codes::HOST_UNRESOLVED, message).at(word.span));
         }
         for ip in ips {
             addresses.push(HostAddress { name: name.clone(), ip, port });

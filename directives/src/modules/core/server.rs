@@ -64,8 +64,8 @@ Further names of a virtual host; `*` and `?` are wildcards.
         ServerAlias *.store.example.org
     </VirtualHost>
 ",
-    set: Set::Each(|at, word| {
-        at.server.core().aliases.push(word.lossy());
+    set: Set::Words(|at, names| {
+        at.server.core().aliases.extend(names.iter().map(Word::lossy));
         Ok(())
     }),
     ..Directive::EXACT
@@ -92,7 +92,7 @@ Whom error pages name, and SERVER_ADMIN.
 pub static SERVER_PATH: Directive = Directive {
     name: "ServerPath",
     syntax: "URL-path",
-    context: Context::VHOST,
+    context: Context::SERVERS,
     summary: "The pathname the server can be reached at",
     docs: r"
 A path prefix that is taken off before files are looked for.

@@ -17,11 +17,12 @@ pub static FAST_CGI_EXTERNAL_SERVER: Directive = Directive {
     docs: r"
 An application that is started elsewhere: php-fpm, a program under a process manager, or
 one on another machine. Requests for its path and what lies below it go to it. The path
-need not exist: the usual form is a virtual path with an `Alias`, or an `Action`.
+need not exist, but the directory that it is in has to: a request's file name ends at the
+first name that is not there. The usual form has an `Alias`, or an `Action` to one.
 
 ## Example
-    FastCgiExternalServer /virtual/php -socket /run/php/site.sock -pass-header Authorization
-    Alias /php-gate /virtual/php
+    FastCgiExternalServer /srv/www/php -socket /run/php/site.sock -pass-header Authorization
+    Alias /php-gate /srv/www/php
 ",
     compat: Compat::Differs(
         "of nested paths the longest match counts, in whatever order they are defined; a slash \

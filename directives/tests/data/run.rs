@@ -1,0 +1,141 @@
+//! `testdata/run`: a configuration and requests: what the phases ask of the world, what
+//! they say in the log, and the reply.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use directives::cgi::{self, Extras};
+use directives::effect::{Call, Role};
+use directives::modules::fastcgi::app::Address;
+use directives::reply::{Body, Reply};
+use directives::status;
+use directives::{Answer, Effect, Next, Request};
+
+use crate::request::{self, Scripted};
+
+/// Effects, log and replies are the expected ones.
+pub fn check(path: &Path) {
+    let mut variables = String::new();
+    request::check(path, |scripted| drive(scripted, &mut variables));
+}
+
+/// The loop of the server, with the script for a world. `variables` are those of the call
+/// before.
+fn drive(mut scripted: Scripted, variables: &mut String) -> String {
+    let mut out = String::new();
+    let mut answer = None;
+    loop {
+        let next = scripted.run.step(answer.take());
+        let r = scripted.run.request_mut();
+        for line in std::mem::take(&mut r.lines) {
+            let text = String::from_utf8_lossy(&line.text);
+            writeln!(out, "log [{}:{}] {text}", line.module, line.level)
+                .expect("a string");
+        }
+        match next {
+            Next::Effect(effect) => {
+                show_effect(&effect, r, variables, &mut out);
+                answer = Some(match effect {
+                    Effect::Resolve { .. } => {
+                        Answer::Name(Some("client.example.org".into()))
+                    }
+                    Effect::Open { path } => Answer::Opened(r.files.stat(&path)),
+                    Effect::FastCgi(_) => {
+                        scripted.answers.pop_front().expect("an answer is missing")
+                    }
+                });
+            }
+            Next::Reply(reply) => {
+                show_reply(&reply, r, &mut out);
+                if !scripted.answers.is_empty() {
+                    out += "(an answer is left that nobody asked for)\n";
+                }
+                return out;
+            }
+        }
+    }
+}
+
+fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut String) {
+    match effect {
+        Effect::Resolve { ip, confirm } => {
+            let confirm = if *confirm { ", to be confirmed" } else { "" };
+            writeln!(out, "resolve {ip}{confirm}")
+        }
+        Effect::Open { path } => writeln!(out, "open {}", path.escape_ascii()),
+        Effect::FastCgi(call) => {
+            show_call(call, out);
+            let variables = variables(call, r);
+            let same = *before == variables;
+            *before = variables;
+            writeln!(
+                out,
+                "{}",
+                if same { "  (the same variables)" } else { before.trim_end() }
+            )
+        }
+    }
+    .expect("a string");
+}
+
+fn show_call(call: &Call, out: &mut String) {
+    let role = match call.role {
+        Role::Responder => "responder",
+        Role::Authorizer => "authorizer",
+    };
+    let address = match &call.app.address {
+        Address::Unix(path) => path.escape_ascii().to_string(),
+        Address::Tcp(all) => all.iter().map(|a| format!("{a} ")).collect::<String>(),
+    };
+    let nph = if call.nph { ", unparsed" } else { "" };
+    writeln!(out, "{role} {:?} at {}{nph}", call.app.kind, address.trim_end())
+        .expect("a string");
+}
+
+/// The variables that an application gets, each a line.
+fn variables(call: &Call, r: &Request) -> String {
+    let mut out = String::new();
+    let mut show = |name: &[u8], value: &[u8]| {
+        writeln!(out, "  {}={}", name.escape_ascii(), value.escape_ascii())
+            .expect("a string");
+    };
+    for (name, value) in &call.extra {
+        show(name, value);
+    }
+    let pass_headers = &call.app.settings.pass_headers;
+    cgi::variables(r, &Extras { pass_headers, ..Extras::default() }, show);
+    out
+}
+
+fn show_reply(reply: &Reply, r: &Request, out: &mut String) {
+    let reason = match &reply.reason {
+        Some(reason) => String::from_utf8_lossy(reason).into_owned(),
+        None => status::line(reply.status),
+    };
+    writeln!(out, "{reason}").expect("a string");
+    for (name, value) in reply.headers.iter().filter(|(name, _)| !is_constant(name)) {
+        writeln!(out, "{}: {}", name.escape_ascii(), value.escape_ascii())
+            .expect("a string");
+    }
+    let close = if reply.close { ", then the end of the connection" } else { "" };
+    let header_only = if reply.header_only { " that is not sent" } else { "" };
+    let body = match &reply.body {
+        Body::None => "no body".to_owned(),
+        Body::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Body::File { path, size, parts } => {
+            let parts: Vec<_> =
+                parts.iter().map(|p| format!("{}..{}", p.start, p.end)).collect();
+            format!("{} of {} ({size} bytes)", parts.join(" and "), path.escape_ascii())
+        }
+        Body::Stream => "what the application sends".to_owned(),
+        Body::Raw => "what the application sends, unparsed".to_owned(),
+    };
+    let handler = r.handler.as_deref().unwrap_or_default().escape_ascii();
+    writeln!(out, "({body}{header_only}{close}; handler \"{handler}\")")
+        .expect("a string");
+}
+
+/// Fields that every reply has, with the same values.
+fn is_constant(name: &[u8]) -> bool {
+    [&b"Date"[..], b"Server"].contains(&name)
+}
