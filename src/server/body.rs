@@ -189,6 +189,8 @@ pub struct AppOutput {
     gathered: BytesMut,
     flush: bool,
     ended: bool,
+    /// It ended before its end.
+    failed: bool,
     timer: Option<Pin<Box<Sleep>>>,
     file: String,
 }
@@ -197,7 +199,15 @@ impl AppOutput {
     /// `rest` is what came with the head; `file` is the application's name for the log.
     pub fn new(exchange: Exchange, rest: Bytes, flush: bool, file: String) -> AppOutput {
         let gathered = BytesMut::from(&rest[..]);
-        AppOutput { exchange, gathered, flush, ended: false, timer: None, file }
+        AppOutput {
+            exchange,
+            gathered,
+            flush,
+            ended: false,
+            failed: false,
+            timer: None,
+            file,
+        }
     }
 
     /// Everything that is there now, or `None` at the end.
@@ -214,7 +224,7 @@ impl AppOutput {
                 return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
             }
             if self.ended {
-                return Poll::Ready(None);
+                return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
             let event = self.exchange.poll_event(cx);
             self.report(guard, None);
@@ -229,8 +239,7 @@ impl AppOutput {
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
                     self.report(guard, Some(&failure));
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(Cut)));
+                    (self.ended, self.failed) = (true, true);
                 }
                 Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
                 Poll::Pending => {
