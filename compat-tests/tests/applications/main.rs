@@ -8,3 +8,4 @@ mod perl;
 mod php;
 mod probe;
 mod site;
+mod variables;
