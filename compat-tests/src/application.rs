@@ -157,3 +157,21 @@ impl Drop for Application {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_names_its_package() {
+        let error = program("/nonexistent/program", "some-package").unwrap_err();
+        assert!(error.to_string().ends_with("install the Debian package some-package"));
+        assert!(program("/bin/sh", "dash").is_ok());
+    }
+
+    #[test]
+    fn a_command_that_fails_says_why() {
+        let failing = run(Command::new("/bin/sh").args(["-c", "echo words >&2; exit 3"]));
+        assert!(failing.unwrap_err().to_string().ends_with("exit status: 3: words\n"));
+    }
+}

@@ -33,7 +33,7 @@ fn python() -> Result<PathBuf> {
     let directory = crate::site::programs()?;
     let ready = directory.join("flup");
     if !ready.exists() {
-        program("/usr/lib/python3.11/venv/__init__.py", "python3-venv")?;
+        program("/usr/lib/python3.11/ensurepip/__init__.py", "python3-venv")?;
         let python = program("/usr/bin/python3", "python3")?;
         run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&ready))?;
         let made = run(Command::new(ready.join("bin/pip")).args([
