@@ -14,6 +14,7 @@ mod log;
 mod logs;
 mod message;
 mod parent;
+mod password;
 mod report;
 mod resolve;
 mod server;

@@ -36,11 +36,12 @@ impl Kind {
     }
 }
 
-/// Beside the directory of the test's own program.
+/// Beside this program, or above it where cargo puts tests.
 fn built() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
-    let directory = own.ancestors().nth(2).map(PathBuf::from).unwrap_or_default();
-    directory.join("fcgi-httpd")
+    let places = own.ancestors().skip(1).take(2);
+    let mut programs = places.map(|directory| directory.join("fcgi-httpd"));
+    programs.find(|program| program.is_file()).unwrap_or_else(|| "fcgi-httpd".into())
 }
 
 /// A running server.

@@ -8,7 +8,8 @@ use crate::bundle::{Entry, Files, Origin, Source, Sources};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expand::{Item, Reader};
 use crate::known::{self, Known};
-use crate::modules::{DirPart, Process, ServerPart};
+use crate::modules::core::Limited;
+use crate::modules::{DirPart, Process, ServerPart, fastcgi};
 use crate::path;
 use crate::schema::lookup::{self, Found};
 use crate::schema::{Compat, Context, Override, Problem, Result, Set, Word};
@@ -69,6 +70,8 @@ pub struct Place<'a> {
     pub allowed: Option<&'a Allowed>,
     /// The path of the nearest container.
     pub path: Option<&'a Bytes>,
+    /// The methods that `<Limit>` or `<LimitExcept>` leaves to it.
+    pub limited: Option<&'a Limited>,
     /// The place around this one.
     pub outer: Option<&'a Place<'a>>,
 }
@@ -82,6 +85,7 @@ impl Place<'_> {
         container: None,
         allowed: None,
         path: None,
+        limited: None,
         outer: None,
     };
 
@@ -179,9 +183,27 @@ impl<'b> Scope<'_, 'b> {
             container: Some(self.cmd.name),
             allowed: self.place.allowed,
             path: path.or(self.place.path),
+            limited: self.place.limited,
             outer: Some(self.place),
         };
         apply_all(body, &place, self.server, dir, self.build);
+    }
+
+    /// Compiles the body of `<Limit>` into the settings at hand.
+    pub fn limited_body(&mut self, limited: &Limited) {
+        let Some(body) = &self.cmd.item.body else { return };
+        let place = Place {
+            container: Some(self.cmd.name),
+            limited: Some(limited),
+            outer: Some(self.place),
+            ..*self.place
+        };
+        apply_all(body, &place, self.server, self.dir, self.build);
+    }
+
+    /// The methods that the directive at hand is for.
+    pub fn limited(&self) -> Limited {
+        self.place.limited.cloned().unwrap_or_default()
     }
 
     /// Compiles the body of `<VirtualHost>` into settings of its own.
@@ -200,9 +222,18 @@ impl<'b> Scope<'_, 'b> {
     }
 
     /// A section with a number of its own.
-    pub fn section(&self, kind: Kind, matcher: Matcher, part: DirPart) -> Arc<Section> {
+    pub fn section(
+        &mut self,
+        kind: Kind,
+        matcher: Matcher,
+        part: DirPart,
+    ) -> Arc<Section> {
         let span = self.cmd.item.name_span;
-        Arc::new(Section { id: next_section(), kind, matcher, part, span })
+        let section = Section { id: next_section(), kind, matcher, part, span };
+        for problem in fastcgi::cautions(&section, self.server.core()) {
+            self.note(problem);
+        }
+        Arc::new(section)
     }
 }
 
@@ -434,7 +465,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     if !unreadable {
         apply_all(&items, &Place::SERVER, &mut server, &mut dir, &mut build);
     }
-    crate::modules::fastcgi::settle(&mut build.process);
+    fastcgi::settle(&mut build.process);
     let sources = Arc::new(reader.sources);
     let defines = reader.defines;
     let snapshot = Snapshot::assemble(
@@ -499,6 +530,7 @@ pub fn compile_htaccess(
         container: None,
         allowed: Some(allowed),
         path: Some(&directory),
+        limited: None,
         outer: None,
     };
     apply_all(&items, &place, &mut server, &mut part, &mut build);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::bundle::{Meta, OsError};
+use crate::modules::auth_basic::Checked;
+use crate::modules::authn_core::Credentials;
 use crate::modules::fastcgi::App;
 
 /// A need.
@@ -24,6 +26,16 @@ pub enum Effect {
         /// Its path.
         path: Bytes,
     },
+    /// Check a password against a file of users, as `htpasswd` writes it. It takes the
+    /// same time whether or not there is such a user.
+    Password {
+        /// The file.
+        file: Bytes,
+        /// User and password.
+        given: Credentials,
+    },
+    /// Read what is left of the last application's response, and forget it.
+    Finish,
     /// Run a FastCGI application and bring the head of its response.
     FastCgi(Call),
 }
@@ -37,6 +49,8 @@ pub struct Call {
     pub role: Role,
     /// The variables that only this call sends, before all others.
     pub extra: Vec<(Bytes, Bytes)>,
+    /// The variables that this call leaves out.
+    pub without: &'static [&'static str],
     /// The response is passed on unparsed: there is no head to bring.
     pub nph: bool,
     /// When the program was changed, nanoseconds since 1970: processes that are older
@@ -70,6 +84,10 @@ pub enum Answer {
     Name(Option<String>),
     /// To [`Effect::Open`].
     Opened(Result<Meta, OsError>),
+    /// To [`Effect::Password`].
+    Password(Checked),
+    /// To [`Effect::Finish`].
+    Finished(Result<(), Failure>),
     /// To [`Effect::FastCgi`]: the head of the response, blank line included; what
     /// follows it streams. Empty for an unparsed response.
     Head(Bytes),

@@ -87,11 +87,10 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "core.c",
         NOT_YET,
-        "<If <ElseIf <Else <Limit <LimitExcept SetOutputFilter SetInputFilter ErrorLogFormat \
+        "SetOutputFilter SetInputFilter ErrorLogFormat \
       HttpProtocolOptions RegisterHttpMethod MergeTrailers Protocols ProtocolsHonorOrder \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
-    ("mod_setenvif.c", NOT_YET, "SetEnvIfExpr"),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
     (
         "mod_mime.c",
@@ -102,13 +101,22 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "authentication",
         NOT_YET,
-        "AuthBasicProvider AuthBasicAuthoritative AuthBasicFake \
-      AuthBasicUseDigestAlgorithm AuthUserFile AuthGroupFile AuthDBMUserFile AuthDBMType \
-      AuthDBMGroupFile AuthzDBMType AuthDigestProvider AuthDigestQop AuthDigestNonceLifetime \
-      AuthDigestNonceFormat AuthDigestNcCheck AuthDigestAlgorithm AuthDigestDomain \
-      AuthDigestShmemSize AuthzSendForbiddenOnFailure <AuthnProviderAlias <AuthzProviderAlias \
-      Anonymous Anonymous_MustGiveEmail Anonymous_NoUserID Anonymous_VerifyEmail \
-      Anonymous_LogEmail AuthzOwnerAuthoritative AuthLDAPURL AuthzLDAPAuthoritative",
+        "AuthBasicUseDigestAlgorithm <AuthnProviderAlias <AuthzProviderAlias \
+      AuthzOwnerAuthoritative AuthLDAPURL AuthzLDAPAuthoritative",
+    ),
+    (
+        "mod_auth_digest.c",
+        Refused("Digest authentication is not built in; use AuthType Basic over TLS"),
+        "AuthDigestProvider AuthDigestQop AuthDigestNonceLifetime AuthDigestNonceFormat \
+      AuthDigestNcCheck AuthDigestAlgorithm AuthDigestDomain AuthDigestShmemSize",
+    ),
+    (
+        "mod_authn_dbm.c",
+        Refused(
+            "DBM files are not read; write users and groups into text files, for AuthUserFile \
+             and AuthGroupFile",
+        ),
+        "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
     (
         "mod_rewrite.c",

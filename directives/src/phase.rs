@@ -11,10 +11,14 @@ use crate::request::Request;
 pub enum Phase {
     /// The head was read (`post_read_request`).
     Received,
+    /// The sections of the URL are known (`ap_if_walk` behind `ap_location_walk`).
+    UrlSections,
     /// From URL to file name (`translate_name`).
     Translate,
     /// Looks at what the file name leads to (`map_to_storage`).
     Map,
+    /// All sections are known (`ap_if_walk`, the second time).
+    Sections,
     /// The configuration is known (`header_parser`).
     Headers,
     /// May this client come in? (`access_checker`)
@@ -48,12 +52,14 @@ pub enum Rule {
 
 impl Phase {
     /// How many there are.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 15;
 
     /// How its hooks share the work.
     pub fn rule(self) -> Rule {
         match self {
             Phase::Received
+            | Phase::UrlSections
+            | Phase::Sections
             | Phase::Headers
             | Phase::Access
             | Phase::Fixups
@@ -124,7 +130,7 @@ pub enum Verdict {
     /// Begin again with another URL, remembering this request.
     Redirect(Redirect),
     /// Look at another URL or file first, then go on.
-    Look(Lookup, fn(&mut Request, Box<Request>) -> Verdict),
+    Look(Lookup, fn(&mut Request, &Lookup, Box<Request>) -> Verdict),
     /// The world is needed; go on with its answer.
     Ask(Effect, fn(&mut Request, Answer) -> Verdict),
 }

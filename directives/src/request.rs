@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use crate::bundle::{Files, Meta, OsError};
+use crate::effect::Answer;
 use crate::env::Env;
 use crate::log::{Level, Line};
 use crate::merge::Merged;
@@ -135,6 +136,12 @@ pub struct Request {
     pub main: Option<Parent>,
     /// Internal redirects and sub-requests so far.
     pub depth: u32,
+    /// Which of several is being asked.
+    pub(crate) asking: usize,
+    /// Fields of an application's response whose end is waited for.
+    pub(crate) held: Vec<(Bytes, Bytes)>,
+    /// The hook to run again once what an expression wants is known.
+    pub(crate) resume: Option<crate::phase::Hook>,
     /// Lines for the error log, to be written by whoever runs the phases.
     pub lines: Vec<Line>,
 }
@@ -236,6 +243,9 @@ impl Request {
             prev: None,
             main: None,
             depth: 0,
+            asking: 0,
+            held: Vec::new(),
+            resume: None,
             lines: Vec::new(),
             connection,
         }
@@ -351,6 +361,14 @@ impl Request {
     pub fn looks_up_names(&self) -> bool {
         use crate::modules::core::Lookups;
         self.dir.core.hostname_lookups.is_some_and(|lookups| lookups != Lookups::Off)
+    }
+
+    /// Keeps the answer to [`Effect::Resolve`](crate::Effect::Resolve).
+    pub fn remember_name(&mut self, answer: Answer) {
+        self.remote_host = match answer {
+            Answer::Name(Some(name)) => Lookup::Known(name),
+            _ => Lookup::Unknown,
+        };
     }
 
     /// The request line, as logs and CGI know it (`the_request`).

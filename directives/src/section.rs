@@ -23,6 +23,8 @@ pub enum Kind {
     Location,
     /// A `.htaccess` file.
     Htaccess,
+    /// `<If>`, `<ElseIf>` and `<Else>`.
+    If,
 }
 
 /// How a section chooses paths.

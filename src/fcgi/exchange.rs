@@ -57,6 +57,8 @@ pub struct Exchange {
     stderr: Stderr,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
+    /// The limit until the first byte, where it is another one.
+    first: Option<Duration>,
     armed: bool,
     /// The application's name for the log.
     name: String,
@@ -95,6 +97,7 @@ impl Exchange {
             stderr: Stderr::default(),
             idle,
             timer: Box::pin(sleep_until(Instant::now() + idle)),
+            first: None,
             armed: false,
             name,
             lines: Vec::new(),
@@ -102,6 +105,15 @@ impl Exchange {
             usage,
             read_size: READ_ROOM,
         }
+    }
+
+    /// The limit of silence until the first byte of a dynamic application, which the
+    /// original looks at each `-startDelay` only (T-6, section 9.6).
+    pub fn wait_first(&mut self, start_delay: u32) {
+        let idle = self.idle.as_secs() as u32;
+        let checks = (idle + 1).div_ceil(start_delay.max(1));
+        let limit = Duration::from_secs((checks * start_delay).into());
+        self.first = Some(limit + Duration::from_millis(100));
     }
 
     /// The application's name for the log.
@@ -157,7 +169,8 @@ impl Exchange {
             }
             if !self.armed {
                 self.armed = true;
-                let deadline = Instant::now() + self.idle;
+                let first = self.first.filter(|_| self.received == 0);
+                let deadline = Instant::now() + first.unwrap_or(self.idle);
                 self.timer.as_mut().reset(deadline);
             }
             ready!(self.timer.as_mut().poll(cx));

@@ -200,7 +200,8 @@ fn wait_for_end(pid: Pid) {
     }
 }
 
-fn say(text: &str) {
+/// Writes to standard output.
+pub fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     // A reader that has gone does not want to know.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

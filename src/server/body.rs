@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use directives::effect::Failure;
+use directives::effect::{Failure, Role};
 use directives::modules::fastcgi::response::failure_line;
 use directives::reply::Part;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::drive::Answered;
 use super::finish::Guard;
 use crate::fcgi::{Event, Exchange};
 
@@ -23,6 +24,9 @@ const PIECE: usize = 64 * 1024;
 const GATHER: usize = 8 * 1024;
 /// ... or so long after the last of it.
 const GATHER_TIME: Duration = Duration::from_millis(100);
+
+/// The most that an authorizer's refusal may say to the client, bytes.
+const MAX_DENIAL: u64 = 1 << 20;
 
 /// Why a body ends before its end; the client's connection is cut.
 #[derive(Debug)]
@@ -188,6 +192,8 @@ pub struct AppOutput {
     pub exchange: Exchange,
     gathered: BytesMut,
     flush: bool,
+    /// The most bytes that are passed on.
+    limit: Option<u64>,
     ended: bool,
     /// It ended before its end.
     failed: bool,
@@ -196,13 +202,18 @@ pub struct AppOutput {
 }
 
 impl AppOutput {
-    /// `rest` is what came with the head; `file` is the application's name for the log.
-    pub fn new(exchange: Exchange, rest: Bytes, flush: bool, file: String) -> AppOutput {
+    /// What is left of an answer.
+    pub fn new(answered: Answered) -> AppOutput {
+        let Answered { exchange, rest, call } = answered;
+        let file = exchange.name().to_owned();
         let gathered = BytesMut::from(&rest[..]);
+        let flush = call.app.settings.flush;
+        let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
             exchange,
             gathered,
             flush,
+            limit,
             ended: false,
             failed: false,
             timer: None,
@@ -212,6 +223,26 @@ impl AppOutput {
 
     /// Everything that is there now, or `None` at the end.
     pub fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        guard: &mut Guard,
+    ) -> Poll<Option<Result<Bytes, Cut>>> {
+        let next = ready!(self.poll_gathered(cx, guard));
+        if let (Some(left), Some(Ok(bytes))) = (&mut self.limit, &next) {
+            match left.checked_sub(bytes.len() as u64) {
+                Some(rest) => *left = rest,
+                None => {
+                    let failure = Failure::BodyTooLong;
+                    self.report(guard, Some(&failure));
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(Cut)));
+                }
+            }
+        }
+        Poll::Ready(next)
+    }
+
+    fn poll_gathered(
         &mut self,
         cx: &mut Context<'_>,
         guard: &mut Guard,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use directives::effect::Role;
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
@@ -18,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::body::{AppOutput, Cut, FileParts, Kind, ReplyBody};
-use super::drive::{World, drive};
+use super::drive::{Answered, World, drive};
 use super::finish::{Guard, Held};
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
@@ -120,6 +121,9 @@ async fn answer(
     let streams = matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
     if !streams {
         world.drop_answer();
+    }
+    let has_body = |answered: &Answered| answered.call.role == Role::Responder;
+    if !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
         // to be told to send it is not told.
         if !world.body.is_read()
@@ -194,16 +198,7 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
             None => Kind::None,
         },
         Body::Stream => match world.answered.take() {
-            Some(answered) => {
-                let flush = answered.call.app.settings.flush;
-                let file = answered.exchange.name().to_owned();
-                Kind::App(Box::new(AppOutput::new(
-                    answered.exchange,
-                    answered.rest,
-                    flush,
-                    file,
-                )))
-            }
+            Some(answered) => Kind::App(Box::new(AppOutput::new(answered))),
             None => Kind::None,
         },
     }

@@ -1,30 +1,40 @@
 //! THE LOOP: step, perform the effect, resume.
 
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::bundle::OsError;
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
+use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
 use directives::reply::Reply;
 use directives::request::Request;
 use directives::run::{Next, Run};
+use tokio::sync::Semaphore;
 
 use super::apps::{Entry, Registry, Usage};
 use super::live::Generation;
 use super::request_body::RequestBody;
-use crate::disk;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::{Event, Exchange};
+use crate::{disk, password};
 
 /// How much of a body is read before the application is bothered (B-3), bytes.
 const PREFETCH: usize = 16 * 1024;
+
+/// How much of an authorizer's output is read to its end, bytes; what is longer is left.
+const MAX_FORGOTTEN: u64 = 1 << 20;
+
+/// How many passwords are checked at a time: each is work for a whole core.
+static CHECKS: LazyLock<Semaphore> = LazyLock::new(|| {
+    Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))
+});
 
 /// What effects are performed with, and what they leave behind for the reply.
 pub struct World {
@@ -73,7 +83,31 @@ impl World {
                 Answer::Name(name.await.ok().flatten())
             }
             Effect::Open { path } => Answer::Opened(self.open(&path)),
+            Effect::Password { file, given } => {
+                let turn = CHECKS.acquire().await;
+                let check = move || password::check(&file, &given);
+                let checked = tokio::task::spawn_blocking(check).await;
+                drop(turn);
+                // A check that did not end is no consent.
+                Answer::Password(checked.unwrap_or(Checked::Denied))
+            }
+            Effect::Finish => Answer::Finished(self.finish().await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
+        }
+    }
+
+    /// The end of an authorizer's answer. What it says is not wanted.
+    async fn finish(&mut self) -> Result<(), Failure> {
+        let Some(mut answered) = self.answered.take() else { return Ok(()) };
+        loop {
+            let event = std::future::poll_fn(|cx| answered.exchange.poll_event(cx));
+            match event.await? {
+                Event::Stdout(_) if answered.exchange.received > MAX_FORGOTTEN => {
+                    return Ok(());
+                }
+                Event::Stdout(_) => {}
+                Event::End => return Ok(()),
+            }
         }
     }
 
@@ -145,12 +179,26 @@ impl World {
         let extras = Extras {
             pass_headers: &settings.pass_headers,
             content_length: length,
-            ..Extras::default()
+            without: call.without,
         };
         cgi::variables(r, &extras, |name, value| opening.pair(name, value));
-        let name = String::from_utf8_lossy(&r.filename).into_owned();
+        let name = match call.role {
+            Role::Responder => &r.filename[..],
+            Role::Authorizer => &call.app.path,
+        };
+        let name = String::from_utf8_lossy(name).into_owned();
         let idle = settings.idle_timeout;
-        Ok(Exchange::new(stream, opening.finish(), body, idle, name, usage))
+        let mut exchange =
+            Exchange::new(stream, opening.finish(), body, idle, name, usage);
+        if call.app.kind == Kind::Dynamic {
+            exchange.wait_first(self.start_delay());
+        }
+        Ok(exchange)
+    }
+
+    /// `-startDelay`, seconds.
+    fn start_delay(&self) -> u32 {
+        self.generation.snapshot.process.fastcgi.dynamic.policy.start_delay
     }
 
     /// Connects; applications that the server starts are waited for.
@@ -191,8 +239,7 @@ impl World {
         if app.kind != Kind::Dynamic {
             return work.await;
         }
-        let delay = self.generation.snapshot.process.fastcgi.dynamic.policy.start_delay;
-        let delay = Duration::from_secs(delay.into());
+        let delay = Duration::from_secs(self.start_delay().into());
         let mut work = std::pin::pin!(work);
         loop {
             match tokio::time::timeout(delay, work.as_mut()).await {
@@ -240,15 +287,21 @@ impl World {
             }
         };
         exchange.usage.failed();
-        self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
+        self.take_back(&mut exchange, call.role);
         Answer::Failed { failure, received: exchange.received }
     }
 
     /// Forgets an answer that the reply does not use; its request's body comes back.
     pub fn drop_answer(&mut self) {
         if let Some(mut answered) = self.answered.take() {
-            let body = answered.exchange.body_mut();
-            self.body = std::mem::replace(body, RequestBody::empty());
+            self.take_back(&mut answered.exchange, answered.call.role);
+        }
+    }
+
+    /// The request's body, from an exchange that had it: an authorizer gets none.
+    fn take_back(&mut self, exchange: &mut Exchange, role: Role) {
+        if role == Role::Responder {
+            self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::authz_host::{Address, HostRule};
+use super::core::{Limited, PerMethod};
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::merge::Merge;
@@ -40,24 +41,31 @@ enum Subject {
     Host(HostRule),
 }
 
+/// One `Allow` or `Deny`.
+#[derive(Clone, Debug)]
+struct Rule {
+    subject: Subject,
+    limited: Limited,
+}
+
 /// Settings of a section.
 #[derive(Debug, Default)]
 pub struct Dir {
-    order: Option<Order>,
-    satisfy: Option<Satisfy>,
-    allow: Vec<Subject>,
-    deny: Vec<Subject>,
+    order: PerMethod<Order>,
+    satisfy: PerMethod<Satisfy>,
+    allow: Vec<Rule>,
+    deny: Vec<Rule>,
 }
 
 impl Merge for Dir {
     // Lists are replaced, not joined: see merge_access_compat_dir_config.
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        let list = |inner: &Vec<Subject>, outer: &Vec<Subject>| {
+        let list = |inner: &Vec<Rule>, outer: &Vec<Rule>| {
             if inner.is_empty() { outer.clone() } else { inner.clone() }
         };
         Dir {
-            order: inner.order.or(outer.order),
-            satisfy: inner.satisfy.or(outer.satisfy),
+            order: PerMethod::merge(&outer.order, &inner.order),
+            satisfy: PerMethod::merge(&outer.satisfy, &inner.satisfy),
             allow: list(&inner.allow, &outer.allow),
             deny: list(&inner.deny, &outer.deny),
         }
@@ -66,8 +74,8 @@ impl Merge for Dir {
 
 impl Dir {
     /// What `Satisfy` says for a method.
-    pub fn satisfy(&self, _method: &Method) -> Option<Satisfy> {
-        self.satisfy
+    pub fn satisfy(&self, method: &Method) -> Option<Satisfy> {
+        self.satisfy.get(method).copied()
     }
 }
 
@@ -92,12 +100,14 @@ In which order `Allow` and `Deny` are looked at, and what holds if neither match
     </Directory>
 ",
     set: Set::One(|at, word| {
-        at.dir.access_compat().order = Some(match word.lossy().to_ascii_lowercase().as_str() {
+        let order = match word.lossy().to_ascii_lowercase().as_str() {
             "allow,deny" => Order::AllowDeny,
             "deny,allow" => Order::DenyAllow,
             "mutual-failure" => Order::MutualFailure,
             _ => return Err(Problem::from("unknown order").at(word.span)),
-        });
+        };
+        let limited = at.limited();
+        at.dir.access_compat().order.set(limited, order);
         Ok(())
     }),
     ..Directive::EXACT
@@ -144,8 +154,8 @@ redirects may reach.
     </Location>
 ",
     set: Set::FirstThenEach(|at, from, word| {
-        let subject = subject(from, word)?;
-        at.dir.access_compat().allow.push(subject);
+        let rule = Rule { subject: subject(from, word)?, limited: at.limited() };
+        at.dir.access_compat().allow.push(rule);
         Ok(())
     }),
     ..Directive::EXACT
@@ -168,8 +178,8 @@ Whom to refuse; see `Allow`.
     </Directory>
 ",
     set: Set::FirstThenEach(|at, from, word| {
-        let subject = subject(from, word)?;
-        at.dir.access_compat().deny.push(subject);
+        let rule = Rule { subject: subject(from, word)?, limited: at.limited() };
+        at.dir.access_compat().deny.push(rule);
         Ok(())
     }),
     ..Directive::EXACT
@@ -192,11 +202,13 @@ is one enough?
     </Directory>
 ",
     set: Set::One(|at, word| {
-        at.dir.access_compat().satisfy = Some(match word.lossy().to_ascii_lowercase().as_str() {
+        let satisfy = match word.lossy().to_ascii_lowercase().as_str() {
             "all" => Satisfy::All,
             "any" => Satisfy::Any,
             _ => return Err(Problem::from("Satisfy either 'any' or 'all'.").at(word.span)),
-        });
+        };
+        let limited = at.limited();
+        at.dir.access_compat().satisfy.set(limited, satisfy);
         Ok(())
     }),
     ..Directive::EXACT
@@ -214,28 +226,25 @@ pub static MODULE: Module = Module {
 fn check(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
     let config = &dir.access_compat;
-    if config.order.is_none() && config.allow.is_empty() && config.deny.is_empty() {
+    if config.order.is_empty() && config.allow.is_empty() && config.deny.is_empty() {
         return OK;
     }
-    let needs_name = config
-        .allow
-        .iter()
-        .chain(&config.deny)
-        .any(|subject| matches!(subject, Subject::Host(_)));
+    let names = |rule: &Rule| matches!(rule.subject, Subject::Host(_));
+    let needs_name = config.allow.iter().chain(&config.deny).any(names);
     if needs_name && r.remote_host == Lookup::Unasked {
         let ask = Effect::Resolve { ip: r.useragent_ip, confirm: true };
         return Verdict::Ask(ask, named);
     }
-    let allowed = config.allow.iter().any(|subject| applies(r, subject));
-    let denied = config.deny.iter().any(|subject| applies(r, subject));
-    let passes = match config.order.unwrap_or(Order::DenyAllow) {
+    let allowed = config.allow.iter().any(|rule| applies(r, rule));
+    let denied = config.deny.iter().any(|rule| applies(r, rule));
+    let passes = match config.order.get(&r.method).unwrap_or(&Order::DenyAllow) {
         Order::AllowDeny | Order::MutualFailure => allowed && !denied,
         Order::DenyAllow => allowed || !denied,
     };
     if passes {
         return OK;
     }
-    if config.satisfy != Some(Satisfy::Any) {
+    if config.satisfy(&r.method) != Some(Satisfy::Any) {
         let text = [b"client denied by server configuration: ", &r.filename[..]].concat();
         r.log(Level::Error, "access_compat", 1797, text);
     }
@@ -243,15 +252,15 @@ fn check(r: &mut Request) -> Verdict {
 }
 
 fn named(r: &mut Request, answer: Answer) -> Verdict {
-    r.remote_host = match answer {
-        Answer::Name(Some(name)) => Lookup::Known(name),
-        _ => Lookup::Unknown,
-    };
+    r.remember_name(answer);
     check(r)
 }
 
-fn applies(r: &Request, subject: &Subject) -> bool {
-    match subject {
+fn applies(r: &Request, rule: &Rule) -> bool {
+    if !rule.limited.covers(&r.method) {
+        return false;
+    }
+    match &rule.subject {
         Subject::All => true,
         Subject::Env { name, negated } => r.env.has(name) != *negated,
         Subject::Address(address) => address.contains(r.useragent_ip),

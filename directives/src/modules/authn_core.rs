@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::diagnostic::codes;
 use crate::log::Level;
 use crate::merge_options;
+use crate::phase::{DECLINED, OK, Phase, Verdict, last};
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Set};
+use crate::schema::{Context, Directive, Module, Override, Problem, Set};
 
 /// Settings of a section.
 #[derive(Debug, Default)]
@@ -56,6 +58,11 @@ application, which then has to be one that answers it.
     </Location>
 "#,
     set: Set::One(|at, word| {
+        if word.is("digest") {
+            let message = "AuthType Digest is refused: it is not built in";
+            let help = "use AuthType Basic over TLS";
+            return Err(Problem::new(&codes::REFUSED, message).at(word.span).help(help));
+        }
         let kind = (!word.is("none")).then(|| word.bytes.clone());
         at.dir.authn_core().kind = Some(kind);
         Ok(())
@@ -106,8 +113,14 @@ pub static MODULE: Module = Module {
     name: "mod_authn_core.c",
     id: "authn_core_module",
     directives: &[&AUTH_TYPE, &AUTH_NAME],
-    hooks: &[],
+    hooks: &[last(Phase::Authn, no_user)],
 };
+
+/// Without `AuthType` there is nothing to do: `authenticate_no_user`. Whether that is
+/// enough, the caller sees.
+fn no_user(r: &mut Request) -> Verdict {
+    if r.dir.authn_core.auth_type().is_none() { OK } else { DECLINED }
+}
 
 /// A client's user name and password.
 #[derive(Clone, PartialEq, Eq)]

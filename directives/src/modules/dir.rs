@@ -268,7 +268,7 @@ fn relative(r: &Request, name: &[u8]) -> Bytes {
     uri.into()
 }
 
-fn looked(r: &mut Request, found: Box<Request>) -> Verdict {
+fn looked(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     match settle(r, found, position(r) == index_names(r).len()) {
         Some(verdict) => verdict,
         None => try_index(r),
@@ -317,7 +317,7 @@ fn fallback(r: &mut Request) -> Verdict {
     }
 }
 
-fn fell_back(r: &mut Request, found: Box<Request>) -> Verdict {
+fn fell_back(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     let status = found.status;
     match settle(r, found, true) {
         Some(verdict) => verdict,

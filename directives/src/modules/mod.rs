@@ -27,6 +27,9 @@ macro_rules! modules {
         #[derive(Clone, Debug, Default)]
         pub struct DirConfig {
             $(#[doc = concat!("Of `", stringify!($module), "`.")] pub $module: std::sync::Arc<$module::Dir>,)*
+            /// A user is wanted although no `Require` says so: see
+            /// [`DirPart::implies_user`].
+            pub user_implied: bool,
         }
 
         impl DirConfig {
@@ -41,6 +44,7 @@ macro_rules! modules {
                         ),
                         None => self.$module.clone(),
                     },)*
+                    user_implied: inner.implies_user().unwrap_or(self.user_implied),
                 }
             }
         }
@@ -94,7 +98,22 @@ use crate::schema::Module;
 
 modules! {
     core, setenvif, alias, userdir, suexec, env, mime, dir, actions,
-    access_compat, authn_core, authz_core, authz_host, fastcgi, log_config,
+    access_compat, authn_core, fastcgi, auth_basic, authn_file, authn_anon, authz_user,
+    authz_groupfile, authz_owner, authz_core, authz_host, log_config,
+}
+
+impl DirPart {
+    /// A section that names an application for users, and has no `Require`, wants a user
+    /// all the same; one that has says itself what it wants. `None` if it does
+    /// neither.
+    pub fn implies_user(&self) -> Option<bool> {
+        if self.authz_core.as_ref().is_some_and(authz_core::Dir::has_rules) {
+            return Some(false);
+        }
+        let asks =
+            |dir: &fastcgi::Dir| dir.authenticator.is_some() || dir.authorizer.is_some();
+        self.fastcgi.as_ref().is_some_and(asks).then_some(true)
+    }
 }
 
 /// Settings of the whole process, which no virtual host has of its own.

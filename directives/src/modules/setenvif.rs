@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::core::expr_wants;
 use crate::compile::Scope;
+use crate::expr;
+use crate::log::Level;
 use crate::merge::Merge;
-use crate::pattern::Pattern;
-use crate::phase::{DECLINED, OK, Phase, Verdict, on};
+use crate::pattern::{Groups, Pattern};
+use crate::phase::{DECLINED, Hook, OK, Phase, Verdict, on};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
 use crate::template;
@@ -27,13 +30,21 @@ enum Attribute {
     Matching(Pattern),
 }
 
+/// A variable, and its value; `None` removes it.
+type Feature = (Bytes, Option<Bytes>);
+
+/// When variables are set.
+#[derive(Debug)]
+enum Test {
+    Matches(Attribute, Pattern),
+    Holds(expr::Condition),
+}
+
 /// One directive.
 #[derive(Debug)]
 struct Condition {
-    attribute: Attribute,
-    pattern: Pattern,
-    /// Variables: a value, or `None` to remove it.
-    features: Vec<(Bytes, Option<Bytes>)>,
+    test: Test,
+    features: Vec<Feature>,
 }
 
 /// The conditions of a section or a server, in order.
@@ -101,6 +112,22 @@ fn add(
     let pattern = Pattern::new(&pattern.bytes, ignore_case).map_err(|why| {
         Problem::from(format!("{name} regex could not be compiled.")).at(pattern.span).help(why)
     })?;
+    push(at, Test::Matches(attribute, pattern), features)
+}
+
+fn set_env_if_expr(at: &mut Scope, words: &[Word]) -> Result {
+    let Some((text, features)) = words.split_first().filter(|(_, f)| !f.is_empty()) else {
+        return Err("Missing envariable expression for SetEnvIfExpr".into());
+    };
+    let restricted = at.place.context == Context::HTACCESS;
+    let rules = expr::Rules { restricted, dont_vary: true };
+    let condition = expr::Condition::parse(&text.bytes, rules).map_err(|why| {
+        Problem::from(format!("Failed to parse expression: {why}")).at(text.span)
+    })?;
+    push(at, Test::Holds(condition), features)
+}
+
+fn push(at: &mut Scope, test: Test, features: &[Word]) -> Result {
     let features = features
         .iter()
         .map(|word| {
@@ -112,7 +139,7 @@ fn add(
             }
         })
         .collect();
-    let condition = Arc::new(Condition { attribute, pattern, features });
+    let condition = Arc::new(Condition { test, features });
     let in_section = at.place.container.is_some_and(|c| c != "<VirtualHost");
     if in_section || at.place.allowed.is_some() {
         at.dir.setenvif().conditions.push(condition);
@@ -190,47 +217,74 @@ As `BrowserMatch`, without regard to case.
     ..Directive::EXACT
 };
 
+static SET_ENV_IF_EXPR: Directive = Directive {
+    name: "SetEnvIfExpr",
+    syntax: "expr [!]env-variable[=value] [[!]env-variable[=value]] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "an expression and a list of variables.",
+    docs: r#"
+Sets variables if an expression holds. A value may use `$1` and so on, of the expression's
+last match.
+
+## Example
+    SetEnvIfExpr "tolower(req('X-Sent-By')) =~ /^client-([0-9]+)$/" CLIENT=$1
+"#,
+    set: Set::Words(set_env_if_expr),
+    ..Directive::EXACT
+};
+
 /// The module.
 pub static MODULE: Module = Module {
     name: "mod_setenvif.c",
     id: "setenvif_module",
-    directives: &[&SET_ENV_IF, &SET_ENV_IF_NO_CASE, &BROWSER_MATCH, &BROWSER_MATCH_NO_CASE],
+    directives: &[
+        &SET_ENV_IF,
+        &SET_ENV_IF_NO_CASE,
+        &SET_ENV_IF_EXPR,
+        &BROWSER_MATCH,
+        &BROWSER_MATCH_NO_CASE,
+    ],
     hooks: &[on(Phase::Received, received), on(Phase::Headers, headers)],
 };
 
 fn received(r: &mut Request) -> Verdict {
     let server = r.server.clone();
-    apply(r, &server.config.setenvif)
+    apply(r, &server.config.setenvif, received)
 }
 
 fn headers(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
-    apply(r, &dir.setenvif)
+    apply(r, &dir.setenvif, headers)
 }
 
-fn apply(r: &mut Request, to: &Dir) -> Verdict {
+fn apply(r: &mut Request, to: &Dir, hook: Hook) -> Verdict {
     if to.conditions.is_empty() {
         return DECLINED;
     }
     for condition in &to.conditions {
-        let subject = match &condition.attribute {
-            Attribute::Matching(names) => {
-                let name = r.headers_in.keys().find(|name| names.is_match(name.as_str().as_bytes()));
-                name.map(|name| name.as_str().to_owned()).and_then(|name| r.header(&name))
+        let wants_groups =
+            |(_, value): &Feature| value.as_ref().is_some_and(|value| value.contains(&b'$'));
+        let needs_groups = condition.features.iter().any(wants_groups);
+        let matched = match &condition.test {
+            Test::Matches(attribute, pattern) => {
+                matched(r, attribute, pattern, needs_groups)
             }
-            attribute => value(r, attribute),
+            Test::Holds(condition) => {
+                let mut groups = None;
+                match condition.holds_with(r, &mut groups) {
+                    Ok(Ok(true)) => Some(groups.unwrap_or_default()),
+                    Ok(Ok(false)) => None,
+                    Ok(Err(why)) => {
+                        let text = format!("SetEnvIfExpr: {why}");
+                        r.log(Level::Error, "setenvif", 0, text);
+                        None
+                    }
+                    Err(want) => return expr_wants(r, want, hook),
+                }
+            }
         };
-        let subject = subject.unwrap_or_default();
-        let needs_groups = condition
-            .features
-            .iter()
-            .any(|(_, value)| value.as_ref().is_some_and(|value| value.contains(&b'$')));
-        let groups = if needs_groups {
-            condition.pattern.captures(&subject)
-        } else {
-            condition.pattern.is_match(&subject).then(Default::default)
-        };
-        let Some(groups) = groups else { continue };
+        let Some((subject, groups)) = matched else { continue };
         for (name, value) in &condition.features {
             match value {
                 None => r.env.unset(name),
@@ -243,6 +297,30 @@ fn apply(r: &mut Request, to: &Dir) -> Verdict {
         }
     }
     OK
+}
+
+/// What matched, and its groups.
+fn matched(
+    r: &Request,
+    attribute: &Attribute,
+    pattern: &Pattern,
+    needs_groups: bool,
+) -> Option<(Bytes, Groups)> {
+    let subject = match attribute {
+        Attribute::Matching(names) => {
+            let mut known = r.headers_in.keys();
+            let name = known.find(|name| names.is_match(name.as_str().as_bytes()));
+            name.and_then(|name| r.header(name.as_str()))
+        }
+        attribute => value(r, attribute),
+    };
+    let subject = subject.unwrap_or_default();
+    let groups = if needs_groups {
+        pattern.captures(&subject)?
+    } else {
+        pattern.is_match(&subject).then(Groups::default)?
+    };
+    Some((subject, groups))
 }
 
 fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {

@@ -34,14 +34,14 @@ struct At {
 }
 
 type AfterAnswer = fn(&mut Request, Answer) -> Verdict;
-type AfterLookup = fn(&mut Request, Box<Request>) -> Verdict;
+type AfterLookup = fn(&mut Request, &Lookup, Box<Request>) -> Verdict;
 
 /// A request, or a sub-request on top of the request that asked for it.
 struct Frame {
     r: Box<Request>,
     at: At,
     after_answer: Option<AfterAnswer>,
-    after_lookup: Option<AfterLookup>,
+    after_lookup: Option<(Lookup, AfterLookup)>,
     /// A look-up that ends with translation.
     translate_only: bool,
 }
@@ -194,10 +194,15 @@ impl Run {
             (Phase::AccessEx, Verdict::Ok) => self.enter(Phase::Type),
             (Phase::AccessEx, _) => self.enter(Phase::Authn),
             (Phase::Authn, Verdict::Declined) => self.misconfigured("check user"),
+            (Phase::Authn, _) if asks_authorizer_only(&frame.r) => {
+                self.enter(Phase::Authz)
+            }
             (Phase::Authn, _) if frame.r.user.is_none() => {
-                let text =
-                    [b"Buggy authn provider failed to set user for ", &frame.r.uri[..]]
-                        .concat();
+                let uri = String::from_utf8_lossy(&frame.r.uri).into_owned();
+                let text = format!(
+                    "No authentication done but request not allowed without authentication \
+                     for {uri}. Authentication not configured?"
+                );
                 frame.r.log(Level::Error, "core", 27, text);
                 self.die(500)
             }
@@ -206,11 +211,13 @@ impl Run {
                 self.misconfigured("check authorization")
             }
             (Phase::Authz, _) => self.enter(Phase::Type),
-            (Phase::Received, _) => self.enter(Phase::Translate),
+            (Phase::Received, _) => self.enter(Phase::UrlSections),
+            (Phase::UrlSections, _) => self.enter(Phase::Translate),
             (Phase::Translate, Verdict::Declined) => self.misconfigured("translate"),
             (Phase::Translate, _) if frame.translate_only => Turn::Return,
             (Phase::Translate, _) => self.enter(Phase::Map),
-            (Phase::Map, _) => self.enter(Phase::Headers),
+            (Phase::Map, _) => self.enter(Phase::Sections),
+            (Phase::Sections, _) => self.enter(Phase::Headers),
             (Phase::Headers, _) => self.enter(Phase::Access),
             (Phase::Type, _) => self.enter(Phase::Fixups),
             (Phase::Fixups, _) if frame.r.main.is_some() => Turn::Return,
@@ -223,14 +230,14 @@ impl Run {
         let frame = self.top();
         let r = &mut frame.r;
         let status = match phase {
-            Phase::Translate => locate::decode(r).err(),
+            Phase::UrlSections => locate::decode(r).err(),
             Phase::Map => {
                 // Map-to-storage begins with the server's settings: what `<Location>`
                 // said before translation is laid over them again afterwards.
                 r.dir = r.server.root.clone();
                 None
             }
-            Phase::Headers => {
+            Phase::Sections => {
                 locate::locations(r);
                 None
             }
@@ -295,7 +302,7 @@ impl Run {
     /// Puts a sub-request on top.
     fn look(&mut self, lookup: &Lookup, then: AfterLookup) -> Turn {
         let parent = self.top();
-        parent.after_lookup = Some(then);
+        parent.after_lookup = Some((lookup.clone(), then));
         let mut r = parent.r.offspring();
         r.method = http::Method::GET;
         r.status = 200;
@@ -320,7 +327,7 @@ impl Run {
         let entered = match lookup {
             Lookup::Uri(uri) | Lookup::Translate(uri) => {
                 locate::parse_uri(&mut frame.r, uri);
-                Phase::Translate
+                Phase::UrlSections
             }
             Lookup::File(path) => {
                 frame.r.filename = path.to_vec();
@@ -343,7 +350,7 @@ impl Run {
         let frame = self.top();
         frame.r.lines.append(&mut looked.lines);
         match frame.after_lookup.take() {
-            Some(then) => then(&mut frame.r, looked),
+            Some((lookup, then)) => then(&mut frame.r, &lookup, looked),
             None => Verdict::Status(500),
         }
     }
@@ -363,6 +370,15 @@ impl Run {
 
 fn satisfy(r: &Request) -> Satisfy {
     r.dir.access_compat.satisfy(&r.method).unwrap_or(Satisfy::All)
+}
+
+/// A `FastCgiAuthorizer` without `AuthType` decides alone, and may find out by itself who
+/// the user is (Q-22).
+fn asks_authorizer_only(r: &Request) -> bool {
+    r.dir.user_implied
+        && r.dir.fastcgi.authorizer.is_some()
+        && r.dir.fastcgi.authenticator.is_none()
+        && r.dir.authn_core.auth_type().is_none()
 }
 
 /// A redirected or sub-request whose configuration is its parent's need not authenticate

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use directives::bundle::Files;
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Effect};
+use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::Kind;
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
@@ -15,7 +16,10 @@ use directives::{Next, Run, Snapshot};
 use crate::tree::Tree;
 
 /// The variables that tell an application what is wanted.
-const SHOWN: [&str; 11] = [
+const SHOWN: [&str; 14] = [
+    "FCGI_APACHE_ROLE",
+    "REMOTE_USER",
+    "REMOTE_PASSWD",
     "SCRIPT_NAME",
     "PATH_INFO",
     "SCRIPT_FILENAME",
@@ -86,6 +90,11 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
     match effect {
         Effect::Resolve { .. } => (String::new(), Answer::Name(None)),
         Effect::Open { path } => (String::new(), Answer::Opened(tree.stat(path))),
+        Effect::Password { file, .. } => {
+            let out = format!("checks a password in {}\n", String::from_utf8_lossy(file));
+            (out, Answer::Password(Checked::Denied))
+        }
+        Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
         Effect::FastCgi(call) => {
             let kind = if call.app.kind == Kind::Dynamic { "dynamic " } else { "" };
             let path = String::from_utf8_lossy(&call.app.path);
@@ -94,13 +103,18 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
                 out += &format!("    as {}:{}\n", identity.user, identity.group);
             }
             let pass_headers = &call.app.settings.pass_headers;
-            let extras = Extras { pass_headers, ..Extras::default() };
+            let extras =
+                Extras { pass_headers, without: call.without, ..Extras::default() };
             let mut pairs = Vec::new();
-            cgi::variables(r, &extras, |name, value| {
-                let pair =
-                    [name, value].map(|part| String::from_utf8_lossy(part).into_owned());
-                pairs.push(pair);
-            });
+            let mut push = |name: &[u8], value: &[u8]| {
+                pairs.push(
+                    [name, value].map(|part| String::from_utf8_lossy(part).into_owned()),
+                );
+            };
+            for (name, value) in &call.extra {
+                push(name, value);
+            }
+            cgi::variables(r, &extras, push);
             for shown in SHOWN {
                 for [name, value] in pairs.iter().filter(|[name, _]| name == shown) {
                     out += &format!("    {name}={value}\n");

@@ -4,9 +4,11 @@
 //! `mod_version`, `mod_macro` and the MPMs stand here; each static module below is one
 //! of those, so that `-l`, `-L` and `<IfModule>` know them by their names.
 
+mod conditional;
 mod error_document;
 mod files;
 mod host;
+mod limited;
 mod limits;
 mod logging;
 mod network;
@@ -25,8 +27,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use conditional::{Branch, expr_wants};
 pub use error_document::ErrorDocument;
 pub use host::{CanonicalName, Lookups, Signature};
+pub use limited::{Limited, PerMethod};
 pub use logging::ErrorLog;
 pub use network::Listen;
 pub use options::{OptionSet, Options};
@@ -37,7 +41,7 @@ use crate::content::ranges;
 use crate::log::Levels;
 use crate::merge::Merge;
 use crate::path::EncodedSlashes;
-use crate::phase::{Phase, first, really_last};
+use crate::phase::{Phase, first, on, really_last};
 use crate::schema::Module;
 use crate::section::Section;
 use crate::version::Tokens;
@@ -87,6 +91,8 @@ pub struct Dir {
     pub max_ranges: [Option<Option<u64>>; 3],
     /// `<Files>` sections.
     pub files: Vec<Arc<Section>>,
+    /// `<If>`, `<ElseIf>` and `<Else>` sections.
+    pub branches: Vec<Branch>,
 }
 
 impl Merge for Dir {
@@ -100,6 +106,7 @@ impl Merge for Dir {
         let mut error_documents = outer.error_documents.clone();
         error_documents.extend(inner.error_documents.clone());
         let files = outer.files.iter().chain(&inner.files).cloned().collect();
+        let branches = outer.branches.iter().chain(&inner.branches).cloned().collect();
         let log = match (&outer.log, &inner.log) {
             (Some(outer), Some(inner)) => Some(logging::merge(outer, inner)),
             _ => or!(log),
@@ -127,6 +134,7 @@ impl Merge for Dir {
             allow_encoded_slashes: or!(allow_encoded_slashes),
             max_ranges: [ranges(0), ranges(1), ranges(2)],
             files,
+            branches,
         }
     }
 }
@@ -407,10 +415,17 @@ pub static MODULE: Module = Module {
         &paths::ALLOW_ENCODED_SLASHES,
         &process::PID_FILE,
         &limits::TRACE_ENABLE,
+        &conditional::IF,
+        &conditional::ELSE_IF,
+        &conditional::ELSE,
+        &limited::LIMIT,
+        &limited::LIMIT_EXCEPT,
         &paths::MERGE_SLASHES,
         &process::EXTENDED_STATUS,
     ],
     hooks: &[
+        on(Phase::UrlSections, conditional::walk),
+        on(Phase::Sections, conditional::walk),
         really_last(Phase::Translate, paths::translate),
         first(Phase::Map, crate::content::before_storage),
         really_last(Phase::Map, storage::map_to_storage),

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::app::App;
 use super::permission;
 use crate::compile::Scope;
+use crate::diagnostic::codes;
 use crate::merge_options;
+use crate::modules::core;
 use crate::schema::{Compat, Context, Directive, Problem, Result, Set, Word};
+use crate::section::{Kind, Section};
 use crate::syntax::Text;
 
 /// The application of one phase.
@@ -17,6 +20,8 @@ pub struct Authorizer {
     pub app: Arc<App>,
     /// `-compat`: fewer variables go, and only `Variable-` fields come back.
     pub compat: bool,
+    /// `-pass-response`: what it says to a denial goes to the client.
+    pub pass_response: bool,
 }
 
 /// Settings of a section.
@@ -47,6 +52,67 @@ merge_options!(Dir {
     access_checker_authoritative,
 });
 
+impl Dir {
+    /// The applications that are set, by directive.
+    fn apps(&self) -> impl Iterator<Item = &'static str> {
+        let apps = [
+            (FAST_CGI_AUTHENTICATOR.name, &self.authenticator),
+            (FAST_CGI_AUTHORIZER.name, &self.authorizer),
+            (FAST_CGI_ACCESS_CHECKER.name, &self.access_checker),
+        ];
+        apps.into_iter().filter(|(_, app)| app.is_some()).map(|(name, _)| name)
+    }
+}
+
+/// What a person who knows the original should be told about a section: that a user is
+/// wanted without a `Require` (Q-22), and that applications are inherited which the
+/// original dropped (Q-20).
+pub fn cautions(section: &Section, core: &core::Server) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let Some(own) = &section.part.fastcgi else { return found };
+    if section.part.implies_user() == Some(true) {
+        let apps: Vec<_> = own.apps().filter(|name| *name != "FastCgiAccessChecker").collect();
+        found.push(Problem::new(&codes::FASTCGI_FIXED, format!(
+            "{} stands here without Require: whom the application accepts is let in; \
+             mod_fastcgi did not ask it",
+            apps.join(" and ")
+        )));
+    }
+    let siblings = match section.kind {
+        Kind::Directory => &core.directories,
+        Kind::Location => &core.locations,
+        Kind::Files | Kind::Htaccess | Kind::If => return found,
+    };
+    for sibling in siblings {
+        let Some(other) = &sibling.part.fastcgi else { continue };
+        let (path, around) = (section.matcher.source(), sibling.matcher.source());
+        let (inner, outer, place) = if is_below(path, around) {
+            (own, other, path)
+        } else if is_below(around, path) {
+            (other, own, around)
+        } else {
+            continue;
+        };
+        let kept: Vec<_> = inner.apps().collect();
+        for name in outer.apps().filter(|name| !kept.contains(name)) {
+            let place = String::from_utf8_lossy(place);
+            found.push(Problem::new(&codes::AUTH_MERGE, format!(
+                "{name} is inherited by {place}; mod_fastcgi dropped it there, since the inner \
+                 section has FastCgi auth directives of its own"
+            )));
+        }
+    }
+    found
+}
+
+/// Is a literal path below another one?
+fn is_below(path: &[u8], around: &[u8]) -> bool {
+    let around = around.strip_suffix(b"/").unwrap_or(around);
+    path.len() > around.len() + 1
+        && path.starts_with(around)
+        && path.get(around.len()) == Some(&b'/')
+}
+
 const USAGE: &str = "takes 1-2 arguments, a fastcgi-script path (absolute or relative to \
                      ServerRoot) followed by an optional -compat";
 
@@ -54,13 +120,15 @@ fn authorizer(at: &mut Scope, args: &Text) -> Result<Authorizer> {
     let name = at.cmd.name;
     let words = Word::all(args);
     let (path, rest) = match words.split_first() {
-        Some((path, rest)) if rest.len() <= 1 => (path, rest),
-        _ => return Err(Problem::new(&crate::diagnostic::codes::USAGE, format!("{name} {USAGE}"))),
+        Some((path, rest)) if rest.len() <= 2 => (path, rest),
+        _ => return Err(Problem::new(&codes::USAGE, format!("{name} {USAGE}"))),
     };
-    let mut compat = false;
+    let (mut compat, mut pass_response) = (false, false);
     for word in rest {
         if word.is("-compat") {
             compat = true;
+        } else if word.is("-pass-response") {
+            pass_response = true;
         } else {
             let message = format!("{name}: unknown option: \"{}\"", word.lossy());
             return Err(Problem::from(message).at(word.span));
@@ -70,7 +138,7 @@ fn authorizer(at: &mut Scope, args: &Text) -> Result<Authorizer> {
         return Err(format!("{name} {}: invalid filepath", path.lossy()).into());
     };
     if let Some(app) = at.process().fastcgi.matches(&file) {
-        return Ok(Authorizer { app: app.clone(), compat });
+        return Ok(Authorizer { app: app.clone(), compat, pass_response });
     }
     // Not defined: a candidate for a dynamic application (C-38).
     let (uid, gid) = (at.process().core.uid(), at.process().core.gid());
@@ -84,7 +152,7 @@ fn authorizer(at: &mut Scope, args: &Text) -> Result<Authorizer> {
     }
     let app = at.process().fastcgi.dynamic_app(&file, None);
     at.process().fastcgi.authorizers.insert(file.into());
-    Ok(Authorizer { app, compat })
+    Ok(Authorizer { app, compat, pass_response })
 }
 
 macro_rules! phases {
@@ -92,14 +160,18 @@ macro_rules! phases {
         $(
             pub static $app: Directive = Directive {
                 name: $app_name,
-                syntax: "filename [-compat]",
+                syntax: "filename [-compat] [-pass-response]",
                 context: Context::CONTAINERS,
                 docs: concat!(
                     "\n", $what, "\n\nThe application is a `FastCgiServer` or ",
                     "`FastCgiExternalServer` defined before, or a program that is started when ",
                     "it is needed. With `-compat` it gets no CONTENT_LENGTH, PATH_INFO, ",
                     "PATH_TRANSLATED and SCRIPT_NAME, and only header fields that begin with ",
-                    "`Variable-` become variables of the request; without it all do.\n\n",
+                    "`Variable-` become variables of the request; without it all do.\n",
+                    "With `-pass-response` a refusal's status, header fields and body go to the ",
+                    "client as the FastCGI specification has it, redirects to a login page ",
+                    "included (a Location without a Status is one); without it the client gets ",
+                    "the server's own page for the phase's status.\n\n",
                     "## Example\n",
                     "    FastCgiExternalServer /virtual/auth -host 127.0.0.1:9009\n",
                     "    <Location /members>\n",

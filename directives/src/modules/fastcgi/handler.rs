@@ -65,7 +65,7 @@ pub fn handle(r: &mut Request) -> Verdict {
     Verdict::Look(Lookup::Translate(path::escape_path(&r.path_info).into()), translated)
 }
 
-fn translated(r: &mut Request, found: Box<Request>) -> Verdict {
+fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     let translated = [&found.filename[..], &found.path_info].concat();
     r.notes.set("path-translated", translated);
     handle(r)
@@ -73,7 +73,7 @@ fn translated(r: &mut Request, found: Box<Request>) -> Verdict {
 
 fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
     let nph = app.is_nph(&r.filename);
-    let call = Call { app, role: Role::Responder, extra: Vec::new(), nph, newest };
+    let call = Call { app, role: Role::Responder, extra: Vec::new(), without: &[], nph, newest };
     Verdict::Ask(Effect::FastCgi(call), answered)
 }
 
@@ -81,9 +81,22 @@ fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
 /// anything else, then permission, then `ExecCGI` (3.2, H-8).
 fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
     let file = r.filename.clone();
-    let shown = String::from_utf8_lossy(&file).into_owned();
+    let found = program(r, &file)?;
+    if !r.dir.core.options.set.has(OptionSet::EXEC_CGI) && !r.script_alias {
+        let uri = String::from_utf8_lossy(&r.uri).into_owned();
+        let text = format!("FastCGI: \"ExecCGI Option\" is off in this directory: {uri}");
+        r.log(Level::Error, "fastcgi", 0, text);
+        return Err(403);
+    }
+    Ok(found)
+}
+
+/// The application that a program is, if it may be run: with the time of the program
+/// where that matters.
+pub(super) fn program(r: &mut Request, file: &[u8]) -> Result<(Arc<App>, Option<i128>), u16> {
+    let shown = String::from_utf8_lossy(file).into_owned();
     let files = r.files.clone();
-    let meta = match files.stat(&file) {
+    let meta = match files.stat(file) {
         Ok(meta) => meta,
         Err(error) => {
             let text = format!("FastCGI: stat() of \"{shown}\" failed");
@@ -95,19 +108,13 @@ fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
     let process = &snapshot.process;
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let wrapped = process.fastcgi.wrapper.is_some();
-    if let Some(why) = permission::program(&file, Ok(meta), uid, gid, wrapped, &*files) {
+    if let Some(why) = permission::program(file, Ok(meta), uid, gid, wrapped, &*files) {
         let text = format!("FastCGI: invalid (dynamic) server \"{shown}\": {why}");
         r.log(Level::Error, "fastcgi", 0, text);
         return Err(403);
     }
-    if !r.dir.core.options.set.has(OptionSet::EXEC_CGI) && !r.script_alias {
-        let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text = format!("FastCGI: \"ExecCGI Option\" is off in this directory: {uri}");
-        r.log(Level::Error, "fastcgi", 0, text);
-        return Err(403);
-    }
     let newest = process.fastcgi.dynamic.policy.auto_update.then(|| meta.modified());
-    Ok((process.fastcgi.dynamic_app(&file, identity(r)), newest))
+    Ok((process.fastcgi.dynamic_app(file, identity(r)), newest))
 }
 
 /// What the application answered.
@@ -145,11 +152,6 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
         _ => {}
     }
     let is_dynamic = find(r).is_none_or(|app| app.kind == Kind::Dynamic);
-    let (level, module, error, text) = response::failure_line(&file, failure, is_dynamic);
-    if !text.is_empty() {
-        r.log_os(level, module, 0, error, text);
-    }
-    let text = format!("FastCGI: incomplete headers ({received} bytes) received from server \"{file}\"");
-    r.log(Level::Error, "fastcgi", 0, text);
+    response::log_failure(r, &file, failure, received, is_dynamic);
     Verdict::Status(500)
 }

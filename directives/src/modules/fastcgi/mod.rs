@@ -11,6 +11,7 @@ mod identity;
 mod ipc;
 pub mod options;
 pub mod permission;
+mod phases;
 pub mod response;
 mod server;
 
@@ -20,14 +21,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 pub use app::{Address, App, Identity, Kind};
-pub use authorizers::Dir;
+pub use authorizers::{Dir, cautions};
 pub use identity::identity;
 pub use ipc::IpcDir;
 pub(crate) use ipc::settle;
 
 use crate::compile::Scope;
 use crate::path;
-use crate::phase::{Phase, on};
+use crate::phase::{Phase, first, on};
 use crate::schema::option::{self, Arg};
 use crate::schema::{Module, Problem, Result, Word};
 use crate::syntax::Text;
@@ -259,7 +260,14 @@ pub static MODULE: Module = Module {
         &authorizers::FAST_CGI_ACCESS_CHECKER,
         &authorizers::FAST_CGI_ACCESS_CHECKER_AUTHORITATIVE,
     ],
-    hooks: &[on(Phase::Fixups, handler::fixups), on(Phase::Handle, handler::handle)],
+    hooks: &[
+        on(Phase::Access, phases::access),
+        // Before other authentication, whatever the order of modules.
+        first(Phase::Authn, phases::authenticate),
+        on(Phase::Authz, phases::authorize),
+        on(Phase::Fixups, handler::fixups),
+        on(Phase::Handle, handler::handle),
+    ],
 };
 
 /// Which options a kind of directive takes, for its page.

@@ -41,7 +41,7 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// One field: name and value.
-type Field = (Bytes, Bytes);
+pub type Field = (Bytes, Bytes);
 
 /// Splits a head into fields. The error is the text of the offending line, as the log
 /// shows it.
@@ -107,7 +107,6 @@ pub fn status(value: &[u8]) -> Option<(u16, Option<Bytes>)> {
 /// Takes the head over into the request: a response to stream, a redirect, or an error.
 pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
     let file = String::from_utf8_lossy(&r.filename).into_owned();
-    let comm = format!("FastCGI: comm with server \"{file}\" aborted: error parsing headers: ");
     let fields = match parse(head) {
         Ok(fields) => fields,
         Err(line) => {
@@ -117,13 +116,13 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
                 let _ = commit(r, fields);
             }
             r.status = 200;
-            r.log(Level::Error, "fastcgi", 0, format!("{comm}malformed header '{line}'"));
+            r.log(Level::Error, "fastcgi", 0, malformed(&file, &line));
             return Verdict::Status(500);
         }
     };
     if let Err(value) = commit(r, fields) {
         r.status = 200;
-        r.log(Level::Error, "fastcgi", 0, format!("{comm}invalid Status '{value}'"));
+        r.log(Level::Error, "fastcgi", 0, invalid_status(&file, &value));
         return Verdict::Status(500);
     }
     if let Some(verdict) = invalid_fields(r) {
@@ -150,6 +149,20 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
             OK
         }
     }
+}
+
+/// The line about a head that is none.
+pub(super) fn malformed(file: &str, line: &str) -> String {
+    format!("{}malformed header '{line}'", parsing(file))
+}
+
+/// The line about a status that is none.
+pub(super) fn invalid_status(file: &str, value: &str) -> String {
+    format!("{}invalid Status '{value}'", parsing(file))
+}
+
+fn parsing(file: &str) -> String {
+    format!("FastCGI: comm with server \"{file}\" aborted: error parsing headers: ")
 }
 
 /// The lines before the first malformed one.
@@ -187,7 +200,7 @@ fn commit(r: &mut Request, fields: Vec<Field>) -> Result<(), String> {
 }
 
 /// Fields that HTTP does not know are refused: `AH02429`, `AH02430`.
-fn invalid_fields(r: &mut Request) -> Option<Verdict> {
+pub(super) fn invalid_fields(r: &mut Request) -> Option<Verdict> {
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let bad = r.err_headers_out.iter().chain(r.headers_out.iter()).find_map(|(name, value)| {
         if !name.iter().all(token) {
@@ -213,6 +226,23 @@ fn invalid_fields(r: &mut Request) -> Option<Verdict> {
     r.reason = None;
     r.log(Level::Error, "http", bad.0, bad.1);
     Some(Verdict::Status(500))
+}
+
+/// The lines about an application that did not bring the head of a response.
+pub fn log_failure(
+    r: &mut Request,
+    file: &str,
+    failure: &Failure,
+    received: u64,
+    is_dynamic: bool,
+) {
+    let (level, module, error, text) = failure_line(file, failure, is_dynamic);
+    if !text.is_empty() {
+        r.log_os(level, module, 0, error, text);
+    }
+    let text =
+        format!("FastCGI: incomplete headers ({received} bytes) received from server \"{file}\"");
+    r.log(Level::Error, "fastcgi", 0, text);
 }
 
 /// Level, module token, system error and text for a failure; the text is empty where the
@@ -248,6 +278,9 @@ pub fn failure_line(
         Failure::Read(error) => ("fastcgi", Some(error.clone()), format!("{comm}read failed")),
         Failure::Write(error) => ("fastcgi", Some(error.clone()), format!("{comm}write failed")),
         Failure::Protocol(why) => ("", None, format!("{comm}protocol error: {why}")),
+        Failure::BodyTooLong => {
+            ("fastcgi", None, format!("{comm}it says more to a refusal than is passed on"))
+        }
         Failure::HeadTooLong => (
             "fastcgi",
             None,

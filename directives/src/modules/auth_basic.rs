@@ -1,0 +1,283 @@
+//! mod_auth_basic: HTTP's Basic authentication (RFC 7617), and the providers it asks.
+
+
+
+use super::authn_core::{self, Credentials, Numbers};
+use super::authn_anon;
+use crate::bundle::OsError;
+use crate::diagnostic::codes;
+use crate::effect::{Answer, Effect};
+use crate::expr::{Rules, Template};
+use crate::log::Level;
+use crate::merge::Merge;
+use crate::phase::{DECLINED, OK, Phase, Verdict, on};
+use crate::request::Request;
+use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
+
+/// Who knows passwords.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// `file`: mod_authn_file.
+    File,
+    /// `anon`: mod_authn_anon.
+    Anon,
+}
+
+/// Whether a password is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is.
+    Granted,
+    /// It is not.
+    Denied,
+    /// There is no such user.
+    NoUser,
+    /// It cannot be said: the file cannot be read.
+    Failed(OsError),
+}
+
+/// Settings of a section.
+#[derive(Debug, Default)]
+pub struct Dir {
+    providers: Vec<Provider>,
+    authoritative: Option<bool>,
+    fake: Option<Fake>,
+}
+
+/// `AuthBasicFake`: user and password to be sent on.
+type Fake = Option<std::sync::Arc<(Template, Template)>>;
+
+impl Merge for Dir {
+    fn merge(outer: &Dir, inner: &Dir) -> Dir {
+        let providers =
+            if inner.providers.is_empty() { &outer.providers } else { &inner.providers };
+        Dir {
+            providers: providers.clone(),
+            authoritative: inner.authoritative.or(outer.authoritative),
+            fake: inner.fake.clone().or_else(|| outer.fake.clone()),
+        }
+    }
+}
+
+/// Settings of a server: none.
+pub type Server = ();
+
+static AUTH_BASIC_PROVIDER: Directive = Directive {
+    name: "AuthBasicProvider",
+    syntax: "provider-name [provider-name] ...",
+    context: Context::PER_DIRECTORY,
+    overrides: Override::AUTH_CONFIG,
+    default: "file",
+    summary: "specify the auth providers for a directory or location",
+    docs: r#"
+Who knows users and passwords: `file` (`AuthUserFile`) and `anon` (`Anonymous`). They are
+asked in this order until one knows the user. Providers that are not built in are refused.
+
+## Example
+    <Location /intern>
+        AuthType Basic
+        AuthName "Members and guests"
+        AuthBasicProvider file anon
+        AuthUserFile conf/users
+        Anonymous guest
+        Require valid-user
+    </Location>
+"#,
+    set: Set::Each(|at, word| {
+        let provider = provider(word)?;
+        at.dir.auth_basic().providers.push(provider);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+fn provider(word: &Word) -> Result<Provider> {
+    let name = word.lossy();
+    Ok(match name.as_str() {
+        "file" => Provider::File,
+        "anon" => Provider::Anon,
+        "dbm" | "dbd" | "ldap" | "socache" | "PAM" | "external" => {
+            let message = format!("AuthBasicProvider {name} is refused: it is not built in");
+            return Err(Problem::new(&codes::REFUSED, message).at(word.span));
+        }
+        _ => {
+            let message = format!("Unknown Authn provider: {name}");
+            return Err(Problem::from(message).at(word.span));
+        }
+    })
+}
+
+static AUTH_BASIC_AUTHORITATIVE: Directive = Directive {
+    name: "AuthBasicAuthoritative",
+    syntax: "On|Off",
+    context: Context::PER_DIRECTORY,
+    overrides: Override::AUTH_CONFIG,
+    default: "On",
+    summary: "Set to 'Off' to allow access control to be passed along to lower modules if the \
+              UserID is not known to this module",
+    docs: r#"
+With Off, a user whom no provider knows is left to the authentication of other modules.
+
+## Example
+    <Location /intern>
+        AuthBasicAuthoritative Off
+    </Location>
+"#,
+    set: Set::Flag(|at, on| {
+        at.dir.auth_basic().authoritative = Some(on);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+static AUTH_BASIC_FAKE: Directive = Directive {
+    name: "AuthBasicFake",
+    syntax: "off|username [password]",
+    context: Context::PER_DIRECTORY,
+    overrides: Override::AUTH_CONFIG,
+    summary: "Fake basic authentication using the given expressions for username and password, \
+              'off' to disable. Password defaults to 'password' if missing.",
+    docs: r#"
+Replaces the client's credentials by made ones, once the request was let in, for an
+application that wants some. Name and password are expressions. `off` ends it.
+
+## Example
+    <Location /legacy>
+        AuthBasicFake "%{REMOTE_USER}" secret
+    </Location>
+"#,
+    set: Set::OneOrTwo(|at, user, password| {
+        let fake = if user.is("off") && password.is_none() {
+            None
+        } else {
+            let rules = Rules {
+                restricted: at.place.context == Context::HTACCESS,
+                dont_vary: true,
+            };
+            let read = |what: &str, text: &[u8], word: &Word| {
+                Template::parse(text, rules).map_err(|why| {
+                    Problem::from(format!("Could not parse fake {what} expression '{}': {why}",
+                        word.lossy())).at(word.span)
+                })
+            };
+            let name = read("username", &user.bytes, user)?;
+            let password = match password {
+                Some(word) => read("password", &word.bytes, word)?,
+                None => read("password", b"password", user)?,
+            };
+            Some(std::sync::Arc::new((name, password)))
+        };
+        at.dir.auth_basic().fake = Some(fake);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+/// The module.
+pub static MODULE: Module = Module {
+    name: "mod_auth_basic.c",
+    id: "auth_basic_module",
+    directives: &[&AUTH_BASIC_PROVIDER, &AUTH_BASIC_AUTHORITATIVE, &AUTH_BASIC_FAKE],
+    hooks: &[on(Phase::Authn, authenticate), crate::phase::last(Phase::Fixups, fake)],
+};
+
+const NUMBERS: Numbers = Numbers { name: 1615, scheme: 1614, module: "auth_basic" };
+
+/// `authenticate_basic_user`.
+fn authenticate(r: &mut Request) -> Verdict {
+    match authn_core::credentials(r, NUMBERS) {
+        Ok(Some(given)) => ask(r, given, 0),
+        Ok(None) => DECLINED,
+        Err(status) => Verdict::Status(status),
+    }
+}
+
+/// Asks the provider at `index`, and those behind it.
+fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
+    let dir = r.dir.clone();
+    let providers = match &dir.auth_basic.providers[..] {
+        [] => &[Provider::File][..],
+        some => some,
+    };
+    let Some(provider) = providers.get(index) else { return conclude(r, Checked::NoUser) };
+    match provider {
+        Provider::Anon => match authn_anon::check(r, &given) {
+            Checked::NoUser => ask(r, given, index + 1),
+            checked => conclude(r, checked),
+        },
+        Provider::File => {
+            let Some(file) = dir.authn_file.file() else {
+                let text = "AuthUserFile not specified in the configuration";
+                r.log(Level::Error, "authn_file", 1619, text);
+                return Verdict::Status(500);
+            };
+            r.asking = index;
+            Verdict::Ask(Effect::Password { file: file.clone(), given }, checked)
+        }
+    }
+}
+
+fn checked(r: &mut Request, answer: Answer) -> Verdict {
+    match answer {
+        // Others may know the user.
+        Answer::Password(Checked::NoUser) => match authn_core::credentials(r, NUMBERS) {
+            Ok(Some(given)) => ask(r, given, r.asking + 1),
+            _ => Verdict::Status(500),
+        },
+        Answer::Password(checked) => conclude(r, checked),
+        _ => Verdict::Status(500),
+    }
+}
+
+fn conclude(r: &mut Request, checked: Checked) -> Verdict {
+    let dir = r.dir.clone();
+    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
+    let uri = String::from_utf8_lossy(&r.uri).into_owned();
+    let left_to_others = dir.auth_basic.authoritative == Some(false);
+    match checked {
+        Checked::Granted => return OK,
+        Checked::Failed(error) => {
+            let file = dir.authn_file.file().cloned().unwrap_or_default();
+            let text = [b"Could not open password file: ", &file[..]].concat();
+            r.log_os(Level::Error, "authn_file", 1620, Some(error), text);
+            return Verdict::Status(500);
+        }
+        Checked::NoUser if left_to_others => return DECLINED,
+        Checked::NoUser => {
+            r.log(Level::Error, "auth_basic", 1618, format!("user {user} not found: {uri}"));
+        }
+        Checked::Denied => {
+            let text =
+                format!("user {user}: authentication failure for \"{uri}\": Password Mismatch");
+            r.log(Level::Error, "auth_basic", 1617, text);
+        }
+    }
+    authn_core::challenge(r);
+    Verdict::Status(401)
+}
+
+/// `authenticate_basic_fake`.
+fn fake(r: &mut Request) -> Verdict {
+    use base64::Engine as _;
+    let dir = r.dir.clone();
+    let Some(Some(fake)) = &dir.auth_basic.fake else { return DECLINED };
+    let mut texts = Vec::new();
+    for template in [&fake.0, &fake.1] {
+        match template.fill(r) {
+            Ok(Ok(text)) => texts.push(text),
+            Ok(Err(why)) => {
+                let text = format!("AuthBasicFake: could not evaluate: {why}");
+                r.log(Level::Error, "auth_basic", 2456, text);
+                return Verdict::Status(500);
+            }
+            Err(want) => return super::core::expr_wants(r, want, self::fake),
+        }
+    }
+    let pair = texts.join(&b':');
+    let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    if let Ok(value) = http::HeaderValue::from_str(&value) {
+        let headers = std::sync::Arc::make_mut(&mut r.headers_in);
+        headers.insert(http::header::AUTHORIZATION, value);
+    }
+    DECLINED
+}

@@ -1,0 +1,127 @@
+//! `<Limit>` and `<LimitExcept>`: access control for some methods only.
+
+use http::Method;
+
+use crate::compile::Scope;
+use crate::schema::{Context, Directive, Override, Problem, Result, Set};
+use crate::syntax::Text;
+
+/// The methods that directives are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    methods: Vec<String>,
+    /// All but these.
+    except: bool,
+}
+
+impl Default for Limited {
+    fn default() -> Limited {
+        Limited { methods: Vec::new(), except: true }
+    }
+}
+
+impl Limited {
+    /// Are they for a request of this method? HEAD is treated as GET.
+    pub fn covers(&self, method: &Method) -> bool {
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        self.methods.iter().any(|known| known == method) != self.except
+    }
+}
+
+/// A setting that may differ between methods.
+#[derive(Clone, Debug)]
+pub struct PerMethod<T>(Vec<(Limited, T)>);
+
+impl<T> Default for PerMethod<T> {
+    fn default() -> PerMethod<T> {
+        PerMethod(Vec::new())
+    }
+}
+
+impl<T: Clone> PerMethod<T> {
+    /// Sets it for some methods.
+    pub fn set(&mut self, limited: Limited, value: T) {
+        self.0.push((limited, value));
+    }
+
+    /// Its value for a method: the last one that was set.
+    pub fn get(&self, method: &Method) -> Option<&T> {
+        let found = self.0.iter().rev().find(|(limited, _)| limited.covers(method));
+        found.map(|(_, value)| value)
+    }
+
+    /// Is it not set for any method?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An inner section's values over an outer one's.
+    #[must_use]
+    pub fn merge(outer: &PerMethod<T>, inner: &PerMethod<T>) -> PerMethod<T> {
+        PerMethod(outer.0.iter().chain(&inner.0).cloned().collect())
+    }
+}
+
+fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
+    let name = at.cmd.name;
+    let mut methods = Vec::new();
+    for word in at.section_words(args)? {
+        let method = word.lossy();
+        if method == "TRACE" && !except {
+            let message = "TRACE cannot be controlled by <Limit>, see TraceEnable";
+            return Err(Problem::from(message).at(word.span));
+        }
+        if method.parse::<Method>().is_err() {
+            let message = format!("unknown method \"{method}\" in {name}>");
+            return Err(Problem::from(message).at(word.span));
+        }
+        methods.push(if method == "HEAD" { "GET".to_owned() } else { method });
+    }
+    let limited = Limited { methods, except };
+    // What is said inside belongs to the same section.
+    at.limited_body(&limited);
+    Ok(())
+}
+
+pub static LIMIT: Directive = Directive {
+    name: "<Limit",
+    syntax: "method [method] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::ALL,
+    summary: "Container for authentication directives when accessed using specified HTTP methods",
+    docs: r"
+Access control for some methods: `Require`, `Order`, `Allow`, `Deny` and `Satisfy` in it
+hold for these only. GET includes HEAD. Other methods are not restricted by it:
+`<LimitExcept>` is nearly always what is meant. Other directives in it hold for all methods.
+
+## Example
+    <Directory /srv/dav>
+        <Limit PUT DELETE>
+            Require ip 192.0.2
+        </Limit>
+    </Directory>
+",
+    set: Set::Section(|at, args| limit(at, args, false)),
+    ..Directive::EXACT
+};
+
+pub static LIMIT_EXCEPT: Directive = Directive {
+    name: "<LimitExcept",
+    syntax: "method [method] ...",
+    context: Context::ANYWHERE,
+    overrides: Override::ALL,
+    summary: "Container for authentication directives to be applied when any HTTP method other \
+              than those specified is used to access the resource",
+    docs: r"
+Access control for all methods but these, unknown ones included.
+
+## Example
+    <Directory /srv/dav>
+        <LimitExcept GET POST>
+            Require all denied
+        </LimitExcept>
+    </Directory>
+",
+    set: Set::Section(|at, args| limit(at, args, true)),
+    ..Directive::EXACT
+};

@@ -1,0 +1,347 @@
+//! The three phases in which an application decides: section 8 of the specification.
+//!
+//! **Invariant: whatever is not the application's clear consent denies**, unless the
+//! configuration leaves the decision to others (`...Authoritative Off`); the log then
+//! says so.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::app::{App, Kind};
+use super::authorizers::{Authorizer, Dir};
+use super::response::Field;
+use super::{handler, identity, response};
+use crate::effect::{Answer, Call, Effect, Role};
+use crate::log::Level;
+use crate::modules::authn_core::{self, Numbers};
+use crate::phase::{DECLINED, DONE, OK, Verdict};
+use crate::reply::Body;
+use crate::request::Request;
+
+/// What the phases differ in.
+trait Phase {
+    /// `FCGI_APACHE_ROLE`.
+    const ROLE: &'static str;
+    /// The directive.
+    const DIRECTIVE: &'static str;
+    /// The status of a denial.
+    const DENIED: u16;
+    /// A denial asks the client for credentials.
+    const CHALLENGES: bool;
+
+    fn authorizer(dir: &Dir) -> Option<&Authorizer>;
+    fn is_authoritative(dir: &Dir) -> bool;
+    /// The line about a denial.
+    fn line(user: &str, uri: &str) -> String;
+}
+
+struct Access;
+struct Authentication;
+struct Authorization;
+
+impl Phase for Access {
+    const ROLE: &'static str = "ACCESS_CHECKER";
+    const DIRECTIVE: &'static str = "FastCgiAccessChecker";
+    const DENIED: u16 = 403;
+    const CHALLENGES: bool = false;
+
+    fn authorizer(dir: &Dir) -> Option<&Authorizer> {
+        dir.access_checker.as_ref()
+    }
+
+    fn is_authoritative(dir: &Dir) -> bool {
+        dir.access_checker_authoritative.unwrap_or(true)
+    }
+
+    fn line(_: &str, uri: &str) -> String {
+        format!("FastCGI: access denied: {uri}")
+    }
+}
+
+impl Phase for Authentication {
+    const ROLE: &'static str = "AUTHENTICATOR";
+    const DIRECTIVE: &'static str = "FastCgiAuthenticator";
+    const DENIED: u16 = 401;
+    const CHALLENGES: bool = true;
+
+    fn authorizer(dir: &Dir) -> Option<&Authorizer> {
+        dir.authenticator.as_ref()
+    }
+
+    fn is_authoritative(dir: &Dir) -> bool {
+        dir.authenticator_authoritative.unwrap_or(true)
+    }
+
+    fn line(user: &str, uri: &str) -> String {
+        format!("FastCGI: authentication failed for user \"{user}\": {uri}")
+    }
+}
+
+impl Phase for Authorization {
+    const ROLE: &'static str = "AUTHORIZER";
+    const DIRECTIVE: &'static str = "FastCgiAuthorizer";
+    const DENIED: u16 = 401;
+    const CHALLENGES: bool = true;
+
+    fn authorizer(dir: &Dir) -> Option<&Authorizer> {
+        dir.authorizer.as_ref()
+    }
+
+    fn is_authoritative(dir: &Dir) -> bool {
+        dir.authorizer_authoritative.unwrap_or(true)
+    }
+
+    fn line(user: &str, uri: &str) -> String {
+        format!("FastCGI: authorization failed for user \"{user}\": {uri}")
+    }
+}
+
+/// The access checker.
+pub fn access(r: &mut Request) -> Verdict {
+    ask::<Access>(r, Vec::new())
+}
+
+/// The authenticator: asked about credentials, and about nothing without them.
+pub fn authenticate(r: &mut Request) -> Verdict {
+    const NUMBERS: Numbers = Numbers { name: 572, scheme: 573, module: "core" };
+    if r.dir.fastcgi.authenticator.is_none() {
+        return DECLINED;
+    }
+    match authn_core::credentials(r, NUMBERS) {
+        Ok(Some(given)) => {
+            ask::<Authentication>(r, vec![("REMOTE_PASSWD".into(), given.password)])
+        }
+        Ok(None) => DECLINED,
+        Err(status) => Verdict::Status(status),
+    }
+}
+
+/// The authorizer. Its consent is final: `Require` is not looked at.
+pub fn authorize(r: &mut Request) -> Verdict {
+    ask::<Authorization>(r, Vec::new())
+}
+
+/// Variables that an authorizer does not get (4.3).
+const WITHOUT: &[&str] = &["PATH_TRANSLATED"];
+/// The same with `-compat`.
+const WITHOUT_COMPAT: &[&str] =
+    &["PATH_TRANSLATED", "CONTENT_LENGTH", "SCRIPT_NAME", "PATH_INFO"];
+
+fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
+    let dir = r.dir.clone();
+    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return DECLINED };
+    let (app, newest) = match resolve(r, authorizer) {
+        Ok(found) => found,
+        Err(status) => return refuse::<P>(r, status),
+    };
+    extra.push(("FCGI_APACHE_ROLE".into(), P::ROLE.into()));
+    let without = if authorizer.compat { WITHOUT_COMPAT } else { WITHOUT };
+    // An unparsed answer would be none.
+    let call = Call { app, role: Role::Authorizer, extra, without, nph: false, newest };
+    Verdict::Ask(Effect::FastCgi(call), answered::<P>)
+}
+
+/// The application for this request: with a wrapper it depends on the user.
+fn resolve(
+    r: &mut Request,
+    authorizer: &Authorizer,
+) -> Result<(Arc<App>, Option<i128>), u16> {
+    if authorizer.app.kind != Kind::Dynamic {
+        let path = &authorizer.app.path;
+        let ids = identity(r).map(|identity| (identity.uid, identity.gid));
+        let found = r.snapshot.process.fastcgi.find(path, ids).cloned();
+        return Ok((found.unwrap_or_else(|| authorizer.app.clone()), None));
+    }
+    handler::program(r, &authorizer.app.path)
+}
+
+fn name<P: Phase>(r: &Request) -> String {
+    let app = P::authorizer(&r.dir.fastcgi).map(|authorizer| &authorizer.app.path);
+    String::from_utf8_lossy(app.map_or(&b""[..], |path| path)).into_owned()
+}
+
+fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+    let dir = r.dir.clone();
+    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return Verdict::Status(500) };
+    let name = name::<P>(r);
+    let head = match answer {
+        Answer::Head(head) => head,
+        Answer::Failed { failure, received } => {
+            let is_dynamic = authorizer.app.kind == Kind::Dynamic;
+            response::log_failure(r, &name, &failure, received, is_dynamic);
+            return refuse::<P>(r, 500);
+        }
+        _ => return refuse::<P>(r, 500),
+    };
+    let mut fields = match response::parse(&head) {
+        Ok(fields) => fields,
+        Err(line) => {
+            r.log(Level::Error, "fastcgi", 0, response::malformed(&name, &line));
+            return refuse::<P>(r, 500);
+        }
+    };
+    let mut status = None;
+    for (_, value) in fields.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(b"Status")) {
+        let Some(said) = response::status(&value) else {
+            let value = String::from_utf8_lossy(&value);
+            r.log(Level::Error, "fastcgi", 0, response::invalid_status(&name, &value));
+            return refuse::<P>(r, 500);
+        };
+        status = Some(said);
+    }
+    let passes = authorizer.pass_response && P::is_authoritative(&dir.fastcgi);
+    if status.is_none() && passes && fields.iter().any(is_location) {
+        status = Some((302, None));
+    }
+    match status {
+        None | Some((200, _)) => {
+            // Consent counts once all of it has come.
+            r.held = fields;
+            Verdict::Ask(Effect::Finish, finished::<P>)
+        }
+        Some((status, reason)) if passes => pass::<P>(r, status, reason, fields),
+        Some(_) => deny::<P>(r, fields),
+    }
+}
+
+fn is_location((name, _): &Field) -> bool {
+    name.eq_ignore_ascii_case(b"Location")
+}
+
+fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+    let fields = std::mem::take(&mut r.held);
+    let dir = r.dir.clone();
+    match answer {
+        Answer::Finished(Ok(())) => {
+            let compat = P::authorizer(&dir.fastcgi).is_some_and(|a| a.compat);
+            consent(r, fields, compat);
+            OK
+        }
+        Answer::Finished(Err(failure)) => {
+            let name = name::<P>(r);
+            let (level, module, error, text) = response::failure_line(&name, &failure, false);
+            r.log_os(level, module, 0, error, text);
+            refuse::<P>(r, 500)
+        }
+        _ => refuse::<P>(r, 500),
+    }
+}
+
+/// Fields of a consent become variables (8.5).
+fn consent(r: &mut Request, fields: Vec<Field>, compat: bool) {
+    const PREFIX: &[u8] = b"Variable-";
+    for (name, value) in fields {
+        let marked =
+            name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
+        if marked {
+            let name = name.slice(PREFIX.len()..);
+            strip(r, &name);
+            r.env.set(name, value);
+        } else if !compat {
+            r.env.set(name, value);
+        }
+    }
+}
+
+/// What an application says about a user, the client must not be able to say: its field
+/// of that name, or behind `HTTP_`, goes.
+fn strip(r: &mut Request, variable: &[u8]) {
+    let same = |a: u8, b: u8| {
+        let plain = |c: u8| if c == b'_' { b'-' } else { c.to_ascii_lowercase() };
+        plain(a) == plain(b)
+    };
+    let prefix = variable.get(..5).filter(|head| head.eq_ignore_ascii_case(b"HTTP_"));
+    let wanted = variable.strip_prefix(prefix.unwrap_or_default()).unwrap_or(variable);
+    let matches = |name: &str| {
+        name.len() == wanted.len() && name.bytes().zip(wanted).all(|(a, b)| same(a, *b))
+    };
+    // The request's own framing and host are not a user's.
+    let framing = |name: &str| {
+        matches!(name, "host" | "content-length" | "content-type" | "transfer-encoding")
+    };
+    let found: Vec<http::HeaderName> = r
+        .headers_in
+        .keys()
+        .filter(|name| matches(name.as_str()) && !framing(name.as_str()))
+        .cloned()
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    let headers = Arc::make_mut(&mut r.headers_in);
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+/// A clear no: its fields go with the server's own page (8.4; repeated ones stay, and
+/// they go only with a denial, Q-46).
+fn deny<P: Phase>(r: &mut Request, fields: Vec<Field>) -> Verdict {
+    let dir = r.dir.clone();
+    if P::is_authoritative(&dir.fastcgi) {
+        for (name, value) in fields {
+            let of_page = name.eq_ignore_ascii_case(b"Content-Type")
+                || name.eq_ignore_ascii_case(b"Content-Length");
+            if !of_page {
+                r.err_headers_out.add(name, value);
+            }
+        }
+        if let Some(verdict) = response::invalid_fields(r) {
+            log::<P>(r);
+            return verdict;
+        }
+    }
+    refuse::<P>(r, P::DENIED)
+}
+
+/// `-pass-response`: status, fields and body go to the client.
+fn pass<P: Phase>(
+    r: &mut Request,
+    status: u16,
+    reason: Option<Bytes>,
+    fields: Vec<Field>,
+) -> Verdict {
+    log::<P>(r);
+    (r.status, r.reason) = (status, reason);
+    for (name, value) in fields {
+        if name.eq_ignore_ascii_case(b"Content-Type") {
+            r.content_type = Some(value);
+        } else if name.eq_ignore_ascii_case(b"Content-Length") {
+            r.headers_out.set(name, value);
+        } else {
+            r.err_headers_out.add(name, value);
+        }
+    }
+    if let Some(verdict) = response::invalid_fields(r) {
+        return verdict;
+    }
+    if status == 401 && P::CHALLENGES && !r.err_headers_out.has("WWW-Authenticate") {
+        authn_core::challenge(r);
+    }
+    r.body = Body::Stream;
+    DONE
+}
+
+/// No consent: the end, or the next module's turn.
+fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
+    let dir = r.dir.clone();
+    if !P::is_authoritative(&dir.fastcgi) {
+        // Fails open where the configuration says so; then it is said.
+        let uri = String::from_utf8_lossy(&r.uri).into_owned();
+        let text = format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
+        r.log(Level::Notice, "fastcgi", 0, text);
+        return DECLINED;
+    }
+    log::<P>(r);
+    if P::CHALLENGES && dir.authn_core.is_basic() {
+        authn_core::challenge(r);
+    }
+    Verdict::Status(status)
+}
+
+fn log<P: Phase>(r: &mut Request) {
+    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
+    let uri = String::from_utf8_lossy(&r.uri).into_owned();
+    r.log(Level::Error, "fastcgi", 0, P::line(&user, &uri));
+}
