@@ -42,6 +42,21 @@ impl Response {
     }
 }
 
+/// The most of a body that a message shows.
+const SHOWN: usize = 4000;
+
+/// As it came, for messages.
+impl std::fmt::Display for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} {}", self.status, self.reason)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {value}")?;
+        }
+        let body = &self.body[..self.body.len().min(SHOWN)];
+        write!(f, "\n{}", String::from_utf8_lossy(body))
+    }
+}
+
 /// A connection that requests are sent over.
 pub struct Client {
     stream: TcpStream,

@@ -2,6 +2,7 @@
 //! knows the server by its command line and its sockets, so that another server can stand
 //! in its place.
 
+pub mod application;
 pub mod http;
 pub mod normal;
 pub mod page;

@@ -160,6 +160,9 @@ impl OwnVariables {
         let process = &r.snapshot.process.core;
         let core = &r.server.config.core;
         add("PATH", process.path_variable.clone());
+        if let Some(path) = &process.library_path {
+            add("LD_LIBRARY_PATH", path.clone());
+        }
         if let Some(zone) = &process.time_zone {
             add("TZ", zone.clone());
         }

@@ -463,6 +463,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     if let Some(path) = files.env(b"PATH") {
         core.path_variable = path.into();
     }
+    core.library_path = files.env(b"LD_LIBRARY_PATH").map(Bytes::from);
     core.time_zone = files.env(b"TZ").map(Bytes::from);
     let (mut server, mut dir) = (ServerPart::default(), DirPart::default());
     // What could not be read would only give errors that follow from it.

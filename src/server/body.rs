@@ -195,6 +195,8 @@ pub struct AppOutput {
     /// The most bytes that are passed on.
     limit: Option<u64>,
     ended: bool,
+    /// It ended before its end.
+    failed: bool,
     timer: Option<Pin<Box<Sleep>>>,
     file: String,
 }
@@ -207,7 +209,16 @@ impl AppOutput {
         let gathered = BytesMut::from(&rest[..]);
         let flush = call.app.settings.flush;
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
-        AppOutput { exchange, gathered, flush, limit, ended: false, timer: None, file }
+        AppOutput {
+            exchange,
+            gathered,
+            flush,
+            limit,
+            ended: false,
+            failed: false,
+            timer: None,
+            file,
+        }
     }
 
     /// Everything that is there now, or `None` at the end.
@@ -244,7 +255,7 @@ impl AppOutput {
                 return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
             }
             if self.ended {
-                return Poll::Ready(None);
+                return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
             let event = self.exchange.poll_event(cx);
             self.report(guard, None);
@@ -259,8 +270,7 @@ impl AppOutput {
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
                     self.report(guard, Some(&failure));
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(Cut)));
+                    (self.ended, self.failed) = (true, true);
                 }
                 Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
                 Poll::Pending => {

@@ -403,26 +403,24 @@ fn fixups(r: &mut Request) -> Verdict {
 
 /// Maps the path if the alias matches. See `try_alias_list`.
 fn map(r: &mut Request, alias: &Alias) -> bool {
-    let (found, prefix_length, root) = match &alias.from {
+    let found = match &alias.from {
         From::Prefix(fake) => {
             let Some(length) = prefix(&r.uri, fake) else { return false };
-            ([&alias.to[..], &r.uri[length..]].concat(), fake.clone(), alias.to.clone())
+            [&alias.to[..], &r.uri[length..]].concat()
         }
         From::Regex(pattern) => {
             let Some(groups) = pattern.captures(&r.uri) else { return false };
-            let found = template::substitute(&alias.to, &groups, &r.uri).to_vec();
-            let end = groups.range(0).map_or(r.uri.len(), |(_, end)| end);
-            let kept = found.len().saturating_sub(r.uri.len() - end);
-            let prefix = Bytes::copy_from_slice(&r.uri[..end]);
-            let root = Bytes::copy_from_slice(&found[..kept]);
-            (found, prefix, root)
+            template::substitute(&alias.to, &groups, &r.uri).to_vec()
         }
     };
     let Some(filename) = path::server_relative(&r.snapshot.server_root, &found) else {
         return false;
     };
-    r.context_prefix = prefix_length;
-    r.context_document_root = Some(root);
+    // A pattern says nothing about where a tree begins: httpd sets no context for it.
+    if let From::Prefix(fake) = &alias.from {
+        r.context_prefix = fake.clone();
+        r.context_document_root = Some(alias.to.clone());
+    }
     r.filename = filename;
     if alias.script {
         r.handler = Some(Bytes::from_static(b"cgi-script"));

@@ -49,7 +49,8 @@ pub fn decode(r: &mut Request) -> Result<(), u16> {
         Err(path::BadEscape::Forbidden) => {
             let text =
                 format!("found %2f (encoded '/') in URI path ({shown}), returning 404");
-            r.uri = raw;
+            // An error document is told the decoded path.
+            r.uri = path::unescape(&raw, EncodedSlashes::On).unwrap_or(raw);
             r.log(Level::Info, "core", 26, text);
             return Err(404);
         }

@@ -285,6 +285,8 @@ pub struct Process {
     pub runtime_dir: Option<Bytes>,
     /// `PATH` for applications: the server's own, or a built-in one.
     pub path_variable: Bytes,
+    /// `LD_LIBRARY_PATH` of the server, which applications are told, too.
+    pub library_path: Option<Bytes>,
     /// `TZ` of the server.
     pub time_zone: Option<Bytes>,
     /// The identity under which the configuration is read: effective user and group.
@@ -308,6 +310,7 @@ impl Default for Process {
             graceful_shutdown_timeout: Duration::ZERO,
             runtime_dir: None,
             path_variable: Bytes::from_static(b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin"),
+            library_path: None,
             time_zone: None,
             euid: 0,
             egid: 0,

@@ -1,0 +1,140 @@
+//! A request to a site: what is done for it, and what the client gets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use directives::bundle::Files;
+use directives::cgi::{self, Extras};
+use directives::effect::{Answer, Effect};
+use directives::modules::auth_basic::Checked;
+use directives::modules::fastcgi::Kind;
+use directives::reply::{Body, Reply};
+use directives::request::{Connection, Head, Request};
+use directives::{Next, Run, Snapshot};
+
+use crate::tree::Tree;
+
+/// The variables that tell an application what is wanted.
+const SHOWN: [&str; 14] = [
+    "FCGI_APACHE_ROLE",
+    "REMOTE_USER",
+    "REMOTE_PASSWD",
+    "SCRIPT_NAME",
+    "PATH_INFO",
+    "SCRIPT_FILENAME",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REQUEST_URI",
+    "REDIRECT_STATUS",
+    "REDIRECT_HANDLER",
+    "HTTP_AUTHORIZATION",
+    "TRACKER_CONFIG",
+    "LANG",
+];
+
+/// Sends `METHOD URL`; every application answers `200`.
+pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
+    let mut out = format!("\n# {line}\n");
+    let (method, url) = line.split_once(' ').expect("METHOD URL");
+    let (host, path) = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .expect("http://host/path");
+    let mut headers = http::HeaderMap::new();
+    headers.insert("host", host.parse().expect("a host"));
+    headers.insert("authorization", "Basic Zm9vOmJhcg==".parse().expect("a value"));
+    let head = Head {
+        method: method.parse().expect("a method"),
+        target: Bytes::from(format!("/{path}")),
+        version: 11,
+        headers,
+    };
+    let port = host.split_once(':').map_or(80, |(_, port)| port.parse().expect("a port"));
+    let connection = Connection {
+        client: SocketAddr::from(([192, 0, 2, 1], 40000)),
+        local: SocketAddr::from(([192, 0, 2, 2], port)),
+        secure: false,
+        keepalives: 0,
+        id: 1,
+    };
+    let files: Arc<dyn Files> = tree.clone();
+    let request = Request::new(snapshot.clone(), files, Arc::new(connection), head, 0);
+    let mut run = Run::new(request);
+    let mut answer = None;
+    loop {
+        let next = run.step(answer.take());
+        for line in std::mem::take(&mut run.request_mut().lines) {
+            if run.request().logs(line.level, line.module) {
+                let number = if line.ah == 0 {
+                    String::new()
+                } else {
+                    format!("AH{:05}: ", line.ah)
+                };
+                let text = String::from_utf8_lossy(&line.text);
+                out += &format!("log {}: {number}{text}\n", line.level);
+            }
+        }
+        match next {
+            Next::Effect(effect) => {
+                let (words, answered) = perform(&effect, run.request(), tree);
+                out += &words;
+                answer = Some(answered);
+            }
+            Next::Reply(reply) => return out + &replied(&reply),
+        }
+    }
+}
+
+fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
+    match effect {
+        Effect::Resolve { .. } => (String::new(), Answer::Name(None)),
+        Effect::Open { path } => (String::new(), Answer::Opened(tree.stat(path))),
+        Effect::Password { file, .. } => {
+            let out = format!("checks a password in {}\n", String::from_utf8_lossy(file));
+            (out, Answer::Password(Checked::Denied))
+        }
+        Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
+        Effect::FastCgi(call) => {
+            let kind = if call.app.kind == Kind::Dynamic { "dynamic " } else { "" };
+            let path = String::from_utf8_lossy(&call.app.path);
+            let mut out = format!("asks {kind}{path}\n");
+            if let Some(identity) = &call.app.identity {
+                out += &format!("    as {}:{}\n", identity.user, identity.group);
+            }
+            let pass_headers = &call.app.settings.pass_headers;
+            let extras =
+                Extras { pass_headers, without: call.without, ..Extras::default() };
+            let mut pairs = Vec::new();
+            let mut push = |name: &[u8], value: &[u8]| {
+                pairs.push(
+                    [name, value].map(|part| String::from_utf8_lossy(part).into_owned()),
+                );
+            };
+            for (name, value) in &call.extra {
+                push(name, value);
+            }
+            cgi::variables(r, &extras, push);
+            for shown in SHOWN {
+                for [name, value] in pairs.iter().filter(|[name, _]| name == shown) {
+                    out += &format!("    {name}={value}\n");
+                }
+            }
+            let head = if call.nph { "" } else { "Content-Type: text/plain\r\n\r\n" };
+            (out, Answer::Head(Bytes::from(head)))
+        }
+    }
+}
+
+fn replied(reply: &Reply) -> String {
+    let location = match reply.headers.get("Location") {
+        Some(location) => format!(" to {}", String::from_utf8_lossy(location)),
+        None => String::new(),
+    };
+    let body = match &reply.body {
+        Body::File { path, .. } => format!(" {}", String::from_utf8_lossy(path)),
+        Body::Raw => " as it comes".to_owned(),
+        Body::None | Body::Bytes(_) | Body::Stream => String::new(),
+    };
+    format!("{}{location}{body}\n", reply.status)
+}

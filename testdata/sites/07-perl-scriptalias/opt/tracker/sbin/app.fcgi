@@ -1,0 +1,3 @@
+#!/usr/bin/perl
+use Tracker::FCGI;
+Tracker::FCGI->run;

@@ -1,0 +1,3 @@
+#!/usr/bin/ruby
+require '../config/environment'
+RailsFCGIHandler.process!
