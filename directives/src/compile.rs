@@ -502,6 +502,11 @@ pub fn compile_htaccess(
     };
     apply_all(&items, &place, &mut server, &mut part, &mut build);
     match build.diagnostics.iter().find(|d| d.is_error()) {
+        // What is missing at the end of a file is told with its place.
+        Some(error) if error.code.number == codes::NOT_CLOSED.number => {
+            let name = String::from_utf8_lossy(path);
+            Err(format!("{name}:{}: {}", error.line, error.message))
+        }
         Some(error) => Err(error.message.clone()),
         None => {
             let span = Span { file: crate::syntax::FileId(0), start: 0, end: 0 };

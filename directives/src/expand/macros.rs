@@ -1,5 +1,7 @@
 //! `<Macro>`, `Use`, `UndefMacro`: httpd's `mod_macro.c`.
 
+use std::borrow::Cow;
+
 use super::{Item, MAX_DEPTH, Reader};
 use crate::bundle::Origin;
 use crate::diagnostic::codes;
@@ -140,11 +142,12 @@ impl Reader<'_> {
 }
 
 /// Replaces parameters in a macro's body: longest name first at each place. A parameter
-/// `$a` is also written `${a}`.
+/// `$a` is also written `${a}`; the value of `@a` comes in quotes.
 fn substitute(body: &[u8], parameters: &[String], values: &[&[u8]]) -> Vec<u8> {
-    let mut forms: Vec<(Vec<u8>, &[u8])> = Vec::new();
-    for (parameter, value) in parameters.iter().zip(values) {
-        forms.push((parameter.clone().into_bytes(), value));
+    let mut forms: Vec<(Vec<u8>, Cow<'_, [u8]>)> = Vec::new();
+    for (parameter, &value) in parameters.iter().zip(values) {
+        let value = if parameter.starts_with('@') { quoted(value) } else { value.into() };
+        forms.push((parameter.clone().into_bytes(), value.clone()));
         if let Some(rest) = parameter.strip_prefix('$')
             && !rest.starts_with('{')
         {
@@ -172,6 +175,18 @@ fn substitute(body: &[u8], parameters: &[String], values: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+fn quoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = vec![b'"'];
+    for &byte in value {
+        if byte == b'"' || byte == b'\\' {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -180,5 +195,7 @@ mod tests {
         let out =
             super::substitute(b"$ab $a ${a} %x $c", &parameters, &[b"1", b"2", b"3"]);
         assert_eq!(out, b"2 1 1 3 $c");
+        let out = super::substitute(b"A @x", &["@x".to_owned()], &[b"b \"c\""]);
+        assert_eq!(out, br#"A "b \"c\"""#);
     }
 }

@@ -110,7 +110,7 @@ fn handle(r: &mut Request) -> Verdict {
     if let Some((url, is_virtual)) = kind.and_then(|kind| config.actions.get(&kind[..])) {
         if !is_virtual && r.finfo.is_none() {
             let text = [b"File does not exist: ", &r.filename[..]].concat();
-            r.log(Level::Error, "actions", 652, text);
+            r.log(Level::Info, "actions", 652, text);
             return Verdict::Status(404);
         }
         script = Some(url);
