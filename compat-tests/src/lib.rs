@@ -5,5 +5,6 @@
 pub mod http;
 pub mod normal;
 pub mod page;
+pub mod play;
 pub mod root;
 pub mod server;

@@ -5,7 +5,7 @@ use crate::http::Response;
 use crate::root::Root;
 
 /// Fields that are left out of comparisons.
-const LEFT_OUT: [&str; 3] = ["date", "server", "keep-alive"];
+const LEFT_OUT: [&str; 2] = ["date", "server"];
 
 /// A response as text, without what is its server's own. Names of fields are compared
 /// without their case, and fields of different names without their order.
@@ -61,7 +61,8 @@ pub fn text(text: &str, root: &Root) -> String {
     let mut text = text
         .replace(&root.path().display().to_string(), "{root}")
         .replace(&format!(":{}", root.port), ":{port}")
-        .replace(&format!("Port {}", root.port), "Port {port}");
+        .replace(&format!("Port {}", root.port), "Port {port}")
+        .replace("fcgi-httpd Apache", "Apache");
     for (from, to) in [("fcgi-httpd/", " "), ("Apache/", " ")] {
         while let Some(start) = text.find(from) {
             // `fcgi-httpd/0.1.0 Apache/2.4.71 (Unix)` and `Apache/2.4.71 (Debian)`.
@@ -75,6 +76,14 @@ pub fn text(text: &str, root: &Root) -> String {
         }
     }
     text.replace("{server} {server}", "{server}")
+}
+
+/// The lines of an access log. They are written once the client has its answer, by as
+/// many as there are connections: their order says nothing.
+pub fn access_log(log: &str, root: &Root) -> Vec<String> {
+    let mut lines: Vec<String> = log.lines().map(|line| text(line, root)).collect();
+    lines.sort_unstable();
+    lines
 }
 
 /// The lines of an error log that are about requests: module, level and message.
