@@ -78,6 +78,22 @@ pub fn text(text: &str, root: &Root) -> String {
     text.replace("{server} {server}", "{server}")
 }
 
+/// What a server says about a configuration.
+pub fn check(said: &str, root: &Root) -> String {
+    let lines = said.lines().map(|line| {
+        let line = line.strip_prefix("apache2: ").unwrap_or(line);
+        let line = line.strip_prefix("fcgi-httpd: ").unwrap_or(line);
+        // `[time] [module:level] [process] message`.
+        match line.splitn(4, "] ").collect::<Vec<_>>()[..] {
+            [_, level, _, message] if line.starts_with('[') => {
+                format!("{level}] {message}")
+            }
+            _ => line.to_owned(),
+        }
+    });
+    text(&lines.collect::<Vec<_>>().join("\n"), root)
+}
+
 /// The lines of an access log. They are written once the client has its answer, by as
 /// many as there are connections: their order says nothing.
 pub fn access_log(log: &str, root: &Root) -> Vec<String> {

@@ -188,6 +188,22 @@ pub fn requests(text: &str) -> Result<Vec<Request>> {
     Ok(requests)
 }
 
+/// The configurations of a block, with an empty line between them. A line
+/// `# differs: reason` before one is about that one.
+pub fn checks(text: &str) -> Vec<Request> {
+    let texts = text.split("\n\n").map(str::trim_end).filter(|text| !text.is_empty());
+    let check = |text: &str| {
+        let reason =
+            text.strip_prefix("# differs:").and_then(|text| text.split_once('\n'));
+        let (differs, line) = match reason {
+            Some((why, rest)) => (Some(why.trim().to_owned()), rest),
+            None => (None, text),
+        };
+        Request { line: line.to_owned(), differs, ..Request::default() }
+    };
+    texts.map(check).collect()
+}
+
 fn unescape(text: &str) -> Result<String> {
     let mut out = String::new();
     let mut rest = text;
@@ -238,6 +254,15 @@ mod tests {
         assert_eq!(found[0].blocks[1].value("name"), Some("x"));
         assert_eq!(found[1].blocks[0].text, "A 1\n");
         assert!(sections("# x\n```a\n").is_err());
+    }
+
+    #[test]
+    fn checks_are_paragraphs() {
+        let found = checks("A\nB\n\n# differs: so\nC\n\n# comment\nD\n");
+        let lines: Vec<&str> = found.iter().map(|check| &check.line[..]).collect();
+        assert_eq!(lines, ["A\nB", "C", "# comment\nD"]);
+        assert_eq!(found[1].differs.as_deref(), Some("so"));
+        assert!(found[0].differs.is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! under its eyes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -23,11 +24,17 @@ pub struct Heard {
     pub access_log: Vec<String>,
 }
 
-/// All requests of a test.
+/// All requests and checks of a test, in the order of their answers.
 pub fn requests(section: &Section) -> Result<Vec<Request>> {
-    let blocks = section.blocks.iter().filter(|block| block.kind == "requests");
-    let all: Result<Vec<_>> = blocks.map(|block| page::requests(&block.text)).collect();
-    Ok(all?.into_iter().flatten().collect())
+    let mut all = Vec::new();
+    for block in &section.blocks {
+        match block.kind.as_str() {
+            "requests" => all.extend(page::requests(&block.text)?),
+            "checks" => all.extend(page::checks(&block.text)),
+            _ => {}
+        }
+    }
+    Ok(all)
 }
 
 /// Starts a server after the page's preamble and the test's blocks, and asks it.
@@ -51,6 +58,13 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
                     answers.push(answer.with_context(|| request.line.clone())?);
                 }
             }
+            "checks" => {
+                for check in page::checks(&block.text) {
+                    let text = format!("{conf}{}\n", check.line);
+                    root.write("conf/httpd.conf", root.fill(&text).as_bytes())?;
+                    answers.push(normal::check(&Server::check(kind, &root)?, &root));
+                }
+            }
             other => bail!("line {}: what is a block {other:?} here?", block.line),
         }
     }
@@ -68,6 +82,7 @@ fn file(block: &Block, root: &Root) -> Result<()> {
     // Entity tags hold the time.
     let time = UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     std::fs::File::options().append(true).open(&path)?.set_modified(time)?;
+    own(block, &path)?;
     if let Some(mode) = block.value("mode") {
         let mode = u32::from_str_radix(mode, 8)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
@@ -78,7 +93,17 @@ fn file(block: &Block, root: &Root) -> Result<()> {
 fn links(block: &Block, root: &Root) -> Result<()> {
     for line in block.text.lines() {
         let (name, target) = line.split_once(" -> ").context("name -> target")?;
-        std::os::unix::fs::symlink(root.fill(target), root.join(name))?;
+        let path = root.join(name);
+        std::os::unix::fs::symlink(root.fill(target), &path)?;
+        own(block, &path)?;
+    }
+    Ok(())
+}
+
+/// Gives a file or link to the user `owner=` of its block.
+fn own(block: &Block, path: &Path) -> Result<()> {
+    if let Some(owner) = block.value("owner") {
+        std::os::unix::fs::lchown(path, Some(owner.parse()?), None)?;
     }
     Ok(())
 }

@@ -316,7 +316,8 @@ fn misplaced(found: Found, item: &Item, place: &Place<'_>) -> Option<Problem> {
         Some(container) if place.context != Context::HTACCESS => {
             let only_global = directive.context == Context::SERVER;
             if container == "<VirtualHost" && only_global {
-                format!("{name} cannot occur within <VirtualHost> section")
+                let end = if name.starts_with('<') { ">" } else { "" };
+                format!("{name}{end} cannot occur within <VirtualHost> section")
             } else {
                 format!("{name} not allowed in {container}> context")
             }

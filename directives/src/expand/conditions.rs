@@ -101,7 +101,9 @@ impl Reader<'_> {
                     "<=" => ordering.is_le(),
                     _ => ordering.is_eq(),
                 }),
-                None => Err(format!("Invalid version number: {wanted}")),
+                None => Err("Version appears to be invalid. It must have the format \
+                             major[.minor[.patch]] where major, minor and patch are numbers."
+                    .to_owned()),
             },
             _ => Err(format!("unrecognized operator '{operator}'")),
         };

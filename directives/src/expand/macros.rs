@@ -93,7 +93,8 @@ impl Reader<'_> {
 
     pub(super) fn undefine_macro(&mut self, item: &Item, name: &Word) {
         if self.macros.remove(&name.lossy().to_ascii_lowercase()).is_none() {
-            let message = format!("cannot remove undefined macro: {}", name.lossy());
+            let name_lower = name.lossy().to_ascii_lowercase();
+            let message = format!("cannot remove undefined macro '{name_lower}'");
             self.fail_at(item, &codes::MACRO, name.span, message);
         }
     }
@@ -109,7 +110,8 @@ impl Reader<'_> {
         }
         let Some(found) = self.macros.get(&name.lossy().to_ascii_lowercase()).cloned()
         else {
-            let message = format!("macro '{}' undefined", name.lossy());
+            let message =
+                format!("macro '{}' undefined", name.lossy().to_ascii_lowercase());
             self.fail_at(item, &codes::MACRO, name.span, message);
             return;
         };

@@ -52,7 +52,7 @@ own URL behind it as PATH_INFO: the way PHP sites reach their application. Unles
             None => false,
             Some(word) if word.is("virtual") => true,
             Some(word) => {
-                let message = "Action: unrecognized option, expected 'virtual'";
+                let message = format!("unrecognized option '{}'", word.lossy());
                 return Err(Problem::from(message).at(word.span));
             }
         };

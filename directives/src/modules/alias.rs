@@ -141,10 +141,7 @@ fn alias(at: &mut Scope, first: &Word, second: Option<&Word>, script: bool) -> R
         }
         None => Err(format!("{name} must have two arguments when used globally").into()),
         Some(_) if in_location => {
-            let message = format!(
-                "{name} must have one argument when used inside a Location block"
-            );
-            Err(message.into())
+            Err(format!("{name} cannot occur within directory context").into())
         }
         Some(to) => add_alias(at, From::Prefix(first.bytes.clone()), to, script),
     }

@@ -145,11 +145,7 @@ rewrite rules.
         FallbackResource /index.php
     </Location>
 ",
-    set: Set::OneOrTwo(|at, url, code| {
-        if let Some(code) = code {
-            return Err(Problem::from("FallbackResource takes one argument, Set a default handler")
-                .at(code.span));
-        }
+    set: Set::One(|at, url| {
         at.dir.dir().fallback = Some(url.bytes.clone());
         Ok(())
     }),

@@ -63,7 +63,7 @@ fn attribute(word: &Word) -> Result<Attribute> {
         _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => Attribute::Named(text),
         _ => {
             let pattern = Pattern::new(&word.bytes, true);
-            let message = "Header name regex could not be compiled.";
+            let message = "SetEnvIfHeader name regex could not be compiled.";
             let failed = |why: String| Problem::from(message).at(word.span).help(why);
             Attribute::Matching(pattern.map_err(failed)?)
         }
@@ -73,7 +73,8 @@ fn attribute(word: &Word) -> Result<Attribute> {
 fn set_env_if(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
     let name = at.cmd.name;
     let [first, pattern, features @ ..] = words else {
-        return Err(format!("Missing regular expression for {name}").into());
+        let missing = if words.is_empty() { "header-field name" } else { "regular expression" };
+        return Err(format!("Missing {missing} for {name}").into());
     };
     if features.is_empty() {
         return Err(format!("Missing envariable expression for {name}").into());

@@ -50,7 +50,6 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
     }
     if let Some(expect) = r.header("expect")
         && !expect.eq_ignore_ascii_case(b"100-continue")
-        && r.version >= 11
     {
         let expect = String::from_utf8_lossy(&expect).into_owned();
         let text =

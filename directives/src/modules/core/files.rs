@@ -80,7 +80,7 @@ goes to that application whatever stands here.
 pub static FORCE_TYPE: Directive = Directive {
     name: "ForceType",
     syntax: "media-type|None",
-    context: Context::PER_DIRECTORY,
+    context: Context::ANYWHERE,
     overrides: Override::FILE_INFO,
     summary: "a mime type that overrides other configured type",
     docs: r"

@@ -57,7 +57,7 @@ fn limit(word: &Word, name: &str) -> Result<u64> {
         Some(number) if number >= 0 => Ok(number as u64),
         Some(_) => {
             let message = format!(
-                "{name} \"{}\" must be a non-negative integer (0 = no limit)",
+                "{name} \"{}\" must be a non-negative integer",
                 word.lossy()
             );
             Err(Problem::from(message).at(word.span))
@@ -139,12 +139,9 @@ a body whose length the client did not announce.
     LimitRequestBody 104857600
 ",
     set: Set::One(|at, word| {
-        let message = "LimitRequestBody argument is not parsable.";
-        let value = word.integer().ok_or_else(|| Problem::from(message).at(word.span))?;
-        let Ok(value) = u64::try_from(value) else {
-            let message = "LimitRequestBody requires a non-negative integer.";
-            return Err(Problem::from(message).at(word.span));
-        };
+        let message = "LimitRequestBody requires a non-negative integer.";
+        let value = word.integer().and_then(|value| u64::try_from(value).ok());
+        let value = value.ok_or_else(|| Problem::from(message).at(word.span))?;
         at.dir.core().limit_request_body = Some(value);
         Ok(())
     }),

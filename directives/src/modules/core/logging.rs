@@ -87,9 +87,11 @@ How much the error log tells: `emerg`, `alert`, `crit`, `error`, `warn`, `notice
             None => (None, text.as_str()),
         };
         let Some(level) = Level::parse(level) else {
-            let message =
-                "LogLevel requires level keyword: one of emerg/alert/crit/error/warn/notice/info/\
-                 debug/trace1/.../trace8";
+            let module = module.map(|_| format!("{text}: ")).unwrap_or_default();
+            let message = format!(
+                "{module}Log level keyword must be one of emerg/alert/crit/error/warn/notice/\
+                 info/debug/trace1/.../trace8"
+            );
             return Err(Problem::from(message).at(word.span));
         };
         let name = module.map(|module| {

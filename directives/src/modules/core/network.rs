@@ -161,9 +161,8 @@ May a connection carry more than one request?
 ## Example
     KeepAlive Off
 ",
-    set: Set::One(|at, word| {
-        // httpd takes whatever is not `off` or `0` for On.
-        at.server.core().keep_alive = Some(!(word.is("off") || word.is("0")));
+    set: Set::Flag(|at, on| {
+        at.server.core().keep_alive = Some(on);
         Ok(())
     }),
     ..Directive::EXACT

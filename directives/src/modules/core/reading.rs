@@ -89,7 +89,7 @@ lines that follow.
     Define apps /srv/apps
     FastCgiExternalServer ${apps}/gate -socket gate.sock
 ";
-    UNDEFINE: "UnDefine" = "Undefine", "parameter-name", CONFIG, One, UnDefine,
+    UNDEFINE: "UnDefine" = "UnDefine", "parameter-name", CONFIG, One, UnDefine,
         "Undefine the existence of a variable. Undo a Define.", r"
 Takes a parameter back.
 

@@ -36,7 +36,10 @@ fn server_name(at: &mut Scope, word: &Word) -> Result {
         Some(colon) => {
             let port = rest[colon + 1..].parse::<u16>().ok().filter(|port| *port > 0);
             if port.is_none() {
-                let message = format!("Missing or invalid port in ServerName: {text}");
+                let message = format!(
+                    "The port number \"{text}\" is outside the appropriate range (i.e., \
+                     1..65535)."
+                );
                 return Err(Problem::from(message).at(word.span));
             }
             (&rest[..colon], port)
@@ -64,8 +67,9 @@ Further names of a virtual host; `*` and `?` are wildcards.
         ServerAlias *.store.example.org
     </VirtualHost>
 ",
-    set: Set::Each(|at, word| {
-        at.server.core().aliases.push(word.lossy());
+    // A host may have no further names: a variable may be empty.
+    set: Set::Words(|at, words| {
+        at.server.core().aliases.extend(words.iter().map(Word::lossy));
         Ok(())
     }),
     ..Directive::EXACT
@@ -92,7 +96,7 @@ Whom error pages name, and SERVER_ADMIN.
 pub static SERVER_PATH: Directive = Directive {
     name: "ServerPath",
     syntax: "URL-path",
-    context: Context::VHOST,
+    context: Context::SERVERS,
     summary: "The pathname the server can be reached at",
     docs: r"
 A path prefix that is taken off before files are looked for.
