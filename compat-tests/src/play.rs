@@ -69,11 +69,29 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
         }
     }
     if let Some(server) = server {
+        settle(&root);
         server.stop()?;
     }
     let log = normal::error_log(&root.log("error_log"), &root);
     let access_log = normal::access_log(&root.log("access_log"), &root);
     Ok(Heard { answers, log, access_log })
+}
+
+/// Waits until the access log, if there is one, does not grow any more: httpd's children
+/// end without writing about requests they have just answered.
+fn settle(root: &Root) {
+    let mut written = None;
+    for _ in 0..25 {
+        if !root.join("logs/access_log").exists() {
+            break;
+        }
+        let now = Some(root.log("access_log").len());
+        if now == written && now > Some(0) {
+            break;
+        }
+        written = now;
+        std::thread::sleep(Duration::from_millis(80));
+    }
 }
 
 fn file(block: &Block, root: &Root) -> Result<()> {
