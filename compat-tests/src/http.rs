@@ -66,9 +66,13 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub fn connect(port: u16) -> Result<Client> {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Client::connect_to(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Connects to another address than the usual one.
+    pub fn connect_to(address: SocketAddr) -> Result<Client> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("connecting to port {port}"))?;
+            .with_context(|| format!("connecting to {address}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
@@ -134,6 +138,14 @@ impl Client {
             response.body = std::mem::take(&mut self.rest);
         }
         Ok(response)
+    }
+
+    /// Has the other end said all?
+    pub fn is_at_end(&mut self) -> Result<bool> {
+        if self.rest.is_empty() {
+            self.stream.read_to_end(&mut self.rest)?;
+        }
+        Ok(self.rest.is_empty())
     }
 
     /// Everything up to the end of the connection.

@@ -6,5 +6,6 @@ pub mod application;
 pub mod http;
 pub mod normal;
 pub mod page;
+pub mod play;
 pub mod root;
 pub mod server;

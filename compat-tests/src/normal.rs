@@ -5,7 +5,7 @@ use crate::http::Response;
 use crate::root::Root;
 
 /// Fields that are left out of comparisons.
-const LEFT_OUT: [&str; 3] = ["date", "server", "keep-alive"];
+const LEFT_OUT: [&str; 2] = ["date", "server"];
 
 /// A response as text, without what is its server's own. Names of fields are compared
 /// without their case, and fields of different names without their order.
@@ -29,8 +29,10 @@ pub fn response(response: &Response, root: &Root) -> String {
     fields.sort_by(|a, b| a.split(':').next().cmp(&b.split(':').next()));
     let mut out = format!("{} {}\n", response.status, response.reason);
     for field in fields {
-        // The length of a page with a server's name in it says nothing.
-        if field.starts_with("content-length: ") && is_own_page(response) {
+        // The length of a page with a server's name in it says nothing, nor does one with
+        // boundaries, which are random and not even equally long.
+        let says_nothing = is_own_page(response) || boundary(response).is_some();
+        if field.starts_with("content-length: ") && says_nothing {
             continue;
         }
         out += &field;
@@ -61,7 +63,8 @@ pub fn text(text: &str, root: &Root) -> String {
     let mut text = text
         .replace(&root.path().display().to_string(), "{root}")
         .replace(&format!(":{}", root.port), ":{port}")
-        .replace(&format!("Port {}", root.port), "Port {port}");
+        .replace(&format!("Port {}", root.port), "Port {port}")
+        .replace("fcgi-httpd Apache", "Apache");
     for (from, to) in [("fcgi-httpd/", " "), ("Apache/", " ")] {
         while let Some(start) = text.find(from) {
             // `fcgi-httpd/0.1.0 Apache/2.4.71 (Unix)` and `Apache/2.4.71 (Debian)`.
@@ -75,6 +78,30 @@ pub fn text(text: &str, root: &Root) -> String {
         }
     }
     text.replace("{server} {server}", "{server}")
+}
+
+/// What a server says about a configuration.
+pub fn check(said: &str, root: &Root) -> String {
+    let lines = said.lines().map(|line| {
+        let line = line.strip_prefix("apache2: ").unwrap_or(line);
+        let line = line.strip_prefix("fcgi-httpd: ").unwrap_or(line);
+        // `[time] [module:level] [process] message`.
+        match line.splitn(4, "] ").collect::<Vec<_>>()[..] {
+            [_, level, _, message] if line.starts_with('[') => {
+                format!("{level}] {message}")
+            }
+            _ => line.to_owned(),
+        }
+    });
+    text(&lines.collect::<Vec<_>>().join("\n"), root)
+}
+
+/// The lines of an access log. They are written once the client has its answer, by as
+/// many as there are connections: their order says nothing.
+pub fn access_log(log: &str, root: &Root) -> Vec<String> {
+    let mut lines: Vec<String> = log.lines().map(|line| text(line, root)).collect();
+    lines.sort_unstable();
+    lines
 }
 
 /// The lines of an error log that are about requests: module, level and message.

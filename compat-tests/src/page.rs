@@ -78,8 +78,10 @@ pub fn sections(text: &str) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// One request of a block: a line `METHOD target`, then `| Name: value` for header fields
-/// and `< text` for a body. `\n` and the like stand for themselves.
+/// One request of a block: a line `METHOD target`, then `| Name: value` for header fields,
+/// `| @address:port` for another place to send it to, and `< text` for a body; or a line
+/// `raw` and bytes, which are sent as they are. `\n` and the like stand for themselves,
+/// `{x*9}` for nine of what stands before the asterisk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// The method.
@@ -90,6 +92,10 @@ pub struct Request {
     pub headers: Vec<String>,
     /// The body.
     pub body: Option<String>,
+    /// Bytes to send in place of all that.
+    pub raw: Option<String>,
+    /// Where to send it, unless to the server's own port.
+    pub to: Option<String>,
     /// What the line says, for messages.
     pub line: String,
     /// Why the two servers may answer differently.
@@ -99,6 +105,9 @@ pub struct Request {
 impl Request {
     /// The bytes to send, for a connection that is closed behind the answer.
     pub fn bytes(&self) -> Vec<u8> {
+        if let Some(raw) = &self.raw {
+            return raw.clone().into_bytes();
+        }
         let mut out = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let has = |name: &str| {
             let name = name.to_ascii_lowercase();
@@ -140,8 +149,19 @@ pub fn requests(text: &str) -> Result<Vec<Request>> {
                 comment.trim().strip_prefix("differs:").map(|why| why.trim().to_owned());
             continue;
         }
+        if let Some(raw) = line.strip_prefix("raw ") {
+            let raw = unescape(raw)?;
+            requests.push(Request {
+                method: raw.split(' ').next().unwrap_or_default().to_owned(),
+                raw: Some(raw),
+                line: line.to_owned(),
+                differs: differs.take(),
+                ..Request::default()
+            });
+            continue;
+        }
         let (head, body) = match line.split_once(" < ") {
-            Some((head, body)) => (head, Some(unescape(body))),
+            Some((head, body)) => (head, Some(unescape(body)?)),
             None => (line, None),
         };
         let mut parts = head.split(" | ");
@@ -149,20 +169,75 @@ pub fn requests(text: &str) -> Result<Vec<Request>> {
         let Some((method, target)) = first.trim().split_once(' ') else {
             bail!("no request: {line}");
         };
-        requests.push(Request {
+        let mut request = Request {
             method: method.to_owned(),
-            target: target.to_owned(),
-            headers: parts.map(|part| unescape(part.trim())).collect(),
+            target: unescape(target)?,
             body,
             line: line.to_owned(),
             differs: differs.take(),
-        });
+            ..Request::default()
+        };
+        for part in parts.map(str::trim) {
+            match part.strip_prefix('@') {
+                Some(to) => request.to = Some(to.to_owned()),
+                None => request.headers.push(unescape(part)?),
+            }
+        }
+        requests.push(request);
     }
     Ok(requests)
 }
 
-fn unescape(text: &str) -> String {
-    text.replace("\\r", "\r").replace("\\n", "\n").replace("\\t", "\t")
+/// The configurations of a block, with an empty line between them. A line
+/// `# differs: reason` before one is about that one.
+pub fn checks(text: &str) -> Vec<Request> {
+    let texts = text.split("\n\n").map(str::trim_end).filter(|text| !text.is_empty());
+    let check = |text: &str| {
+        let reason =
+            text.strip_prefix("# differs:").and_then(|text| text.split_once('\n'));
+        let (differs, line) = match reason {
+            Some((why, rest)) => (Some(why.trim().to_owned()), rest),
+            None => (None, text),
+        };
+        Request { line: line.to_owned(), differs, ..Request::default() }
+    };
+    texts.map(check).collect()
+}
+
+fn unescape(text: &str) -> Result<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['\\', '{']) {
+        out.push_str(&rest[..at]);
+        let found = &rest[at..];
+        if let Some((times, after)) = repetition(found)? {
+            out.push_str(&times);
+            rest = after;
+            continue;
+        }
+        let escaped = found.strip_prefix('\\').and_then(|found| found.chars().next());
+        match escaped {
+            Some('r') => out.push('\r'),
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('0') => out.push('\0'),
+            Some('\\') => out.push('\\'),
+            Some(other) => bail!("what is \\{other}?"),
+            // `{port}` is filled in later.
+            None => out.push('{'),
+        }
+        rest = &found[1 + usize::from(escaped.is_some())..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// `{x*9}` at the beginning of a text, and what stands behind it.
+fn repetition(text: &str) -> Result<Option<(String, &str)>> {
+    let inner = text.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+    let Some((inner, after)) = inner else { return Ok(None) };
+    let Some((what, times)) = inner.rsplit_once('*') else { return Ok(None) };
+    Ok(Some((unescape(what)?.repeat(times.parse()?), after)))
 }
 
 #[cfg(test)]
@@ -182,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn checks_are_paragraphs() {
+        let found = checks("A\nB\n\n# differs: so\nC\n\n# comment\nD\n");
+        let lines: Vec<&str> = found.iter().map(|check| &check.line[..]).collect();
+        assert_eq!(lines, ["A\nB", "C", "# comment\nD"]);
+        assert_eq!(found[1].differs.as_deref(), Some("so"));
+        assert!(found[0].differs.is_none());
+    }
+
+    #[test]
     fn requests_are_lines() {
         let found =
             requests("# differs: we are kinder\nPOST /x | A: b < c\\nd\n").unwrap();
@@ -192,5 +276,12 @@ mod tests {
             "POST /x HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\
              Content-Length: 3\r\nA: b\r\n\r\nc\nd"
         );
+        let found =
+            requests("raw GET /{ab*2}{port} | x\\r\\n\nGET / | @[::1]:{port}").unwrap();
+        assert_eq!(found[0].bytes(), b"GET /abab{port} | x\r\n");
+        assert_eq!(found[0].method, "GET");
+        assert_eq!(found[1].to.as_deref(), Some("[::1]:{port}"));
+        assert!(found[1].headers.is_empty());
+        assert!(requests("GET /\\q").is_err());
     }
 }

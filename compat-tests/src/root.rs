@@ -3,9 +3,13 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
+
+/// Where tests listen.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
 /// A server root; it is gone when this is dropped.
 pub struct Root {
@@ -69,9 +73,20 @@ impl Root {
     }
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, and that nobody else in this process is given.
+/// Two servers with `SO_REUSEPORT` would share one without a word. It is below those that
+/// the system gives to clients.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() * 37;
+    for _ in 0..PORTS.len() {
+        let next = start + u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (next % PORTS.len() as u32) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
 }
 
 /// Is this run by root? Then the server changes to another user, and files belong to it.

@@ -101,6 +101,17 @@ impl Server {
         Ok(server)
     }
 
+    /// What a server says about `conf/httpd.conf` with `-t`, and whether it takes it.
+    pub fn check(kind: Kind, root: &Root) -> Result<String> {
+        let mut command = Command::new(kind.program());
+        command.arg("-t").arg("-d").arg(root.path());
+        command.arg("-f").arg(root.join("conf/httpd.conf")).stdin(Stdio::null());
+        let output = command.output().context("asking about a configuration")?;
+        let said = [output.stdout, output.stderr].concat();
+        let taken = if output.status.success() { "taken" } else { "refused" };
+        Ok(format!("{taken}\n{}", String::from_utf8_lossy(&said)))
+    }
+
     /// Its process.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)

@@ -1,14 +1,12 @@
 //! The same configuration, files and requests for apache2 and for ours: equal answers,
-//! equal lines in the error log.
+//! equal lines in the error log, and in `logs/access_log` where a page has one.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use compat_tests::http::Client;
-use compat_tests::normal;
 use compat_tests::page::{self, Section};
-use compat_tests::root::Root;
-use compat_tests::server::{Kind, Server};
+use compat_tests::play::{self, play};
+use compat_tests::server::Kind;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> std::process::ExitCode {
@@ -38,17 +36,11 @@ fn pages(directory: &Path) -> Vec<PathBuf> {
     pages
 }
 
-/// What one server answers.
-struct Heard {
-    answers: Vec<String>,
-    log: Vec<String>,
-}
-
 fn compare(section: &Section) -> Result<()> {
-    let apache = listen(section, Kind::Apache).context("apache2")?;
-    let ours = listen(section, Kind::Ours).context("ours")?;
+    let apache = play(section, Kind::Apache).context("apache2")?;
+    let ours = play(section, Kind::Ours).context("ours")?;
     let mut differences = Vec::new();
-    let requests = requests(section)?;
+    let requests = play::requests(section)?;
     ensure!(!requests.is_empty(), "there are no requests");
     for (i, request) in requests.iter().enumerate() {
         let (theirs, ours) = (&apache.answers[i], &ours.answers[i]);
@@ -74,6 +66,10 @@ fn compare(section: &Section) -> Result<()> {
         let log = difference(&apache.log.join("\n"), &ours.log.join("\n"));
         differences.push(format!("error log\n{log}"));
     }
+    if apache.access_log != ours.access_log {
+        let log = difference(&apache.access_log.join("\n"), &ours.access_log.join("\n"));
+        differences.push(format!("access log\n{log}"));
+    }
     if !differences.is_empty() {
         bail!("{}", differences.join("\n"));
     }
@@ -89,59 +85,4 @@ fn difference(apache: &str, ours: &str) -> String {
     };
     let lines = only(apache, ours, "apache2:") + &only(ours, apache, "ours:   ");
     if lines.is_empty() { format!("  in another order: {ours:?}\n") } else { lines }
-}
-
-fn requests(section: &Section) -> Result<Vec<page::Request>> {
-    let blocks = section.blocks.iter().filter(|block| block.kind == "requests");
-    let all: Result<Vec<_>> = blocks.map(|block| page::requests(&block.text)).collect();
-    Ok(all?.into_iter().flatten().collect())
-}
-
-fn listen(section: &Section, kind: Kind) -> Result<Heard> {
-    let root = Root::new()?;
-    let mut conf = include_str!("../side-by-side/preamble.conf").to_owned();
-    for block in &section.blocks {
-        match block.kind.as_str() {
-            "apache" => conf += &block.text,
-            "file" => {
-                let name = block.value("name").context("a file without a name")?;
-                let path = root.write(name, root.fill(&block.text).as_bytes())?;
-                if let Some(mode) = block.value("mode") {
-                    let mode = u32::from_str_radix(mode, 8)?;
-                    use std::os::unix::fs::PermissionsExt;
-                    std::fs::set_permissions(
-                        &path,
-                        std::fs::Permissions::from_mode(mode),
-                    )?;
-                }
-                // Entity tags hold the time.
-                let time =
-                    std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
-                std::fs::File::options().append(true).open(&path)?.set_modified(time)?;
-            }
-            "links" => {
-                for line in block.text.lines() {
-                    let (name, target) =
-                        line.split_once(" -> ").context("name -> target")?;
-                    std::os::unix::fs::symlink(root.fill(target), root.join(name))?;
-                }
-            }
-            "requests" => {}
-            other => bail!("line {}: what is a block {other:?}?", block.line),
-        }
-    }
-    root.write("conf/httpd.conf", root.fill(&conf).as_bytes())?;
-    let server = Server::start(kind, &root)?;
-    let mut answers = Vec::new();
-    for request in requests(section)? {
-        let mut client = Client::connect(root.port)?;
-        let bytes = String::from_utf8(request.bytes())?;
-        client.send(root.fill(&bytes).as_bytes())?;
-        let response = client.response(&request.method);
-        let response = response.with_context(|| request.line.clone())?;
-        answers.push(normal::response(&response, &root));
-    }
-    server.stop()?;
-    let log = normal::error_log(&root.log("error_log"), &root);
-    Ok(Heard { answers, log })
 }

@@ -176,7 +176,7 @@ impl OwnVariables {
         }
         add("REMOTE_ADDR", r.useragent_ip.to_string().into());
         add("DOCUMENT_ROOT", core.document_root.clone());
-        add("REQUEST_SCHEME", Bytes::from_static(r.scheme().as_bytes()));
+        add("REQUEST_SCHEME", copy(r.scheme().as_bytes()));
         add("CONTEXT_PREFIX", r.context_prefix.clone());
         let root = r.context_document_root.clone();
         add("CONTEXT_DOCUMENT_ROOT", root.unwrap_or_else(|| core.document_root.clone()));

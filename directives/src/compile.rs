@@ -350,7 +350,8 @@ fn misplaced(found: Found, item: &Item, place: &Place<'_>) -> Option<Problem> {
         Some(container) if place.context != Context::HTACCESS => {
             let only_global = directive.context == Context::SERVER;
             if container == "<VirtualHost" && only_global {
-                format!("{name} cannot occur within <VirtualHost> section")
+                let end = if name.starts_with('<') { ">" } else { "" };
+                format!("{name}{end} cannot occur within <VirtualHost> section")
             } else {
                 format!("{name} not allowed in {container}> context")
             }
@@ -542,6 +543,11 @@ pub fn compile_htaccess(
     };
     apply_all(&items, &place, &mut server, &mut part, &mut build);
     match build.diagnostics.iter().find(|d| d.is_error()) {
+        // What is missing at the end of a file is told with its place.
+        Some(error) if error.code.number == codes::NOT_CLOSED.number => {
+            let name = String::from_utf8_lossy(path);
+            Err(format!("{name}:{}: {}", error.line, error.message))
+        }
         Some(error) => Err(error.message.clone()),
         None => {
             let span = Span { file: crate::syntax::FileId(0), start: 0, end: 0 };

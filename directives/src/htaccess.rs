@@ -71,6 +71,8 @@ fn unreadable(r: &mut Request, file: &[u8], directory: &[u8], error: OsError) ->
         String::from_utf8_lossy(directory)
     );
     r.log_os(Level::Crit, "core", 529, Some(error), text);
+    let note = "Server unable to read htaccess file, denying access to be safe";
+    r.notes.set("error-notes", note);
     403
 }
 

@@ -450,7 +450,7 @@ impl Request {
     pub fn server_port(&self) -> u16 {
         use crate::modules::core::CanonicalName;
         let core = &self.server.config.core;
-        let default = if self.connection.secure { 443 } else { 80 };
+        let default = self.default_port();
         let configured = core.port.filter(|port| *port != 0);
         let physical = self
             .dir
@@ -469,15 +469,25 @@ impl Request {
         }
     }
 
-    /// `http` or `https`.
-    pub fn scheme(&self) -> &'static str {
-        if self.connection.secure { "https" } else { "http" }
+    /// The server's port as configured, for `%p`.
+    pub fn canonical_port(&self) -> u16 {
+        self.server.config.core.port.unwrap_or_else(|| self.default_port())
+    }
+
+    /// `http` or `https`; `ServerName` may say so for what stands in front.
+    pub fn scheme(&self) -> &str {
+        let own = if self.connection.secure { "https" } else { "http" };
+        self.server.config.core.scheme.as_deref().unwrap_or(own)
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.connection.secure { 443 } else { 80 }
     }
 
     /// An absolute URL for `path` on this server: `ap_construct_url`.
     pub fn construct_url(&self, path: &[u8]) -> Vec<u8> {
         let port = self.server_port();
-        let default = if self.connection.secure { 443 } else { 80 };
+        let default = self.default_port();
         let mut name = self.server_name();
         if name.contains(':') && !name.starts_with('[') {
             name = format!("[{name}]");

@@ -51,8 +51,11 @@ pub fn finish(r: &mut Request) -> Reply {
     // The request keeps what the log formats can ask for.
     r.headers_out = headers.clone();
     let body = if bodyless && !raw { Body::None } else { body };
+    // `404 Gone Fishing`: the line says what the client is told.
+    let told = r.reason.as_deref().and_then(|line| line.get(..3));
+    let told = told.and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
     Reply {
-        status: r.status,
+        status: told.unwrap_or(r.status),
         reason: r.reason.clone(),
         headers,
         body,

@@ -167,6 +167,19 @@ impl Snapshot {
         self.names_at(local)?.find(host).cloned()
     }
 
+    /// The server of an address whose `ServerPath` a path lies in: `check_serverpath`.
+    pub fn server_with_path(&self, local: SocketAddr, uri: &[u8]) -> Option<Arc<Server>> {
+        let mut servers = self.names_at(local)?.servers.iter();
+        let found = servers.find(|server| {
+            let prefix = server.config.core.server_path.as_deref();
+            prefix.and_then(|prefix| uri.strip_prefix(prefix)).is_some_and(|rest| {
+                let ends = prefix.is_some_and(|prefix| prefix.ends_with(b"/"));
+                ends || matches!(rest.first(), None | Some(b'/'))
+            })
+        });
+        found.cloned()
+    }
+
     pub(crate) fn assemble(
         server_root: Vec<u8>,
         defines: IndexMap<String, Option<String>>,

@@ -252,7 +252,7 @@ fn sentence(r: &Request, status: u16) -> Vec<u8> {
         ]),
         501 => join(&[b"<p>", &method, b" not supported for current URL.<br />\n", &notes, b"</p>\n"]),
         502 => join(&[
-            b"<p>The proxy server received an invalid\nresponse from an upstream server.<br />\n",
+            b"<p>The proxy server received an invalid\r\nresponse from an upstream server.<br />\r\n",
             &notes,
             b"</p>\n",
         ]),
@@ -262,11 +262,9 @@ fn sentence(r: &Request, status: u16) -> Vec<u8> {
         504 => b"<p>The gateway did not receive a timely response\nfrom the upstream server or \
                  application.</p>\n"
             .to_vec(),
-        506 => join(&[
-            b"<p>A variant for the requested resource\n<pre>\n",
-            &escape_html(&r.uri),
-            b"\n</pre>\nis itself a negotiable resource. This indicates a configuration error.</p>\n",
-        ]),
+        506 => b"<p>A variant for the requested resource\n<pre>\n\n</pre>\nis itself a negotiable \
+                 resource. This indicates a configuration error.</p>\n"
+            .to_vec(),
         507 => b"<p>The method could not be performed on the resource\nbecause the server is unable \
                  to store the\nrepresentation needed to successfully complete the\nrequest.  There \
                  is insufficient free space left in\nyour storage allocation.</p>\n"
@@ -278,7 +276,6 @@ fn sentence(r: &Request, status: u16) -> Vec<u8> {
                  this resource.</p>\n"
             .to_vec(),
         511 => b"<p>The client needs to authenticate to gain\nnetwork access.</p>\n".to_vec(),
-        505 => Vec::new(),
         _ => internal_error(r, &notes),
     }
 }
@@ -305,7 +302,7 @@ fn expectation(r: &Request) -> Vec<u8> {
     out
 }
 
-/// 402, 409, 500 and codes without words of their own.
+/// 402, 409, 500, 505 and codes without words of their own.
 fn internal_error(r: &Request, notes: &[u8]) -> Vec<u8> {
     if !notes.is_empty()
         && r.notes.get(b"verbose-error-to").is_some_and(|v| &v[..] == b"*")

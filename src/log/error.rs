@@ -25,8 +25,9 @@ pub fn format(line: &Line, about: About<'_>) -> Vec<u8> {
         out.extend_from_slice(format!("({}){}: ", error.code, error.text).as_bytes());
     }
     if let Some(client) = about.client {
-        let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-        out.extend_from_slice(format!("[client {client}] ").as_bytes());
+        // httpd puts no brackets around an IPv6 address.
+        let (ip, port) = (client.ip().to_canonical(), client.port());
+        out.extend_from_slice(format!("[client {ip}:{port}] ").as_bytes());
     }
     if line.ah != 0 {
         out.extend_from_slice(format!("AH{:05}: ", line.ah).as_bytes());

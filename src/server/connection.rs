@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use directives::effect::Role;
@@ -26,6 +27,11 @@ use super::socket::{Phase, Shared, Socket};
 use super::{Live, Stop};
 use crate::disk::Disk;
 use crate::fcgi::Event;
+
+/// How long a closed connection waits for the client's next byte, and in all: httpd's
+/// `SECONDS_TO_LINGER` and `MAX_SECS_TO_LINGER`.
+const SECONDS_TO_LINGER: Duration = Duration::from_secs(2);
+const MAX_LINGER: Duration = Duration::from_secs(30);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -58,16 +64,48 @@ pub async fn serve(
         .half_close(false)
         .max_headers(4096)
         .serve_connection(TokioIo::new(Socket::new(shared.clone())), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // How it ended is in the logs already.
-        _ = connection.as_mut() => return,
-        () = stop.draining() => {}
+    {
+        let mut connection = std::pin::pin!(connection);
+        let mut ended = false;
+        tokio::select! {
+            // How it ended is in the logs already.
+            _ = connection.as_mut() => ended = true,
+            () = stop.draining() => {}
+        }
+        if !ended {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                _ = connection => {}
+                () = stop.now() => return,
+            }
+        }
     }
-    connection.as_mut().graceful_shutdown();
     tokio::select! {
-        _ = connection => {}
+        () = linger(&shared) => {}
         () = stop.now() => {}
+    }
+}
+
+/// `ap_lingering_close`: what the client still sends is read and thrown away for a while.
+/// A socket closed before that would take the end of the response with it.
+async fn linger(shared: &Shared) {
+    let deadline = tokio::time::Instant::now() + MAX_LINGER;
+    let mut buffer = [0; 512];
+    loop {
+        let until = deadline.min(tokio::time::Instant::now() + SECONDS_TO_LINGER);
+        match tokio::time::timeout_at(until, shared.stream.readable()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+        match shared.stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return;
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use crate::request::Request;
 /// Sends the file that the request was mapped to.
 pub fn default_handler(r: &mut Request) -> Verdict {
     allow_methods(r, &[Method::GET, Method::OPTIONS, Method::POST]);
+    if body_is_too_large(r) {
+        return Verdict::Status(413);
+    }
     let readable = matches!(r.method, Method::GET | Method::HEAD | Method::POST);
     if !readable {
         return unusual_method(r);
@@ -83,6 +86,20 @@ pub fn send_file(r: &mut Request, meta: Meta) {
     r.headers_out.set("Content-Length", meta.size.to_string());
     let whole = crate::reply::Part { head: Bytes::new(), start: 0, end: meta.size };
     r.body = Body::File { path, size: meta.size, parts: vec![whole] };
+}
+
+/// Does the client announce more than `LimitRequestBody`? The log says so.
+pub fn body_is_too_large(r: &mut Request) -> bool {
+    let (length, limit) = match (r.content_length(), r.dir.core.body_limit()) {
+        (Some(length), Some(limit)) if length > limit => (length, limit),
+        _ => return false,
+    };
+    let text = format!(
+        "Requested content-length of {length} is larger than the configured limit of \
+         {limit}"
+    );
+    r.log(Level::Info, "http", 1588, text);
+    true
 }
 
 /// May there be a rest of the path? `AcceptPathInfo`, a handler's wish, or `default`.

@@ -10,7 +10,7 @@ use crate::request::Request;
 pub fn apply(r: &mut Request) {
     let Body::File { path, size, .. } = &r.body else { return };
     let (path, size) = (path.clone(), *size);
-    if r.status != 200 || r.header_only && r.method != http::Method::HEAD {
+    if r.status != 200 || size == 0 {
         return;
     }
     let limits = r.dir.core.range_limits();
@@ -19,9 +19,7 @@ pub fn apply(r: &mut Request) {
         return;
     }
     let Some(asked) = r.header("range") else { return };
-    if r.method != http::Method::GET && r.method != http::Method::HEAD
-        || !conditions::if_range(r)
-    {
+    if !conditions::if_range(r) {
         return;
     }
     let ranges = match parse(&asked, size, limits) {
@@ -84,67 +82,85 @@ enum Asked {
     Ranges(Vec<(u64, u64)>),
 }
 
-/// `bytes=a-b,…` for a body of `size` bytes, as half-open ranges. See
-/// `ap_set_byterange`.
+/// `bytes=a-b,…` for a body of `size` bytes, as half-open ranges. A range that touches
+/// the one before is laid together with it. See `ap_set_byterange`.
 fn parse(text: &[u8], size: u64, limits: Limits) -> Asked {
     let Some(text) = std::str::from_utf8(text).ok() else { return Asked::Ignore };
-    let Some(list) = text.strip_prefix("bytes=") else { return Asked::Ignore };
-    let number = |text: &str| {
-        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| text.parse::<u64>().ok())
-            .flatten()
+    let list = match text.split_at_checked(6) {
+        Some((unit, list)) if unit.eq_ignore_ascii_case("bytes=") => list,
+        _ => return Asked::Ignore,
     };
     let mut ranges: Vec<(u64, u64)> = Vec::new();
-    let (mut overlaps, mut reversals, mut count) = (0, 0, 0);
-    for item in list.split(',') {
-        let item = item.trim();
-        if item.is_empty() {
+    let (mut overlaps, mut reversals) = (0, 0);
+    let mut unsatisfiable = false;
+    // `ap_getword` takes several commas for one, but for the first.
+    let list = if list.starts_with(',') { "" } else { list };
+    for item in list.split(',').filter(|item| !item.is_empty()) {
+        let Some((start, end)) = range(item, size) else { return Asked::Ignore };
+        if item == "0-" {
+            // Everything: the other ranges do not matter.
+            ranges = vec![(0, size)];
+            break;
+        }
+        if start >= size {
+            unsatisfiable = true;
             continue;
         }
-        let Some((first, last)) = item.split_once('-') else { return Asked::Ignore };
-        count += 1;
-        let (start, end) = match (first, last) {
-            ("", last) => match number(last) {
-                Some(length) => (size.saturating_sub(length), size),
-                None => return Asked::Ignore,
-            },
-            (first, "") => match number(first) {
-                Some(start) => (start, size),
-                None => return Asked::Ignore,
-            },
-            (first, last) => match (number(first), number(last)) {
-                (Some(start), Some(last)) if start <= last => (start, size.min(last + 1)),
-                _ => return Asked::Ignore,
-            },
+        let Some((from, to)) = ranges.last_mut() else {
+            ranges.push((start, end));
+            continue;
         };
-        if start >= end {
-            continue;
+        let inside = start >= *from && end <= *to;
+        let before = start < *from && end >= *from;
+        if before {
+            *from = start;
+            reversals += 1;
         }
-        if let Some(&(before, until)) = ranges.last() {
-            if start < until && end > before {
-                overlaps += 1;
-            }
-            if start < before {
-                reversals += 1;
-            }
+        let behind = end >= *to && start <= *to;
+        if behind {
+            *to = end;
         }
-        ranges.push((start, end));
+        if inside || before || behind {
+            overlaps += 1;
+        } else {
+            ranges.push((start, end));
+        }
     }
     let over = |count: u64, limit: Option<u64>| limit.is_some_and(|limit| count > limit);
+    let count = ranges.len() as u64;
     if over(count, limits.ranges)
         || over(overlaps, limits.overlaps)
         || over(reversals, limits.reversals)
     {
         return Asked::Ignore;
     }
-    match (count, ranges.is_empty()) {
-        (0, _) => Asked::Ignore,
-        (_, true) => Asked::Unsatisfiable,
-        // Everything, cut into pieces or not, is sent whole.
-        _ if ranges.iter().map(|(start, end)| end - start).sum::<u64>() >= size => {
+    match (ranges.is_empty(), unsatisfiable) {
+        (true, true) => Asked::Unsatisfiable,
+        (true, false) => Asked::Ignore,
+        // More than everything is sent whole.
+        _ if ranges.iter().map(|(start, end)| end - start).sum::<u64>() > size => {
             Asked::Ignore
         }
         _ => Asked::Ranges(ranges),
+    }
+}
+
+/// One range, cut to the size; `None` makes the whole field void.
+fn range(item: &str, size: u64) -> Option<(u64, u64)> {
+    let number = |text: &str| -> Option<u64> {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|_| digits)
+    };
+    match item.split_once('-')? {
+        ("", last) => {
+            let length = number(last).filter(|&length| length > 0)?;
+            Some((size.saturating_sub(length), size))
+        }
+        (first, "") => Some((number(first)?, size)),
+        (first, last) => {
+            let (start, last) = (number(first)?, number(last)?);
+            (start <= last).then_some((start, size.min(last.saturating_add(1))))
+        }
     }
 }
 
@@ -161,9 +177,17 @@ mod tests {
         assert_eq!(cut("bytes=0-3"), Asked::Ranges(vec![(0, 4)]));
         assert_eq!(cut("bytes=-3"), Asked::Ranges(vec![(7, 10)]));
         assert_eq!(cut("bytes=7-99"), Asked::Ranges(vec![(7, 10)]));
-        assert_eq!(cut("bytes=1-2, 4-5"), Asked::Ranges(vec![(1, 3), (4, 6)]));
+        assert_eq!(cut("bytes=1-2,4-5"), Asked::Ranges(vec![(1, 3), (4, 6)]));
+        assert_eq!(cut("bytes=1-2,3-5"), Asked::Ranges(vec![(1, 6)]));
+        assert_eq!(cut("bytes=5-6,3-4"), Asked::Ranges(vec![(3, 7)]));
+        assert_eq!(cut("bytes=1-2, 4-5"), Asked::Ignore);
         assert_eq!(cut("bytes=10-"), Asked::Unsatisfiable);
-        assert_eq!(cut("bytes=0-"), Asked::Ignore);
+        assert_eq!(cut("bytes=10-,1-2"), Asked::Ranges(vec![(1, 3)]));
+        assert_eq!(cut("bytes=1-2,0-,4-5"), Asked::Ranges(vec![(0, 10)]));
+        assert_eq!(cut("bytes=0-18446744073709551615"), Asked::Ranges(vec![(0, 10)]));
+        assert_eq!(cut("bytes=0-8,2-3,9-9"), Asked::Ranges(vec![(0, 10)]));
+        assert_eq!(cut("bytes=0-5,9-9,0-5"), Asked::Ignore);
+        assert_eq!(cut("bytes=-0"), Asked::Ignore);
         assert_eq!(cut("bytes=5-3"), Asked::Ignore);
         assert_eq!(cut("bytes=x"), Asked::Ignore);
         assert_eq!(cut("lines=1-2"), Asked::Ignore);

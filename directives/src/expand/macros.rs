@@ -1,5 +1,7 @@
 //! `<Macro>`, `Use`, `UndefMacro`: httpd's `mod_macro.c`.
 
+use std::borrow::Cow;
+
 use super::{Item, MAX_DEPTH, Reader};
 use crate::bundle::Origin;
 use crate::diagnostic::{Code, Diagnostic, codes};
@@ -200,13 +202,15 @@ fn forms(parameter: &str) -> impl Iterator<Item = String> {
     std::iter::once(parameter.to_owned()).chain(braced)
 }
 
-/// Replaces parameters in a macro's body: longest name first at each place.
+/// Replaces parameters in a macro's body: longest name first at each place. The value of
+/// `@a` comes in quotes.
 fn substitute(body: &[u8], parameters: &[String], values: &[&[u8]]) -> Vec<u8> {
-    let mut forms: Vec<(Vec<u8>, &[u8])> = parameters
+    let mut forms: Vec<(Vec<u8>, Cow<'_, [u8]>)> = parameters
         .iter()
         .zip(values)
         .flat_map(|(parameter, value)| {
-            forms(parameter).map(move |form| (form.into_bytes(), *value))
+            let value = if parameter.starts_with('@') { quoted(value) } else { (*value).into() };
+            forms(parameter).map(move |form| (form.into_bytes(), value.clone()))
         })
         .collect();
     forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
@@ -230,6 +234,18 @@ fn substitute(body: &[u8], parameters: &[String], values: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+fn quoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = vec![b'"'];
+    for &byte in value {
+        if byte == b'"' || byte == b'\\' {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -238,5 +254,7 @@ mod tests {
         let out =
             super::substitute(b"$ab $a ${a} %x $c", &parameters, &[b"1", b"2", b"3"]);
         assert_eq!(out, b"2 1 1 3 $c");
+        let out = super::substitute(b"A @x", &["@x".to_owned()], &[b"b \"c\""]);
+        assert_eq!(out, br#"A "b \"c\"""#);
     }
 }

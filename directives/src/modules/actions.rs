@@ -52,7 +52,7 @@ own URL behind it as PATH_INFO: the way PHP sites reach their application. Unles
             None => false,
             Some(word) if word.is("virtual") => true,
             Some(word) => {
-                let message = "Action: unrecognized option, expected 'virtual'";
+                let message = format!("unrecognized option '{}'", word.lossy());
                 return Err(Problem::from(message).at(word.span));
             }
         };
@@ -110,7 +110,7 @@ fn handle(r: &mut Request) -> Verdict {
     if let Some((url, is_virtual)) = kind.and_then(|kind| config.actions.get(&kind[..])) {
         if !is_virtual && r.finfo.is_none() {
             let text = [b"File does not exist: ", &r.filename[..]].concat();
-            r.log(Level::Error, "actions", 652, text);
+            r.log(Level::Info, "actions", 652, text);
             return Verdict::Status(404);
         }
         script = Some(url);

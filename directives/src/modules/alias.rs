@@ -12,13 +12,14 @@ use crate::pattern::Pattern;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Result, Set, Word};
-use crate::status;
 use crate::template;
 
 /// What a URL path is compared with.
 #[derive(Debug)]
 enum From {
     Prefix(Bytes),
+    /// Everything in a section of this path, which is replaced whole.
+    Section(Bytes),
     Regex(Pattern),
 }
 
@@ -81,7 +82,7 @@ pub fn script_targets<'a>(
 ) -> impl Iterator<Item = &'a [u8]> {
     let scripts = server.alias.aliases.iter().chain(&dir.alias.alias).filter(|a| a.script);
     scripts.map(|alias| match &alias.from {
-        From::Prefix(_) => &alias.to[..],
+        From::Prefix(_) | From::Section(_) => &alias.to[..],
         From::Regex(_) => {
             let end = alias.to.iter().position(|&b| b == b'$').unwrap_or(alias.to.len());
             &alias.to[..end]
@@ -133,17 +134,14 @@ fn alias(at: &mut Scope, first: &Word, second: Option<&Word>, script: bool) -> R
     let in_location = at.place.container.is_some_and(|c| c != "<VirtualHost");
     match second {
         None if in_location => {
-            let from = From::Prefix(at.place.path.cloned().unwrap_or_default());
+            let from = From::Section(at.place.path.cloned().unwrap_or_default());
             let alias = Alias { from, to: first.bytes.clone(), script };
             at.dir.alias().alias = Some(Arc::new(alias));
             Ok(())
         }
         None => Err(format!("{name} must have two arguments when used globally").into()),
         Some(_) if in_location => {
-            let message = format!(
-                "{name} must have one argument when used inside a Location block"
-            );
-            Err(message.into())
+            Err(format!("{name} cannot occur within directory context").into())
         }
         Some(to) => add_alias(at, From::Prefix(first.bytes.clone()), to, script),
     }
@@ -234,6 +232,11 @@ fn redirect_status(word: &Word) -> Option<u16> {
     }
 }
 
+/// `ap_is_HTTP_REDIRECT`: 304 is one too.
+fn takes_target(status: u16) -> bool {
+    (300..400).contains(&status)
+}
+
 fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status: Option<u16>) -> Result {
     let given: Vec<&Word> = words.into_iter().flatten().collect();
     let (status, rest) = match (status, given.split_first()) {
@@ -249,7 +252,7 @@ fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status:
         (None, None) => return Err("URL to redirect to is missing".into()),
     };
     let in_location = at.place.container.is_some_and(|c| c.starts_with("<Location"));
-    let redirects = status::is_redirect(status);
+    let redirects = takes_target(status);
     let (from, to) = match (rest, redirects) {
         ([from, to], true) => (Some(*from), Some(*to)),
         ([to], true) if in_location => (None, Some(*to)),
@@ -271,7 +274,7 @@ fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status:
     let from = match from {
         Some(word) if regex_form => regex(word)?,
         Some(word) => From::Prefix(word.bytes.clone()),
-        None => From::Prefix(at.place.path.cloned().unwrap_or_default()),
+        None => From::Section(at.place.path.cloned().unwrap_or_default()),
     };
     let to = to.map(|word| word.bytes.clone()).unwrap_or_default();
     let redirect = Arc::new(Redirect { from, to, status });
@@ -408,6 +411,7 @@ fn map(r: &mut Request, alias: &Alias) -> bool {
             let Some(length) = prefix(&r.uri, fake) else { return false };
             [&alias.to[..], &r.uri[length..]].concat()
         }
+        From::Section(_) => alias.to.to_vec(),
         From::Regex(pattern) => {
             let Some(groups) = pattern.captures(&r.uri) else { return false };
             template::substitute(&alias.to, &groups, &r.uri).to_vec()
@@ -417,7 +421,7 @@ fn map(r: &mut Request, alias: &Alias) -> bool {
         return false;
     };
     // A pattern says nothing about where a tree begins: httpd sets no context for it.
-    if let From::Prefix(fake) = &alias.from {
+    if let From::Prefix(fake) | From::Section(fake) = &alias.from {
         r.context_prefix = fake.clone();
         r.context_document_root = Some(alias.to.clone());
     }
@@ -440,6 +444,7 @@ fn redirected(r: &mut Request, redirects: &[Arc<Redirect>]) -> Option<Verdict> {
                     [&redirect.to[..], &escaped(&r.uri[length..])].concat()
                 }
             }
+            From::Section(_) => redirect.to.to_vec(),
             From::Regex(pattern) => {
                 let groups = pattern.captures(&r.uri)?;
                 escaped_url(&template::substitute(&redirect.to, &groups, &r.uri))
@@ -448,7 +453,7 @@ fn redirected(r: &mut Request, redirects: &[Arc<Redirect>]) -> Option<Verdict> {
         Some((redirect.clone(), target))
     })?;
     let status = redirect.status;
-    if !status::is_redirect(status) {
+    if !takes_target(status) {
         return Some(Verdict::Status(status));
     }
     let relative = r.dir.alias.relative.unwrap_or(false);

@@ -278,12 +278,7 @@ fn settle(r: &mut Request, found: Box<Request>, last: bool) -> Option<Verdict> {
     if found.status == 200 && (is_file || is_proxy) {
         let code = r.dir.dir.redirect.unwrap_or(0);
         if code != 0 {
-            let mut target = path::escape_path(&found.uri);
-            if let Some(args) = &found.args {
-                target.push(b'?');
-                target.extend_from_slice(args);
-            }
-            let url = r.construct_url(&target);
+            let url = r.construct_url(&path::escape_path(&found.uri));
             r.headers_out.set("Location", url);
             return Some(Verdict::Status(code));
         }

@@ -1,9 +1,9 @@
 //! mod_env: the environment handed to applications, set from configuration.
 
 use bytes::Bytes;
-use indexmap::IndexMap;
 
 use crate::diagnostic::codes;
+use crate::env::Env;
 use crate::merge::Merge;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
@@ -12,7 +12,7 @@ use crate::schema::{Context, Directive, Module, Override, Problem, Set};
 /// Settings of a section.
 #[derive(Debug, Default)]
 pub struct Dir {
-    vars: IndexMap<Bytes, Bytes>,
+    vars: Env,
     unset: Vec<Bytes>,
 }
 
@@ -22,9 +22,11 @@ impl Merge for Dir {
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
         let mut vars = outer.vars.clone();
         for name in &inner.unset {
-            vars.shift_remove(name);
+            vars.unset(name);
         }
-        vars.extend(inner.vars.clone());
+        for (name, value) in inner.vars.iter() {
+            vars.set(name.clone(), value.clone());
+        }
         let unset = outer.unset.iter().chain(&inner.unset).cloned().collect();
         Dir { vars, unset }
     }
@@ -50,7 +52,7 @@ Fixups, after access control and rewriting. To influence those, use `SetEnvIf`.
 ",
     set: Set::OneOrTwo(|at, name, value| {
         let value = value.map(|value| value.bytes.clone()).unwrap_or_default();
-        at.dir.env().vars.insert(name.bytes.clone(), value);
+        at.dir.env().vars.set(name.bytes.clone(), value);
         Ok(())
     }),
     ..Directive::EXACT
@@ -71,7 +73,7 @@ Passes variables of the server's own environment on to applications.
     set: Set::Each(|at, name| {
         match at.files().env(&name.bytes) {
             Some(value) => {
-                at.dir.env().vars.insert(name.bytes.clone(), value.into());
+                at.dir.env().vars.set(name.bytes.clone(), value);
             }
             None => {
                 let message = format!("PassEnv variable {} was undefined", name.lossy());
@@ -97,7 +99,7 @@ Takes variables back that `SetEnv` or `PassEnv` of an enclosing section set.
 ",
     set: Set::Each(|at, name| {
         let dir = at.dir.env();
-        dir.vars.shift_remove(&name.bytes);
+        dir.vars.unset(&name.bytes);
         dir.unset.push(name.bytes.clone());
         Ok(())
     }),
@@ -117,7 +119,7 @@ fn fixups(r: &mut Request) -> Verdict {
     if dir.env.vars.is_empty() {
         return DECLINED;
     }
-    for (name, value) in &dir.env.vars {
+    for (name, value) in dir.env.vars.iter() {
         r.env.set(name.clone(), value.clone());
     }
     OK

@@ -74,7 +74,7 @@ fn attribute(word: &Word) -> Result<Attribute> {
         _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => Attribute::Named(text),
         _ => {
             let pattern = Pattern::new(&word.bytes, true);
-            let message = "Header name regex could not be compiled.";
+            let message = "SetEnvIfHeader name regex could not be compiled.";
             let failed = |why: String| Problem::from(message).at(word.span).help(why);
             Attribute::Matching(pattern.map_err(failed)?)
         }

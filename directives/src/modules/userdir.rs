@@ -13,8 +13,10 @@ use crate::schema::{Context, Directive, Module, Set, Word};
 pub type Dir = ();
 
 /// Settings of a server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Server {
+    /// The server says something about this at all.
+    spoken: bool,
     /// Patterns, in the order in which they are tried.
     places: Option<Vec<Bytes>>,
     /// `disabled` without names.
@@ -24,9 +26,14 @@ pub struct Server {
 }
 
 impl Merge for Server {
-    // See merge_userdir_config: the lists of names are the inner server's own.
+    // See merge_userdir_config: the lists of names are the inner server's own, once it
+    // says anything.
     fn merge(outer: &Server, inner: &Server) -> Server {
+        if !inner.spoken {
+            return outer.clone();
+        }
         Server {
+            spoken: true,
             places: inner.places.clone().or_else(|| outer.places.clone()),
             disabled: inner.disabled.or(outer.disabled),
             enabled_users: inner.enabled_users.clone(),
@@ -51,8 +58,8 @@ static USER_DIR: Directive = Directive {
               'disabled username username...', or 'enabled username username...'",
     docs: r"
 Where `/~user/` leads: a name is a directory in the user's home; an absolute path has the
-user's name where its `*` stands, or at its end; a URL redirects. Of several the first that
-is there counts. `disabled` and `enabled` with names, or `disabled` alone, say whose
+user's name where its `*` stands, or at its end; a URL with a `*` redirects, and what stands
+behind the `*` is lost. Of several the first that is there counts. `disabled` and `enabled` with names, or `disabled` alone, say whose
 directories are shown.
 
 Under a wrapper applications below such a URL run as that user.
@@ -64,6 +71,7 @@ Under a wrapper applications below such a URL run as that user.
     set: Set::Raw(|at, args| {
         let words = Word::all(args);
         let server = at.server.userdir();
+        server.spoken = true;
         let Some((first, names)) = words.split_first() else {
             return Err("UserDir requires an argument.".into());
         };
@@ -110,21 +118,20 @@ fn translate(r: &mut Request) -> Verdict {
     }
     let (name, rest) = (name.to_vec(), rest.to_vec());
     for (i, place) in places.iter().enumerate() {
+        let is_absolute = place.first() == Some(&b'/');
         let directory = match place.iter().position(|&b| b == b'*') {
-            Some(star) => [&place[..star], &name, &place[star + 1..]].concat(),
-            None if place.first() == Some(&b'/') || is_url(place) => {
-                [place, &b"/"[..], &name].concat()
+            Some(star) if !is_absolute && place[..star].contains(&b':') => {
+                r.headers_out.set("Location", [&place[..star], &name, &rest].concat());
+                return Verdict::Status(302);
             }
+            Some(star) => [&place[..star], &name, &place[star + 1..]].concat(),
+            None if is_absolute => [place, &b"/"[..], &name].concat(),
             None => {
                 let Ok(text) = std::str::from_utf8(&name) else { return DECLINED };
                 let Some(user) = r.files.user(Who::Name(text)) else { continue };
                 path::join(&user.home, place)
             }
         };
-        if is_url(place) {
-            r.headers_out.set("Location", [&directory[..], &rest].concat());
-            return Verdict::Status(302);
-        }
         // The last one counts whether it is there or not.
         if i + 1 == places.len() || r.files.stat(&directory).is_ok() {
             r.filename = [&directory[..], &rest].concat();
@@ -135,8 +142,4 @@ fn translate(r: &mut Request) -> Verdict {
         }
     }
     DECLINED
-}
-
-fn is_url(place: &[u8]) -> bool {
-    place.first() != Some(&b'/') && place.contains(&b':')
 }

@@ -31,7 +31,6 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
             r.err_headers_out = err_headers;
             r.lines.extend(lines);
         }
-        r.method = r.original_method.clone();
         let status = r.status;
         canned(r, status, Some(also));
         return Fate::Respond;
@@ -84,7 +83,13 @@ pub(super) fn canned(r: &mut Request, status: u16, also: Option<u16>) {
         r.body = Body::None;
         return;
     }
-    let page = status::page(r, status, also);
+    let mut shown = status;
+    if r.reason.is_none() && status::reason(status).is_none() {
+        // The log keeps the number; the client gets one that there are words for.
+        shown = 500;
+        r.reason = Some(status::line(shown).into());
+    }
+    let page = status::page(r, shown, also);
     r.body = Body::Bytes(page.into());
 }
 

@@ -13,18 +13,27 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
     let core = r.snapshot.main().clone();
     let limits = &core.config.core;
     let line = r.method.as_str().len() + target.len() + 10;
-    if line as u64 > limits.limit_request_line() {
+    // httpd reads one byte more before it gives up.
+    if line as u64 > limits.limit_request_line() + 1 {
         r.reason = Some(bytes::Bytes::from_static(b"414 Request-URI Too Long"));
-        let text = "request failed: URI too long (longer than ".to_owned()
-            + &limits.limit_request_line().to_string()
-            + ")";
+        let limit = limits.limit_request_line();
+        let text = format!(
+            "request failed: client's request-line exceeds LimitRequestLine (longer than \
+             {limit})"
+        );
         r.log(Level::Info, "core", 565, text);
         return Err(414);
+    }
+    if !is_target(r, target) {
+        let target = String::from_utf8_lossy(target);
+        let text = format!("HTTP Request Line; Unable to parse URI: '{target}'");
+        r.log(Level::Debug, "core", 3450, text);
+        return Err(400);
     }
     let absolute_host = locate::parse_uri(r, target);
     let host = choose_host(r, absolute_host);
     if let Err(problem) = &host {
-        r.log(Level::Info, "core", 550, *problem);
+        r.log(Level::Debug, "core", 550, *problem);
         return Err(400);
     }
     choose_server(r);
@@ -33,7 +42,7 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
         let text =
             "client sent HTTP/1.1 request without hostname (see RFC2616 section 14.23): ";
         let uri = String::from_utf8_lossy(target).into_owned();
-        r.log(Level::Info, "core", 569, text.to_owned() + &uri);
+        r.log(Level::Debug, "core", 569, text.to_owned() + &uri);
         return Err(400);
     }
     if r.method == http::Method::CONNECT {
@@ -41,7 +50,6 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
     }
     if let Some(expect) = r.header("expect")
         && !expect.eq_ignore_ascii_case(b"100-continue")
-        && r.version >= 11
     {
         let expect = String::from_utf8_lossy(&expect).into_owned();
         let text =
@@ -50,6 +58,20 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
         return Err(417);
     }
     Ok(())
+}
+
+/// A path, a URL of HTTP's, or what belongs to the method.
+fn is_target(r: &Request, target: &[u8]) -> bool {
+    let is_url = |scheme: &[u8]| {
+        target
+            .split_at_checked(scheme.len())
+            .is_some_and(|(start, _)| start.eq_ignore_ascii_case(scheme))
+    };
+    match r.method {
+        http::Method::CONNECT => true,
+        http::Method::OPTIONS if target == b"*" => true,
+        _ => target.starts_with(b"/") || is_url(b"http://") || is_url(b"https://"),
+    }
 }
 
 /// `Host`, or the authority of an absolute target, which wins over it.
@@ -68,10 +90,6 @@ fn choose_host(r: &mut Request, absolute: Option<Vec<u8>>) -> Result<(), &'stati
     let Some(host) = absolute.or(field) else { return Ok(()) };
     let (name, port) = split_host(&host).ok_or("Client sent malformed Host header")?;
     r.hostname = (!name.is_empty()).then_some(name);
-    if r.hostname.is_none() && r.version >= 11 {
-        // An empty Host is a Host.
-        r.hostname = Some(String::new());
-    }
     r.host_port = port;
     Ok(())
 }
@@ -111,11 +129,14 @@ fn parse_port(port: &str) -> Option<Option<u16>> {
     (number > 0 && port.bytes().all(|b| b.is_ascii_digit())).then_some(Some(number))
 }
 
+/// By the host that the client names; for one that names none, by `ServerPath`.
 fn choose_server(r: &mut Request) {
-    let Some(host) = r.hostname.as_deref().filter(|host| !host.is_empty()) else {
-        return;
+    let host = r.hostname.as_deref().filter(|host| !host.is_empty());
+    let server = match host {
+        Some(host) => r.snapshot.server_named(r.connection.local, host),
+        None => r.snapshot.server_with_path(r.connection.local, &r.uri),
     };
-    if let Some(server) = r.snapshot.server_named(r.connection.local, host) {
+    if let Some(server) = server {
         r.dir = server.root.clone();
         r.server = server;
     }
@@ -146,8 +167,8 @@ fn check_fields(r: &mut Request) -> Result<(), u16> {
     let long = r
         .headers_in
         .iter()
-        .find(|(name, value)| (name.as_str().len() + 2 + value.len()) as u64 > size)
-        .map(|(name, _)| name.as_str().to_owned());
+        .find(|(name, value)| (name.as_str().len() + 2 + value.len()) as u64 > size + 1)
+        .map(|(name, _)| crate::content::title_case(name.as_str()));
     if let Some(name) = long {
         let text = format!("Request header exceeds LimitRequestFieldSize: {name}");
         r.log(Level::Info, "core", 561, text);

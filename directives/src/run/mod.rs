@@ -337,7 +337,14 @@ impl Run {
         };
         self.frames.push(frame);
         if too_deep {
-            self.top().r.status = 500;
+            let r = &mut self.top().r;
+            r.status = 500;
+            let text = format!(
+                "Request exceeded the limit of {limit} subrequest nesting levels due to \
+                 probable configuration error. Use 'LimitInternalRecursion' to increase the \
+                 limit if necessary. Use 'LogLevel debug' to get a backtrace."
+            );
+            r.log(Level::Error, "core", 125, text);
             return Turn::Return;
         }
         self.enter(entered)

@@ -80,7 +80,7 @@ goes to that application whatever stands here.
 pub static FORCE_TYPE: Directive = Directive {
     name: "ForceType",
     syntax: "media-type|None",
-    context: Context::PER_DIRECTORY,
+    context: Context::ANYWHERE,
     overrides: Override::FILE_INFO,
     summary: "a mime type that overrides other configured type",
     docs: r"
@@ -183,7 +183,9 @@ impl EtagSetting {
 
     /// What holds.
     pub fn components(self) -> Components {
-        let bits = self.named.unwrap_or(MTIME | SIZE) & !self.remove | self.add;
+        let bits = self.named.unwrap_or(0) & !self.remove | self.add;
+        // What takes everything away says nothing; only `None` is no tag.
+        let bits = if bits == 0 && self.named != Some(0) { MTIME | SIZE } else { bits };
         Components {
             inode: bits & INODE != 0,
             mtime: bits & MTIME != 0,

@@ -57,7 +57,7 @@ fn limit(word: &Word, name: &str) -> Result<u64> {
         Some(number) if number >= 0 => Ok(number as u64),
         Some(_) => {
             let message = format!(
-                "{name} \"{}\" must be a non-negative integer (0 = no limit)",
+                "{name} \"{}\" must be a non-negative integer",
                 word.lossy()
             );
             Err(Problem::from(message).at(word.span))

@@ -33,9 +33,9 @@ A changed `.htaccess` file is seen by the very next request.
 
 fn allow_override(at: &mut Scope, args: &Text) -> Result {
     if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
-        let container = at.place.container.unwrap_or("<");
-        let message = format!("AllowOverride cannot occur within {container}> section");
-        return Err(Problem::new(&crate::diagnostic::codes::CONTEXT, message));
+        // No file is looked for there; httpd says so and goes on.
+        let message = "Useless use of AllowOverride";
+        at.note(Problem::new(&crate::diagnostic::codes::CAUTION, message));
     }
     let mut allowed = Allowed::default();
     for word in Word::all(args) {

@@ -100,7 +100,8 @@ fn not_within(at: &Scope, containers: &[&str]) -> Result {
     match found {
         Some(container) => {
             let name = at.cmd.name;
-            let message = format!("{name} cannot occur within {container}> section");
+            let end = if name.starts_with('<') { ">" } else { "" };
+            let message = format!("{name}{end} cannot occur within {container}> section");
             Err(Problem::new(&codes::CONTEXT, message).at(at.cmd.item.name_span))
         }
         None => Ok(()),

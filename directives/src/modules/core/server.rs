@@ -36,7 +36,10 @@ fn server_name(at: &mut Scope, word: &Word) -> Result {
         Some(colon) => {
             let port = rest[colon + 1..].parse::<u16>().ok().filter(|port| *port > 0);
             if port.is_none() {
-                let message = format!("Missing or invalid port in ServerName: {text}");
+                let message = format!(
+                    "The port number \"{text}\" is outside the appropriate range (i.e., \
+                     1..65535)."
+                );
                 return Err(Problem::from(message).at(word.span));
             }
             (&rest[..colon], port)
@@ -64,8 +67,9 @@ Further names of a virtual host; `*` and `?` are wildcards.
         ServerAlias *.store.example.org
     </VirtualHost>
 ",
-    set: Set::Words(|at, names| {
-        at.server.core().aliases.extend(names.iter().map(Word::lossy));
+    // A host may have no further names: a variable may be empty.
+    set: Set::Words(|at, words| {
+        at.server.core().aliases.extend(words.iter().map(Word::lossy));
         Ok(())
     }),
     ..Directive::EXACT

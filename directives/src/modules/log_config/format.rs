@@ -152,9 +152,7 @@ impl Format {
                         continue;
                     }
                     let of = if item.which == Which::First { first } else { r };
-                    let at = out.len();
-                    item.render(of, r, sent, &mut out);
-                    if out.len() == at {
+                    if item.render(of, r, sent, &mut out).is_none() {
                         out.push(b'-');
                     }
                 }
@@ -263,16 +261,27 @@ fn meaning(letter: u8, argument: &str, braced: bool) -> Option<(What, Which)> {
 }
 
 impl Item {
-    fn render(&self, of: &Request, last: &Request, sent: &Sent, out: &mut Vec<u8>) {
+    /// Writes the value; `None` if there is none, which is not the same as an empty one.
+    fn render(
+        &self,
+        of: &Request,
+        last: &Request,
+        sent: &Sent,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         let mut number = |n: u64| out.extend_from_slice(n.to_string().as_bytes());
         match self.what {
             What::BodyBytes => number(sent.body),
-            What::BodyBytesClf if sent.body == 0 => {}
+            What::BodyBytesClf if sent.body == 0 => return None,
             What::BodyBytesClf => number(sent.body),
             What::Received => number(sent.received),
             What::Total => number(sent.total),
             What::Both => number(sent.total + sent.received),
-            What::Keepalives => number(u64::from(of.connection.keepalives)),
+            // httpd counts when it decides that the connection goes on.
+            What::Keepalives => {
+                let before = u64::from(of.connection.keepalives);
+                number(before.saturating_sub(u64::from(!sent.kept)));
+            }
             What::Status => number(u64::from(of.status)),
             What::DurationMicros => number(elapsed(of, sent)),
             What::Duration => number(match self.argument.as_str() {
@@ -285,34 +294,44 @@ impl Item {
                 _ => u64::from(sent.pid),
             }),
             What::Port => number(u64::from(match self.argument.as_str() {
+                "" | "canonical" => of.canonical_port(),
                 "local" => of.connection.local.port(),
                 "remote" => of.connection.client.port(),
-                _ => of.server_port(),
+                other => {
+                    text(other, out);
+                    return Some(());
+                }
             })),
             What::RemoteHost => match &last.remote_host {
                 Lookup::Known(name) => escape(name.as_bytes(), out),
                 _ => text(&of.useragent_ip.to_string(), out),
             },
             What::RemoteAddr => text(&of.useragent_ip.to_string(), out),
-            What::PeerAddr => text(&of.connection.client.ip().to_canonical().to_string(), out),
-            What::LocalAddr => text(&of.connection.local.ip().to_canonical().to_string(), out),
-            What::Cookie => {
-                if let Some(value) = cookie(of, &self.argument) {
-                    escape(&value, out);
-                }
+            What::PeerAddr => {
+                text(&of.connection.client.ip().to_canonical().to_string(), out);
             }
-            What::Env => escape_some(of.env.get(self.argument.as_bytes()), out),
-            What::Note => escape_some(of.notes.get(self.argument.as_bytes()), out),
+            What::LocalAddr => {
+                text(&of.connection.local.ip().to_canonical().to_string(), out);
+            }
+            What::Cookie => escape(&cookie(of, &self.argument)?, out),
+            What::Env => escape(of.env.get(self.argument.as_bytes())?, out),
+            What::Note => escape(of.notes.get(self.argument.as_bytes())?, out),
+            What::Filename if of.filename.is_empty() => return None,
             What::Filename => escape(&of.filename, out),
             What::RequestHeader => {
-                let name = http::HeaderName::from_bytes(self.argument.as_bytes()).ok();
-                let value = name.and_then(|name| of.header(name.as_str()));
-                escape_some(value.as_ref(), out);
+                let name = http::HeaderName::from_bytes(self.argument.as_bytes()).ok()?;
+                escape(&of.header(name.as_str())?, out);
             }
-            What::ResponseHeader => escape_some(last.headers_out.get(&self.argument), out),
+            What::ResponseHeader => {
+                let value = last.headers_out.get(&self.argument)?;
+                let kind = self.argument.eq_ignore_ascii_case("content-type");
+                // `ap_field_noparam`.
+                let end = value.iter().position(|&b| kind && b == b';');
+                escape(value[..end.unwrap_or(value.len())].trim_ascii_end(), out);
+            }
             What::Protocol => text(of.protocol(), out),
-            What::Method => text(of.original_method.as_str(), out),
-            What::Logname | What::SslVariable => {}
+            What::Method => text(of.method.as_str(), out),
+            What::Logname | What::SslVariable => return None,
             What::LogId => {
                 let id = format!("{:x}", of.request_time as u64 ^ of.connection.id);
                 text(&id, out);
@@ -324,11 +343,11 @@ impl Item {
                 }
             }
             What::RequestLine => escape(&of.the_request(), out),
-            What::Handler => escape_some(of.handler.as_ref(), out),
+            What::Handler => escape(of.handler.as_ref()?, out),
             What::Time => self.time(of, sent, out),
-            What::User => match last.user.as_deref() {
-                Some(b"") => out.extend_from_slice(b"\"\""),
-                user => escape_some(user.map(Bytes::copy_from_slice).as_ref(), out),
+            What::User => match last.user.as_deref()? {
+                b"" => text("\"\"", out),
+                user => escape(user, out),
             },
             What::Uri => escape(&of.uri, out),
             What::CanonicalName => {
@@ -342,6 +361,7 @@ impl Item {
                 (false, false) => b'-',
             }),
         }
+        Some(())
     }
 
     /// `%t`, with the formats that `mod_log_config` knows beside strftime's.
@@ -392,12 +412,6 @@ fn cookie(r: &Request, name: &str) -> Option<Vec<u8>> {
 
 fn text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
-}
-
-fn escape_some(value: Option<&Bytes>, out: &mut Vec<u8>) {
-    if let Some(value) = value {
-        escape(value, out);
-    }
 }
 
 /// `ap_escape_logitem`: what a client sent cannot forge a line.

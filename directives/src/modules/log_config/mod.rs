@@ -126,6 +126,9 @@ fn condition(word: &Word) -> Result<Condition> {
     if let Some(variable) = text.strip_prefix(b"env=") {
         let negated = variable.first() == Some(&b'!');
         let variable = Bytes::copy_from_slice(&variable[usize::from(negated)..]);
+        if variable.is_empty() {
+            return Err(Problem::from("missing environment variable name").at(word.span));
+        }
         return Ok(Condition { variable, negated });
     }
     Err(Problem::from("error in condition clause").at(word.span))
