@@ -209,7 +209,8 @@ fn substitute(body: &[u8], parameters: &[String], values: &[&[u8]]) -> Vec<u8> {
         .iter()
         .zip(values)
         .flat_map(|(parameter, value)| {
-            let value = if parameter.starts_with('@') { quoted(value) } else { (*value).into() };
+            let value =
+                if parameter.starts_with('@') { quoted(value) } else { (*value).into() };
             forms(parameter).map(move |form| (form.into_bytes(), value.clone()))
         })
         .collect();

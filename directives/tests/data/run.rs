@@ -6,6 +6,7 @@ use std::path::Path;
 
 use directives::cgi::{self, Extras};
 use directives::effect::{Call, Role};
+use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::app::Address;
 use directives::reply::{Body, Reply};
 use directives::status;
@@ -40,6 +41,15 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                         Answer::Name(Some("client.example.org".into()))
                     }
                     Effect::Open { path } => Answer::Opened(r.files.stat(&path)),
+                    // Whoever says his own name is right.
+                    Effect::Password { given, .. } => {
+                        Answer::Password(if given.user == given.password {
+                            Checked::Granted
+                        } else {
+                            Checked::Denied
+                        })
+                    }
+                    Effect::Finish => Answer::Finished(Ok(())),
                     Effect::FastCgi(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }
@@ -63,6 +73,13 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
             writeln!(out, "resolve {ip}{confirm}")
         }
         Effect::Open { path } => writeln!(out, "open {}", path.escape_ascii()),
+        Effect::Password { file, given } => writeln!(
+            out,
+            "check the password of {} in {}",
+            given.user.escape_ascii(),
+            file.escape_ascii()
+        ),
+        Effect::Finish => writeln!(out, "read the rest of the answer"),
         Effect::FastCgi(call) => {
             show_call(call, out);
             let variables = variables(call, r);
@@ -103,7 +120,11 @@ fn variables(call: &Call, r: &Request) -> String {
         show(name, value);
     }
     let pass_headers = &call.app.settings.pass_headers;
-    cgi::variables(r, &Extras { pass_headers, ..Extras::default() }, show);
+    cgi::variables(
+        r,
+        &Extras { pass_headers, without: call.without, ..Extras::default() },
+        show,
+    );
     out
 }
 

@@ -200,6 +200,9 @@ fn edited(value: &Bytes, pattern: &Pattern, replacement: &[u8], all: bool) -> By
             // An empty match moves on by itself.
             out.push(rest[0]);
             rest = &rest[1..];
+            if rest.is_empty() {
+                break;
+            }
         }
     }
     out.extend_from_slice(rest);
