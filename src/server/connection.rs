@@ -89,6 +89,10 @@ pub async fn serve(
 /// `ap_lingering_close`: what the client still sends is read and thrown away for a while.
 /// A socket closed before that would take the end of the response with it.
 async fn linger(shared: &Shared) {
+    // A response that was cut has not ended the stream yet.
+    if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err() {
+        return;
+    }
     let deadline = tokio::time::Instant::now() + MAX_LINGER;
     let mut buffer = [0; 512];
     loop {
