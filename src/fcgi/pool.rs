@@ -34,6 +34,8 @@ const MAX_AGE: Duration = Duration::from_millis(250);
 /// How long requests wait before more connections are tried, at first and at most.
 const PROBE_FIRST: Duration = Duration::from_millis(2);
 const PROBE_MOST: Duration = Duration::from_secs(2);
+/// How long a request may be passed over by others of a thread that has the connection.
+const MAX_PREFERENCE: Duration = Duration::from_millis(2);
 /// More connections at the same time than this are not opened.
 const MAX_LIMIT: u32 = 4096;
 
@@ -53,7 +55,7 @@ struct State {
     busy: u32,
     /// How many the application serves at the same time, as far as is known.
     limit: u32,
-    waiting: VecDeque<oneshot::Sender<Grant>>,
+    waiting: VecDeque<Waiting>,
     /// Connections that were tried beyond `limit` and have not been answered.
     probes: u32,
     /// Processes that have become free meanwhile and may have accepted one of those.
@@ -65,6 +67,14 @@ struct State {
     pending_since: Instant,
     /// How often `limit` was lowered for their sake.
     lowered: u32,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+struct Waiting {
+    thread: u32,
+    since: Instant,
+    turn: oneshot::Sender<Grant>,
 }
 
 /// A connection without a request.
@@ -228,8 +238,8 @@ impl State {
                 return Ok(Grant::Open { probe: false });
             }
         }
-        let (sender, receiver) = oneshot::channel();
-        self.waiting.push_back(sender);
+        let (turn, receiver) = oneshot::channel();
+        self.waiting.push_back(Waiting { thread: thread(), since: Instant::now(), turn });
         Err(receiver)
     }
 
@@ -251,7 +261,7 @@ impl State {
         for _ in 0..self.limit {
             let Some(next) = self.waiting.pop_front() else { break };
             self.busy += 1;
-            if next.send(Grant::Open { probe: true }).is_ok() {
+            if next.turn.send(Grant::Open { probe: true }).is_ok() {
                 self.probes += 1;
             } else {
                 self.busy -= 1;
@@ -299,6 +309,17 @@ impl State {
         }
     }
 
+    /// Whose turn it is: who waits on this thread, as long as nobody waits for long.
+    fn next(&mut self) -> Option<Waiting> {
+        let first = self.waiting.front()?;
+        let own = thread();
+        if first.thread == own || first.since.elapsed() > MAX_PREFERENCE {
+            return self.waiting.pop_front();
+        }
+        let i = self.waiting.iter().position(|next| next.thread == own).unwrap_or(0);
+        self.waiting.remove(i)
+    }
+
     /// A connection is free, or gone; the next request gets it, or its place.
     fn released(&mut self, mut kept: Option<Kept>) {
         self.busy = self.busy.saturating_sub(1);
@@ -308,12 +329,12 @@ impl State {
             return;
         }
         while self.busy < self.limit {
-            let Some(next) = self.waiting.pop_front() else { break };
+            let Some(next) = self.next() else { break };
             let grant = match kept.take() {
                 Some(kept) => Grant::Kept(kept),
                 None => Grant::Open { probe: false },
             };
-            match next.send(grant) {
+            match next.turn.send(grant) {
                 Ok(()) => self.busy += 1,
                 // Whoever waited has gone.
                 Err(Grant::Kept(back)) => kept = Some(back),

@@ -1,11 +1,10 @@
 //! THE LOOP: step, perform the effect, resume.
 
-use std::fs::File;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use directives::bundle::OsError;
+use directives::bundle::{Meta, OsError};
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::modules::auth_basic::Checked;
@@ -18,13 +17,14 @@ use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
 use super::apps::{Entry, Registry, Usage};
+use super::file::{self, Content};
 use super::live::Generation;
 use super::request_body::RequestBody;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
-use crate::{disk, password};
+use crate::password;
 
 /// How much of a body is read before the application is bothered (B-3), bytes.
 const PREFETCH: usize = 64 * 1024 + 1;
@@ -48,7 +48,7 @@ pub struct World {
     /// The exchange that answered, with what came behind the head.
     pub answered: Option<Answered>,
     /// The file that was opened.
-    pub file: Option<File>,
+    pub file: Option<Content>,
 }
 
 /// An application's answer, from its head on.
@@ -83,7 +83,7 @@ impl World {
                 });
                 Answer::Name(name.await.ok().flatten())
             }
-            Effect::Open { path } => Answer::Opened(self.open(&path)),
+            Effect::Open { path } => Answer::Opened(self.open(&path, run.request())),
             Effect::Password { file, given } => {
                 let turn = CHECKS.acquire().await;
                 let check = move || password::check(&file, &given);
@@ -112,17 +112,10 @@ impl World {
         }
     }
 
-    fn open(&mut self, path: &[u8]) -> Result<directives::bundle::Meta, OsError> {
-        let file =
-            File::open(disk::path(path)).map_err(|error| disk::os_error(&error))?;
-        let meta = disk::meta_of(&file)?;
-        if meta.kind != directives::bundle::Kind::File {
-            return Err(OsError {
-                code: OsError::DENIED,
-                text: "Permission denied".to_owned(),
-            });
-        }
-        self.file = Some(file);
+    fn open(&mut self, path: &Bytes, r: &Request) -> Result<Meta, OsError> {
+        let seen = r.finfo.filter(|_| r.filename[..] == path[..]);
+        let (content, meta) = file::open(path, seen)?;
+        self.file = Some(content);
         Ok(meta)
     }
 
