@@ -74,7 +74,7 @@ struct State {
 struct Waiting {
     thread: u32,
     since: Instant,
-    turn: oneshot::Sender<Grant>,
+    turn: oneshot::Sender<Lease>,
 }
 
 /// A connection without a request.
@@ -155,55 +155,28 @@ impl Pool {
     /// A connection that can be used, or the right to open one; waits its turn. With
     /// `fresh` it is not one that was used before.
     pub async fn lease(self: &Arc<Pool>, fresh: bool) -> Lease {
-        let now = self.lock().take(fresh);
+        let now = self.lock().take(self, fresh);
         let mut turn = match now {
-            Ok(grant) => return self.granted(grant),
+            Ok(lease) => return lease,
             Err(turn) => turn,
         };
         loop {
             let pause = self.lock().probe_pause;
             match timeout(pause, &mut turn).await {
-                Ok(Ok(Grant::Kept(kept))) if fresh => {
-                    // Instead of the one that is closed here another may be opened.
-                    drop(kept);
-                    return self.granted(Grant::Open { probe: false });
+                Ok(Ok(mut lease)) => {
+                    if fresh {
+                        // Instead of the one that is closed here another may be opened.
+                        lease.close_kept();
+                    }
+                    return lease;
                 }
-                Ok(Ok(grant)) => return self.granted(grant),
-                // The sender is never dropped unasked.
-                Ok(Err(_)) => {
-                    self.lock().busy += 1;
-                    return self.granted(Grant::Open { probe: false });
-                }
-                Err(_) => self.lock().probe(),
+                // Whoever waits is never forgotten; if he were, he would ask again.
+                Ok(Err(_)) => match self.lock().take(self, fresh) {
+                    Ok(lease) => return lease,
+                    Err(again) => turn = again,
+                },
+                Err(_) => self.lock().probe(self),
             }
-        }
-    }
-
-    fn granted(self: &Arc<Pool>, grant: Grant) -> Lease {
-        let (kept, probe) = match grant {
-            Grant::Kept(kept) => (Some(kept), false),
-            Grant::Open { probe } => (None, probe),
-        };
-        let since = Instant::now();
-        let reused = kept.is_some();
-        let mut state = self.lock();
-        if !reused && !probe {
-            state.opened();
-        }
-        let keeps = state.proven;
-        drop(state);
-        let opened = kept.as_ref().map_or(since, |kept| kept.opened);
-        let pool = self.clone();
-        Lease {
-            pool,
-            probe,
-            answered: false,
-            reused,
-            keeps,
-            opened,
-            since,
-            kept,
-            done: false,
         }
     }
 
@@ -224,23 +197,75 @@ impl Pool {
 
 impl State {
     /// A connection at once, or a place in the queue.
-    fn take(&mut self, fresh: bool) -> Result<Grant, oneshot::Receiver<Grant>> {
+    fn take(
+        &mut self,
+        pool: &Arc<Pool>,
+        fresh: bool,
+    ) -> Result<Lease, oneshot::Receiver<Lease>> {
         // Who came before goes before.
         if self.waiting.is_empty() {
             while let Some(kept) = self.best_idle() {
                 if !fresh && kept.stream.is_quiet() {
-                    self.busy += 1;
-                    return Ok(Grant::Kept(kept));
+                    return Ok(self.grant(pool, Grant::Kept(kept)));
                 }
             }
             if self.busy < self.limit {
-                self.busy += 1;
-                return Ok(Grant::Open { probe: false });
+                return Ok(self.grant(pool, Grant::Open { probe: false }));
             }
         }
         let (turn, receiver) = oneshot::channel();
         self.waiting.push_back(Waiting { thread: thread(), since: Instant::now(), turn });
         Err(receiver)
+    }
+
+    /// A request's hold on what it gets. It takes itself back when it is dropped, also on
+    /// its way to a request that has gone.
+    fn grant(&mut self, pool: &Arc<Pool>, grant: Grant) -> Lease {
+        self.busy += 1;
+        let since = Instant::now();
+        let (kept, probe) = match grant {
+            Grant::Kept(kept) => (Some(kept), false),
+            Grant::Open { probe } => (None, probe),
+        };
+        if probe {
+            self.probes += 1;
+        } else if kept.is_none() {
+            self.opened();
+        }
+        Lease {
+            pool: pool.clone(),
+            probe,
+            answered: false,
+            reused: kept.is_some(),
+            keeps: self.proven,
+            opened: kept.as_ref().map_or(since, |kept| kept.opened),
+            since,
+            kept,
+            done: false,
+        }
+    }
+
+    /// Gives a request what it waits for. If it has gone, the connection comes back.
+    fn hand(&mut self, pool: &Arc<Pool>, to: Waiting, grant: Grant) -> Option<Kept> {
+        let lease = self.grant(pool, grant);
+        match to.turn.send(lease) {
+            Ok(()) => None,
+            Err(mut lease) => {
+                self.undo(&lease);
+                lease.done = true;
+                lease.kept.take()
+            }
+        }
+    }
+
+    /// What a lease that leads to nothing leaves.
+    fn undo(&mut self, lease: &Lease) {
+        self.busy = self.busy.saturating_sub(1);
+        if !lease.answered && lease.probe {
+            self.probes = self.probes.saturating_sub(1);
+        } else if !lease.answered && !lease.reused {
+            self.pending = self.pending.saturating_sub(1);
+        }
     }
 
     /// The idle connection that was used last, of this thread if there is one.
@@ -252,7 +277,7 @@ impl State {
     }
 
     /// Tries more connections for those who wait: as many again as are known to work.
-    fn probe(&mut self) {
+    fn probe(&mut self, pool: &Arc<Pool>) {
         let now = Instant::now();
         if self.probes > 0 || now < self.probe_at || self.limit >= MAX_LIMIT {
             return;
@@ -260,12 +285,7 @@ impl State {
         self.freed = 0;
         for _ in 0..self.limit {
             let Some(next) = self.waiting.pop_front() else { break };
-            self.busy += 1;
-            if next.turn.send(Grant::Open { probe: true }).is_ok() {
-                self.probes += 1;
-            } else {
-                self.busy -= 1;
-            }
+            self.hand(pool, next, Grant::Open { probe: true });
         }
         // Until one of them is answered, more would lie in the same queue.
         self.probe_pause = (self.probe_pause * 2).min(PROBE_MOST);
@@ -320,9 +340,9 @@ impl State {
         self.waiting.remove(i)
     }
 
-    /// A connection is free, or gone; the next request gets it, or its place.
-    fn released(&mut self, mut kept: Option<Kept>) {
-        self.busy = self.busy.saturating_sub(1);
+    /// A connection is free, or gone, and no longer counted; the next request gets it, or
+    /// its place.
+    fn released(&mut self, pool: &Arc<Pool>, mut kept: Option<Kept>) {
         if self.probes > self.freed {
             // Somebody lies in the application's queue: its process is for him.
             self.freed += 1;
@@ -334,12 +354,7 @@ impl State {
                 Some(kept) => Grant::Kept(kept),
                 None => Grant::Open { probe: false },
             };
-            match next.turn.send(grant) {
-                Ok(()) => self.busy += 1,
-                // Whoever waited has gone.
-                Err(Grant::Kept(back)) => kept = Some(back),
-                Err(Grant::Open { .. }) => {}
-            }
+            kept = self.hand(pool, next, grant);
         }
         if let Some(mut kept) = kept {
             kept.since = Instant::now();
@@ -356,8 +371,11 @@ impl Lease {
             return Some(kept.stream);
         }
         let moved = kept.stream.moved().ok();
-        // Without it a new one is opened.
-        self.reused = moved.is_some();
+        if moved.is_none() {
+            // Another one is opened.
+            self.reused = false;
+            self.pool.lock().opened();
+        }
         moved
     }
 
@@ -370,6 +388,14 @@ impl Lease {
     /// request.
     pub fn is_reused(&self) -> bool {
         self.reused
+    }
+
+    /// Closes the connection: another one is opened in its place.
+    fn close_kept(&mut self) {
+        if self.kept.take().is_some() {
+            self.reused = false;
+            self.pool.lock().opened();
+        }
     }
 
     /// The first byte of the answer has come.
@@ -396,7 +422,8 @@ impl Lease {
         if state.overtook(self.since) {
             kept = None;
         }
-        state.released(kept);
+        state.undo(&self);
+        state.released(&self.pool, kept);
         if !state.idle.is_empty() && !state.sweeping {
             state.sweeping = true;
             tokio::task::spawn_local(self.pool.clone().sweep());
@@ -411,11 +438,77 @@ impl Drop for Lease {
             return;
         }
         let mut state = self.pool.lock();
-        if !self.answered && self.probe {
-            state.probes = state.probes.saturating_sub(1);
-        } else if !self.answered && !self.reused {
-            state.pending = state.pending.saturating_sub(1);
+        state.undo(self);
+        state.released(&self.pool, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    fn pending<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    async fn at_once(pool: &Arc<Pool>) -> Lease {
+        timeout(Duration::from_millis(500), pool.lease(false)).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_goes_away_takes_nothing_with_it() {
+        let pool = Arc::new(Pool::new(1));
+        let first = at_once(&pool).await;
+        {
+            // Given its turn, and gone before it noticed.
+            let mut second = Box::pin(pool.lease(false));
+            assert!(pending(second.as_mut()));
+            drop(first);
         }
-        state.released(None);
+        let third = at_once(&pool).await;
+        {
+            // Gone while it waited.
+            let mut fourth = Box::pin(pool.lease(false));
+            assert!(pending(fourth.as_mut()));
+        }
+        drop(third);
+        drop(at_once(&pool).await);
+        let state = pool.lock();
+        assert_eq!((state.busy, state.probes, state.pending), (0, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_answers_beside_the_others_is_one_more() {
+        let pool = Arc::new(Pool::new(1));
+        let mut first = at_once(&pool).await;
+        first.answered();
+        // Nobody is free: after a moment another connection is tried.
+        let mut second = at_once(&pool).await;
+        assert!(second.probe);
+        // A third waits for what becomes of it.
+        let mut third = Box::pin(pool.lease(false));
+        assert!(timeout(PROBE_FIRST * 8, third.as_mut()).await.is_err());
+        second.answered();
+        assert_eq!(pool.lock().limit, 2);
+        let third = timeout(Duration::from_secs(3), third).await.unwrap();
+        assert!(third.probe);
+        // The process that becomes free now accepts the third.
+        drop(first);
+        let mut third = third;
+        third.answered();
+        assert_eq!(pool.lock().limit, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn overtaking_shows_that_there_are_fewer() {
+        let pool = Arc::new(Pool::new(4));
+        let _stuck = at_once(&pool).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let began = Instant::now();
+        assert!(pool.lock().overtook(began));
+        assert!(pool.lock().overtook(began));
+        assert_eq!(pool.lock().limit, 3);
     }
 }
