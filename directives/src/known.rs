@@ -200,11 +200,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     ("mod_proxy_fcgi.c", NOT_YET, "ProxyFCGIBackendType ProxyFCGISetEnvIf"),
     (
-        "mod_authnz_fcgi.c",
-        NOT_YET,
-        "AuthnzFcgiDefineProvider AuthnzFcgiCheckAuthnProvider",
-    ),
-    (
         "mod_fcgid.c",
         NOT_YET,
         "FcgidAccessChecker FcgidAccessCheckerAuthoritative FcgidAuthenticator \

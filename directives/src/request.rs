@@ -142,6 +142,8 @@ pub struct Request {
     pub(crate) asking: usize,
     /// Fields of an application's response whose end is waited for.
     pub(crate) held: Vec<(Bytes, Bytes)>,
+    /// The provider that is being asked.
+    pub(crate) asked: Option<Arc<crate::modules::authnz_fcgi::Provider>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
     /// The hook to run again once what an expression wants is known.
@@ -250,6 +252,7 @@ impl Request {
             is_error_page: false,
             asking: 0,
             held: Vec::new(),
+            asked: None,
             ahead: Vec::new(),
             resume: None,
             lines: Vec::new(),

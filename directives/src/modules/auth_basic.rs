@@ -3,7 +3,9 @@
 
 
 use super::authn_core::{self, Credentials, Numbers};
-use super::authn_anon;
+use std::sync::Arc;
+
+use super::{authn_anon, authnz_fcgi};
 use crate::bundle::OsError;
 use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
@@ -21,6 +23,8 @@ pub enum Provider {
     File,
     /// `anon`: mod_authn_anon.
     Anon,
+    /// An application: mod_authnz_fcgi.
+    Fcgi(Arc<authnz_fcgi::Provider>),
 }
 
 /// Whether a password is right.
@@ -45,7 +49,7 @@ pub struct Dir {
 }
 
 /// `AuthBasicFake`: user and password to be sent on.
-type Fake = Option<std::sync::Arc<(Template, Template)>>;
+type Fake = Option<Arc<(Template, Template)>>;
 
 impl Merge for Dir {
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
@@ -84,7 +88,11 @@ asked in this order until one knows the user. Providers that are not built in ar
     </Location>
 "#,
     set: Set::Each(|at, word| {
-        let provider = provider(word)?;
+        let defined = authnz_fcgi::provider(at, word, true);
+        let provider = match defined {
+            Some(application) => Provider::Fcgi(application),
+            None => provider(word)?,
+        };
         at.dir.auth_basic().providers.push(provider);
         Ok(())
     }),
@@ -165,7 +173,7 @@ application that wants some. Name and password are expressions. `off` ends it.
                 Some(word) => read("password", &word.bytes, word)?,
                 None => read("password", b"password", user)?,
             };
-            Some(std::sync::Arc::new((name, password)))
+            Some(Arc::new((name, password)))
         };
         at.dir.auth_basic().fake = Some(fake);
         Ok(())
@@ -205,6 +213,9 @@ fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
             Checked::NoUser => ask(r, given, index + 1),
             checked => conclude(r, checked),
         },
+        Provider::Fcgi(application) => {
+            authnz_fcgi::check_password(r, application, &given)
+        }
         Provider::File => {
             let Some(file) = dir.authn_file.file() else {
                 let text = "AuthUserFile not specified in the configuration";
@@ -229,7 +240,8 @@ fn checked(r: &mut Request, answer: Answer) -> Verdict {
     }
 }
 
-fn conclude(r: &mut Request, checked: Checked) -> Verdict {
+/// What a check leads to.
+pub fn conclude(r: &mut Request, checked: Checked) -> Verdict {
     let dir = r.dir.clone();
     let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
@@ -276,7 +288,7 @@ fn fake(r: &mut Request) -> Verdict {
     let pair = texts.join(&b':');
     let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
     if let Ok(value) = http::HeaderValue::from_str(&value) {
-        let headers = std::sync::Arc::make_mut(&mut r.headers_in);
+        let headers = Arc::make_mut(&mut r.headers_in);
         headers.insert(http::header::AUTHORIZATION, value);
     }
     DECLINED

@@ -102,7 +102,7 @@ use crate::schema::Module;
 
 modules! {
     core, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, headers,
-    access_compat, authn_core, fastcgi, auth_basic, authn_file, authn_anon, authz_user,
+    access_compat, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, log_config,
 }
 
@@ -127,4 +127,6 @@ pub struct Process {
     pub core: core::Process,
     /// Of `fastcgi`.
     pub fastcgi: fastcgi::Process,
+    /// Of `authnz_fcgi`.
+    pub authnz_fcgi: authnz_fcgi::Process,
 }

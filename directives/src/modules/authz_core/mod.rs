@@ -13,7 +13,7 @@ use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::merge::Merge;
-use crate::modules::authn_core;
+use crate::modules::{authn_core, authnz_fcgi};
 use crate::modules::core::expr_wants;
 use crate::phase::{DECLINED, Hook, OK, Phase, Verdict, last};
 use crate::request::Request;
@@ -314,6 +314,10 @@ fn authorize(r: &mut Request, after_authn: bool) -> Verdict {
         Outcome::Wants(want) => {
             let hook: Hook = if after_authn { with_user } else { without_user };
             expr_wants(r, want, hook)
+        }
+        Outcome::Asks(application) => {
+            r.resume = Some(if after_authn { with_user } else { without_user });
+            authnz_fcgi::authorize(r, &application)
         }
         Outcome::Error => Verdict::Status(500),
         Outcome::NoUser if !after_authn => DECLINED,

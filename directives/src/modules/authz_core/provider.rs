@@ -9,7 +9,7 @@ use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::expr::{Condition, Rules, Template};
 use crate::modules::authz_host::{Address, HostRule};
-use crate::modules::{authz_groupfile, authz_owner, authz_user};
+use crate::modules::{authnz_fcgi, authz_groupfile, authz_owner, authz_user};
 use crate::request::{Lookup, Request};
 use crate::schema::{Context, Problem, Result, Word};
 
@@ -38,6 +38,8 @@ pub enum Provider {
     FileOwner,
     /// `file-group`.
     FileGroup,
+    /// An application of `AuthnzFcgiDefineProvider`.
+    Fcgi(Arc<authnz_fcgi::Provider>),
     /// `expr`.
     Expr {
         /// The condition.
@@ -99,7 +101,10 @@ fn broken(r: &mut Request, why: &str) -> Outcome {
 }
 
 /// Reads a condition.
-pub fn parse(at: &Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
+pub fn parse(at: &mut Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
+    if let Some(application) = authnz_fcgi::provider(at, kind, false) {
+        return Ok(Provider::Fcgi(application));
+    }
     let name = kind.lossy().to_ascii_lowercase();
     let needs = |what: &str| {
         if args.is_empty() {
@@ -232,6 +237,12 @@ impl Provider {
             }
             Provider::Expr { condition, needs_user } => {
                 return expr(r, condition, *needs_user);
+            }
+            Provider::Fcgi(application) => {
+                if r.user.is_none() {
+                    return Outcome::NoUser;
+                }
+                return authnz_fcgi::require(r, application);
             }
             Provider::User(_)
             | Provider::ValidUser

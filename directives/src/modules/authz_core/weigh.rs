@@ -6,6 +6,7 @@ use http::Method;
 
 use super::provider::Provider;
 use crate::expr::Want;
+use crate::modules::authnz_fcgi;
 use crate::modules::core::Limited;
 use crate::request::Request;
 
@@ -53,6 +54,8 @@ pub enum Outcome {
     NoName,
     /// Cannot be said before something else is known.
     Wants(Want),
+    /// Cannot be said before an application is asked.
+    Asks(Arc<authnz_fcgi::Provider>),
     /// Cannot be said at all; the log has the reason.
     Error,
 }
@@ -107,7 +110,9 @@ fn combine(r: &mut Request, logic: Logic, rules: &[Rule]) -> Outcome {
     for rule in rules {
         let outcome = rule.weigh(r, logic);
         match outcome {
-            Outcome::NoName | Outcome::Wants(_) | Outcome::Error => return outcome,
+            Outcome::NoName | Outcome::Wants(_) | Outcome::Asks(_) | Outcome::Error => {
+                return outcome;
+            }
             Outcome::Neutral => {}
             outcome if outcome == final_word => return outcome,
             // A user may turn it.

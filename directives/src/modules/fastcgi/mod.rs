@@ -24,6 +24,7 @@ pub use app::{Address, App, Identity, Kind};
 pub use authorizers::{Dir, cautions};
 pub use identity::identity;
 pub use ipc::IpcDir;
+pub use phases::remember_variables;
 pub(crate) use ipc::settle;
 
 use crate::compile::Scope;

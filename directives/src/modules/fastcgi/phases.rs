@@ -215,7 +215,7 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
     match answer {
         Answer::Finished(Ok(())) => {
             let compat = P::authorizer(&dir.fastcgi).is_some_and(|a| a.compat);
-            consent(r, fields, compat);
+            remember_variables(r, fields, compat);
             OK
         }
         Answer::Finished(Err(failure)) => {
@@ -229,7 +229,7 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
 }
 
 /// Fields of a consent become variables (8.5).
-fn consent(r: &mut Request, fields: Vec<Field>, compat: bool) {
+pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
     const PREFIX: &[u8] = b"Variable-";
     for (name, value) in fields {
         let marked =

@@ -152,12 +152,12 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
 }
 
 /// The line about a head that is none.
-pub(super) fn malformed(file: &str, line: &str) -> String {
+pub(crate) fn malformed(file: &str, line: &str) -> String {
     format!("{}malformed header '{line}'", parsing(file))
 }
 
 /// The line about a status that is none.
-pub(super) fn invalid_status(file: &str, value: &str) -> String {
+pub(crate) fn invalid_status(file: &str, value: &str) -> String {
     format!("{}invalid Status '{value}'", parsing(file))
 }
 
@@ -200,7 +200,7 @@ fn commit(r: &mut Request, fields: Vec<Field>) -> Result<(), String> {
 }
 
 /// Fields that HTTP does not know are refused: `AH02429`, `AH02430`.
-pub(super) fn invalid_fields(r: &mut Request) -> Option<Verdict> {
+pub(crate) fn invalid_fields(r: &mut Request) -> Option<Verdict> {
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let bad = r.err_headers_out.iter().chain(r.headers_out.iter()).find_map(|(name, value)| {
         if !name.iter().all(token) {
