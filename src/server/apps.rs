@@ -1,7 +1,7 @@
 //! The applications, seen from the serving process: which of them listen, what they have
 //! to do, and what the parent is told about it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use directives::effect::Failure;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
+use directives::modules::status::WAITS;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -49,8 +50,10 @@ pub struct Registry {
 /// One application.
 #[derive(Debug)]
 pub struct Entry {
-    key: AppKey,
-    dynamic: bool,
+    /// Its name.
+    pub key: AppKey,
+    /// Requests start it.
+    pub dynamic: bool,
     /// What the parent said last; `None` while it has not.
     state: watch::Sender<Option<AppState>>,
     /// It has been asked, and has not answered.
@@ -65,8 +68,12 @@ pub struct Entry {
     pub waiting: AtomicU32,
     /// How long requests waited for their first byte, all together, microseconds.
     pub waited: AtomicU64,
+    /// How many waited how long: the classes of [`WAITS`].
+    pub waits: [AtomicU64; WAITS.len() + 1],
     /// Requests that failed.
     pub failures: AtomicU64,
+    /// How `requests` grew lately.
+    pub history: Mutex<VecDeque<u64>>,
 }
 
 impl Registry {
@@ -95,10 +102,18 @@ impl Registry {
                 active: AtomicU32::new(0),
                 waiting: AtomicU32::new(0),
                 waited: AtomicU64::new(0),
+                waits: Default::default(),
                 failures: AtomicU64::new(0),
+                history: Mutex::default(),
             })
         };
         entries.entry(key.clone()).or_insert_with(new).clone()
+    }
+
+    /// All entries.
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().cloned().collect()
     }
 
     /// The parent has said something about an application.
@@ -187,6 +202,8 @@ impl Usage {
             self.entry.waiting.fetch_sub(1, Ordering::Relaxed);
             let waited = self.since.elapsed().as_micros() as u64;
             self.entry.waited.fetch_add(waited, Ordering::Relaxed);
+            let class = WAITS.partition_point(|end| *end < waited);
+            self.entry.waits[class].fetch_add(1, Ordering::Relaxed);
         }
     }
 

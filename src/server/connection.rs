@@ -51,9 +51,11 @@ pub async fn serve(
         let generation = live.load();
         let server = generation.snapshot.default_server(local);
         let banner = generation.snapshot.process.core.banner().clone();
-        Shared::new(stream, server.config.core.timeout(), banner)
+        let tally = live.seats.tally.clone();
+        Shared::new(stream, client, tally, server.config.core.timeout(), banner)
     };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let _seat = live.seats.take(id, &shared);
     let service = service_fn({
         let shared = shared.clone();
         move |request| answer(request, shared.clone(), live.clone(), client, local, id)
@@ -80,6 +82,7 @@ pub async fn serve(
             }
         }
     }
+    shared.phase.set(Phase::Closing);
     tokio::select! {
         () = linger(&shared) => {}
         () = stop.now() => {}
@@ -90,7 +93,8 @@ pub async fn serve(
 /// A socket closed before that would take the end of the response with it.
 async fn linger(shared: &Shared) {
     // A response that was cut has not ended the stream yet.
-    if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err() {
+    if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err()
+    {
         return;
     }
     let deadline = tokio::time::Instant::now() + MAX_LINGER;
@@ -143,12 +147,18 @@ async fn answer(
     let connection =
         Arc::new(Connection { client, local, secure: false, keepalives, id });
     let snapshot = generation.snapshot.clone();
-    let r = Request::new(snapshot, Arc::new(Disk), connection, head, crate::log::now());
+    let now = crate::log::now();
+    let core = &snapshot.process.core;
+    let keep = core.extended_status.then_some(core.see_request_tail);
+    shared.record.borrow_mut().begin(&head, now, keep);
+    let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
     let expects = r.header("expect").is_some();
     let mut world = World {
         generation: generation.clone(),
         registry: live.registry.clone(),
+        board: live.board.clone(),
+        shared: shared.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
         file: None,
@@ -156,6 +166,7 @@ async fn answer(
     let mut run = Run::new(r);
     let mut reply = drive(&mut run, &mut world).await;
     let request = Box::new(run.into_request());
+    shared.record.borrow_mut().host(&request);
     let core = &request.server.config.core;
     shared.timeout.set(core.timeout());
     shared.keep_alive_timeout.set(core.keep_alive_timeout());

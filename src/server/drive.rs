@@ -1,6 +1,7 @@
 //! THE LOOP: step, perform the effect, resume.
 
 use std::fs::File;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -18,8 +19,11 @@ use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
 use super::apps::{Entry, Registry, Usage};
+use super::board::Board;
 use super::live::Generation;
 use super::request_body::RequestBody;
+use super::socket::Shared;
+use super::status;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::{Event, Exchange};
@@ -42,6 +46,10 @@ pub struct World {
     pub generation: Arc<Generation>,
     /// The applications.
     pub registry: Arc<Registry>,
+    /// The scoreboard.
+    pub board: Arc<Board>,
+    /// The connection.
+    pub shared: Rc<Shared>,
     /// The request's body, until an application has it.
     pub body: RequestBody,
     /// The exchange that answered, with what came behind the head.
@@ -75,6 +83,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
 
 impl World {
     async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
+        // While the world is asked, others may look.
+        self.shared.record.borrow_mut().host(run.request());
         match effect {
             Effect::Resolve { ip, confirm } => {
                 let name = tokio::task::spawn_blocking(move || {
@@ -93,6 +103,11 @@ impl World {
             }
             Effect::Finish => Answer::Finished(self.finish().await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
+            Effect::Status => {
+                let report =
+                    status::report(&self.board, &self.registry, &self.generation);
+                Answer::Status(Arc::new(report.await))
+            }
         }
     }
 

@@ -9,17 +9,21 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::status::{Connection, State};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::finish::Finished;
+use super::scoreboard::{Record, Tally};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Phase {
     Head,
     /// A request is being answered.
     Busy,
+    /// The last response has been sent.
+    Closing,
 }
 
 /// What the socket and the requests on it share.
@@ -55,13 +61,23 @@ pub struct Shared {
     pub timeout: Cell<Duration>,
     /// Requests whose responses are complete, to be logged once they are sent.
     pub finished: RefCell<Vec<Finished>>,
+    /// What the scoreboard says of it.
+    pub record: RefCell<Record>,
+    client: SocketAddr,
+    tally: Arc<Tally>,
     /// The `Server` field of what is answered without a request.
     banner: Bytes,
 }
 
 impl Shared {
     /// Around an accepted socket.
-    pub fn new(stream: TcpStream, timeout: Duration, banner: Bytes) -> Rc<Shared> {
+    pub fn new(
+        stream: TcpStream,
+        client: SocketAddr,
+        tally: Arc<Tally>,
+        timeout: Duration,
+        banner: Bytes,
+    ) -> Rc<Shared> {
         Rc::new(Shared {
             stream,
             phase: Cell::new(Phase::Idle),
@@ -73,6 +89,9 @@ impl Shared {
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
             finished: RefCell::default(),
+            record: RefCell::default(),
+            client,
+            tally,
             banner,
         })
     }
@@ -97,7 +116,25 @@ impl Shared {
     fn log(&self, aborted: bool) {
         let finished = std::mem::take(&mut *self.finished.borrow_mut());
         for request in finished {
-            request.log(self.written.get(), aborted);
+            let (bytes, micros) = request.log(self.written.get(), aborted);
+            self.record.borrow_mut().end(&self.tally, bytes, micros);
+        }
+    }
+
+    /// For whoever looks at the scoreboard.
+    pub fn shown(&self, now: i64) -> Connection {
+        let state = match self.phase.get() {
+            Phase::Idle if self.requests.get() > 0 => State::KeepAlive,
+            Phase::Idle => State::Waiting,
+            Phase::Head => State::Reading,
+            Phase::Busy => State::Writing,
+            Phase::Closing => State::Closing,
+        };
+        Connection {
+            client: self.client.ip().to_canonical().to_string(),
+            accesses: self.requests.get(),
+            bytes: self.written.get(),
+            ..self.record.borrow().shown(state, now)
         }
     }
 }
@@ -193,7 +230,7 @@ impl AsyncRead for Socket {
                         }
                         Phase::Idle | Phase::Head => shared.timeout.get(),
                         // The application, or the body's own timer, has the turn.
-                        Phase::Busy => return Poll::Pending,
+                        Phase::Busy | Phase::Closing => return Poll::Pending,
                     };
                     ready!(this.wait(cx, limit));
                     // For hyper the client has gone: it closes without a word.

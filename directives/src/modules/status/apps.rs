@@ -61,7 +61,7 @@ fn tiles(report: &Report) -> String {
     let sum = |of: fn(&App) -> u64| count(report.apps.iter().map(of).sum());
     let tiles = [
         tile("requests", &count(accesses)),
-        tile("requests per second", &rate(lately(&all))),
+        tile("requests / s", &rate(lately(&all))),
         tile("connections", &count(report.connections().count() as u64)),
         tile("with applications", &sum(|app| app.active.into())),
         tile("waiting", &sum(|app| app.waiting.into())),
