@@ -1,10 +1,7 @@
 //! `testdata/status`: the status pages of one report, in every form that they have.
 //! `UPDATE_EXPECT=1` writes them anew.
 
-mod common;
-
 use bytes::Bytes;
-use common::TESTDATA;
 use directives::modules::fastcgi::{Address, Kind};
 use directives::modules::status::{
     App, Asked, Class, Connection, Form, Process, ProcessState, Report, SAMPLES, Sample,
@@ -12,6 +9,8 @@ use directives::modules::status::{
 };
 use expect_test::expect_file;
 
+/// Where the pages are kept.
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/status");
 /// 2026-03-01 12:00:00 UTC.
 const NOW: i64 = 1_772_366_400_000_000;
 const SECOND: u64 = 1_000_000;
@@ -208,7 +207,7 @@ fn asked() -> Asked {
 }
 
 fn check(name: &str, text: &str) {
-    expect_file![format!("{TESTDATA}/status/{name}")].assert_eq(text);
+    expect_file![format!("{PAGES}/{name}")].assert_eq(text);
 }
 
 #[test]

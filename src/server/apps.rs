@@ -104,7 +104,7 @@ impl Registry {
                 waited: AtomicU64::new(0),
                 waits: Default::default(),
                 failures: AtomicU64::new(0),
-                history: Mutex::default(),
+                history: Mutex::new(VecDeque::from([0])),
             })
         };
         entries.entry(key.clone()).or_insert_with(new).clone()

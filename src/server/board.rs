@@ -142,8 +142,8 @@ mod tests {
     use super::*;
 
     fn wait<T>(future: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-        { runtime }.build().unwrap().block_on(future)
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(future)
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Finished {
     }
 
     /// Writes its lines. `written` is what the connection has sent by now. The answer is
-    /// how many bytes its body had, and how many microseconds it took.
+    /// how many bytes were sent for it, and how many microseconds it took.
     pub fn log(self, written: u64, aborted: bool) -> (u64, u64) {
         let held = self.r;
         let finished = now();
@@ -68,7 +68,7 @@ impl Finished {
             }
         });
         let took = finished - held.request.request_time;
-        (held.body, u64::try_from(took).unwrap_or(0))
+        (sent.total, u64::try_from(took).unwrap_or(0))
     }
 }
 

@@ -25,7 +25,7 @@ const HOST: usize = 127;
 pub struct Tally {
     /// Requests answered.
     pub accesses: AtomicU64,
-    /// Bytes of their bodies.
+    /// Bytes sent for them, heads included, as httpd counts.
     pub bytes: AtomicU64,
     /// How long they took, all together, microseconds.
     pub duration: AtomicU64,
@@ -132,7 +132,7 @@ impl Record {
         let _ = write!(self.host, "{name}:{}", r.connection.local.port());
     }
 
-    /// A request is over. `bytes` are those of its body.
+    /// A request is over, and so many bytes were sent for it.
     pub fn end(&mut self, tally: &Tally, bytes: u64, micros: u64) {
         self.took = Some(micros);
         tally.add(bytes, micros);

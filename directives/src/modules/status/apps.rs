@@ -1,6 +1,6 @@
 //! The page of `fastcgi-status`.
 
-use super::number::{age, count, html, moment, rate, uptime, wait};
+use super::number::{age, bytes, count, html, moment, rate, uptime, wait};
 use super::page::{self, axis, tile};
 use super::report::{SAMPLE_TIME, SAMPLES, rates};
 use super::{App, Class, Process, ProcessState, Report, chart};
@@ -56,14 +56,15 @@ fn head(report: &Report, server: &str, refresh: Option<u32>) -> String {
 }
 
 fn tiles(report: &Report) -> String {
-    let (accesses, ..) = report.totals();
+    let (accesses, sent, _) = report.totals();
     let all = rates(report.history.iter().map(|sample| sample.accesses));
     let sum = |of: fn(&App) -> u64| count(report.apps.iter().map(of).sum());
     let tiles = [
         tile("requests", &count(accesses)),
         tile("requests / s", &rate(lately(&all))),
+        tile("sent", &bytes(sent as f64)),
         tile("connections", &count(report.connections().count() as u64)),
-        tile("with applications", &sum(|app| app.active.into())),
+        tile("in progress", &sum(|app| app.active.into())),
         tile("waiting", &sum(|app| app.waiting.into())),
         tile("processes", &sum(|app| app.running() as u64)),
         tile("failures", &sum(|app| app.failures)),

@@ -11,6 +11,11 @@ const HEIGHT: f64 = 96.0;
 
 /// A rate over time, the latest at the right edge; there is room for `slots` values.
 pub fn area(rates: &[f64], slots: usize, label: &str) -> String {
+    // A line has two ends.
+    let rates = match rates {
+        [only] => &[*only, *only],
+        all => all,
+    };
     let top = rates.iter().copied().fold(0.0, f64::max);
     let step = WIDTH / (slots.max(2) - 1) as f64;
     let first = WIDTH - step * (rates.len().max(1) - 1) as f64;
@@ -65,7 +70,7 @@ pub fn waits(waits: &[u64]) -> String {
             count(n)
         );
     }
-    let ends: String = WAITS.iter().map(|end| format!("<i>{}</i>", short(*end))).collect();
+    let ends: String = WAITS.iter().map(|end| format!("<i>{}</i>", unit(*end))).collect();
     format!(
         "<svg class=\"bars\" viewBox=\"0 0 {WIDTH} {height}\" preserveAspectRatio=\"none\" \
          role=\"img\" aria-label=\"Waiting times\">{bars}</svg>\n\
@@ -81,11 +86,13 @@ fn within(class: usize) -> String {
     }
 }
 
-/// The end of a class, as short as it can be said.
-fn short(micros: u64) -> String {
+/// The end of a class, as short as it can be said: the first of a unit names it.
+fn unit(micros: u64) -> String {
     match micros / 1000 {
-        millis @ 0..1000 => format!("{millis}ms"),
-        millis => format!("{}s", millis / 1000),
+        1 => "1 ms".to_owned(),
+        1000 => "1 s".to_owned(),
+        millis @ 0..1000 => millis.to_string(),
+        millis => (millis / 1000).to_string(),
     }
 }
 
@@ -100,6 +107,7 @@ mod tests {
         assert!(chart.contains("aria-label=\"a &lt; b\""), "{chart}");
         // Neither nothing nor zeros are a reason to divide by zero.
         assert!(!area(&[], 5, "").contains("polyline"));
+        assert!(area(&[3.0], 5, "").contains("\"450.0,2.0 600.0,2.0\""));
         assert!(area(&[0.0, 0.0], 5, "").contains("450.0,96.0 600.0,96.0"));
     }
 

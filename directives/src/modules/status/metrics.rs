@@ -67,7 +67,7 @@ fn server(report: &Report, writer: &mut Writer) {
     let generation = alone(report.generation as f64);
     writer.gauge("httpd_generation", "Number of the configuration that is served.", &generation);
     writer.counter("httpd_requests", "Requests answered.", &alone(accesses as f64));
-    writer.counter("httpd_sent_bytes", "Bytes of response bodies.", &alone(bytes as f64));
+    writer.counter("httpd_sent_bytes", "Bytes sent in responses.", &alone(bytes as f64));
     writer.counter(
         "httpd_request_duration_seconds",
         "Time that requests took, all together.",

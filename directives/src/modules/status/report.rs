@@ -52,7 +52,7 @@ pub const WAITS: [u64; 9] =
 pub struct Sample {
     /// Requests answered.
     pub accesses: u64,
-    /// Bytes of their bodies.
+    /// Bytes sent for them, heads included.
     pub bytes: u64,
 }
 
@@ -61,7 +61,7 @@ pub struct Sample {
 pub struct Thread {
     /// Requests answered.
     pub accesses: u64,
-    /// Bytes of their bodies.
+    /// Bytes sent for them, heads included.
     pub bytes: u64,
     /// How long they took, all together.
     pub duration: u64,
