@@ -1,5 +1,7 @@
 //! What the parent says when the server asks how the applications' processes are.
 
+use bytes::Bytes;
+use directives::modules::fastcgi::Address;
 use directives::modules::status::{Class, Process, ProcessState};
 
 use super::{AppKey, Reader, Writer};
@@ -9,6 +11,8 @@ use super::{AppKey, Reader, Writer};
 pub struct Version {
     /// The application.
     pub key: AppKey,
+    /// Where it listens.
+    pub address: Address,
     /// Requests start it.
     pub dynamic: bool,
     /// Requests do not go to it any more.
@@ -20,8 +24,16 @@ pub struct Version {
 /// Versions as bytes.
 pub fn encode(versions: &[Version]) -> Vec<u8> {
     let mut out = Writer(Vec::new());
-    for Version { key, dynamic, is_old, class } in versions {
+    for Version { key, address, dynamic, is_old, class } in versions {
         out.key(key);
+        match address {
+            Address::Unix(path) => out.tag(b'u').bytes(path),
+            Address::Tcp(all) => {
+                out.tag(b't').number(all.len() as u64);
+                all.iter()
+                    .fold(&mut out, |out, one| out.bytes(one.to_string().as_bytes()))
+            }
+        };
         for flag in [*dynamic, *is_old, class.listens, class.given_up] {
             out.tag(u8::from(flag));
         }
@@ -57,6 +69,15 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<Version>> {
 
 fn version(input: &mut Reader<'_>) -> Option<Version> {
     let key = input.key()?;
+    let address = match input.tag()? {
+        b'u' => Address::Unix(Bytes::copy_from_slice(input.field()?)),
+        b't' => {
+            let count = input.number()?;
+            let all = (0..count).map(|_| input.text()?.parse().ok());
+            Address::Tcp(all.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    };
     let (dynamic, is_old) = (input.flag()?, input.flag()?);
     let mut class = Class {
         listens: input.flag()?,
@@ -80,7 +101,7 @@ fn version(input: &mut Reader<'_>) -> Option<Version> {
         let pid = Some(pid).filter(|pid| *pid != 0);
         class.processes.push(Process { pid, state, age: input.number()? });
     }
-    Some(Version { key, dynamic, is_old, class })
+    Some(Version { key, address, dynamic, is_old, class })
 }
 
 #[cfg(test)]
@@ -103,9 +124,22 @@ mod tests {
                 process(Some(2), ProcessState::Ending),
             ],
         };
+        let tcp = ["127.0.0.1:9000", "[::1]:9000"].map(|one| one.parse().unwrap());
         vec![
-            Version { key: key.clone(), dynamic: true, is_old: false, class },
-            Version { key, dynamic: false, is_old: true, class: Class::default() },
+            Version {
+                key: key.clone(),
+                address: Address::Unix("/run/a b".into()),
+                dynamic: true,
+                is_old: false,
+                class,
+            },
+            Version {
+                key,
+                address: Address::Tcp(tcp.into()),
+                dynamic: false,
+                is_old: true,
+                class: Class::default(),
+            },
         ]
     }
 

@@ -70,7 +70,7 @@ pub struct Entry {
     pub waited: AtomicU64,
     /// How many waited how long: the classes of [`WAITS`].
     pub waits: [AtomicU64; WAITS.len() + 1],
-    /// Requests that failed.
+    /// Requests that the application failed.
     pub failures: AtomicU64,
     /// How `requests` grew lately.
     pub history: Mutex<VecDeque<u64>>,
@@ -207,9 +207,16 @@ impl Usage {
         }
     }
 
-    /// The request failed.
-    pub fn failed(&self) {
-        self.entry.failures.fetch_add(1, Ordering::Relaxed);
+    /// The request failed. What the client did wrong is not the application's failure.
+    pub fn failed(&self, failure: &Failure) {
+        let client = matches!(
+            failure,
+            Failure::Client
+                | Failure::BadBody
+                | Failure::BodyTimeout
+                | Failure::BodyTooLong
+        );
+        self.entry.failures.fetch_add(u64::from(!client), Ordering::Relaxed);
     }
 }
 

@@ -234,7 +234,11 @@ async fn pass_raw(world: &mut World, shared: &Shared, guard: &mut Guard) {
                     return;
                 }
             }
-            Ok(Event::End) | Err(_) => return,
+            Ok(Event::End) => return,
+            Err(failure) => {
+                answered.exchange.usage.failed(&failure);
+                return;
+            }
         }
     }
 }

@@ -116,7 +116,8 @@ impl World {
         let Some(mut answered) = self.answered.take() else { return Ok(()) };
         loop {
             let event = std::future::poll_fn(|cx| answered.exchange.poll_event(cx));
-            match event.await? {
+            let event = event.await;
+            match event.inspect_err(|failure| answered.exchange.usage.failed(failure))? {
                 Event::Stdout(_) if answered.exchange.received > MAX_FORGOTTEN => {
                     return Ok(());
                 }
@@ -181,7 +182,7 @@ impl World {
         let stream = match self.connect(call, entry).await {
             Ok(stream) => stream,
             Err(failure) => {
-                usage.failed();
+                usage.failed(&failure);
                 self.body = body;
                 return Err(failure);
             }
@@ -301,7 +302,7 @@ impl World {
                 Err(failure) => break failure,
             }
         };
-        exchange.usage.failed();
+        exchange.usage.failed(&failure);
         self.take_back(&mut exchange, call.role);
         Answer::Failed { failure, received: exchange.received }
     }

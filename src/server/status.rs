@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use directives::Snapshot;
 use directives::bundle::{Files, Who};
-use directives::modules::fastcgi::{self, Kind};
+use directives::modules::fastcgi::{Address, Kind};
 use directives::modules::status::{App, ProcessState, Report};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeValLike;
@@ -60,44 +60,54 @@ fn apps(
     versions: &[Version],
 ) -> Vec<App> {
     let process = &snapshot.process.fastcgi;
-    let mut apps = Vec::new();
+    let mut named: Vec<Named> = Vec::new();
     for app in process.apps() {
-        let key = AppKey::of(app);
-        let entry = entries.remove(&key);
-        apps.push(shown(snapshot, app, entry.as_deref(), &key, versions));
+        let (key, address) = (AppKey::of(app), app.address.clone());
+        named.push(Named { key, kind: app.kind, address });
     }
-    let known: Vec<AppKey> = process.apps().iter().map(|app| AppKey::of(app)).collect();
-    let others = versions.iter().map(|version| (version.key.clone(), version.dynamic));
-    let asked = entries.values().map(|entry| (entry.key.clone(), entry.dynamic));
-    // An application that the configuration has no more is shown while it is there.
-    let mut others: Vec<_> =
-        others.chain(asked.filter(|(_, dynamic)| *dynamic)).collect();
-    others.sort_by(|(a, _), (b, _)| {
-        let of = |key: &AppKey| (key.path.clone(), key.identity.as_ref().map(|i| i.uid));
-        of(a).cmp(&of(b))
-    });
-    others.dedup_by(|(a, _), (b, _)| a == b);
-    for (key, dynamic) in others.into_iter().filter(|(key, _)| !known.contains(key)) {
-        let app = process.dynamic_app(&key.path, key.identity.clone());
-        let entry = entries.get(&key).map(|entry| &**entry);
-        let mut app = shown(snapshot, &app, entry, &key, versions);
-        if !dynamic {
-            app.kind = Kind::Static;
+    let configured = named.len();
+    // The newest version has the address of today.
+    for Version { key, address, dynamic, .. } in versions.iter().rev() {
+        if !named.iter().any(|named| named.key == *key) {
+            let kind = if *dynamic { Kind::Dynamic } else { Kind::Static };
+            named.push(Named { key: key.clone(), kind, address: address.clone() });
         }
-        apps.push(app);
     }
-    apps
+    for entry in entries.values().filter(|entry| entry.dynamic) {
+        if !named.iter().any(|named| named.key == entry.key) {
+            let key = entry.key.clone();
+            let app = process.dynamic_app(&key.path, key.identity.clone());
+            let address = app.address.clone();
+            named.push(Named { key, kind: Kind::Dynamic, address });
+        }
+    }
+    named[configured..].sort_by(|a, b| {
+        let of = |key: &AppKey| (key.path.clone(), key.identity.as_ref().map(|i| i.uid));
+        of(&a.key).cmp(&of(&b.key))
+    });
+    let shown = named.into_iter().map(|named| {
+        let entry = entries.remove(&named.key);
+        shown(snapshot, named, entry.as_deref(), versions)
+    });
+    shown.collect()
+}
+
+/// An application that is to be shown.
+struct Named {
+    key: AppKey,
+    kind: Kind,
+    address: Address,
 }
 
 /// One application.
 fn shown(
     snapshot: &Snapshot,
-    app: &fastcgi::App,
+    named: Named,
     entry: Option<&Entry>,
-    key: &AppKey,
     versions: &[Version],
 ) -> App {
-    let own: Vec<_> = versions.iter().filter(|version| version.key == *key).collect();
+    let Named { key, kind, address } = named;
+    let own: Vec<_> = versions.iter().filter(|version| version.key == key).collect();
     let current = own.iter().find(|version| !version.is_old);
     let mut class = current.or(own.last()).map(|version| version.class.clone());
     // What an old version has left to finish stands behind the new one's processes.
@@ -109,10 +119,10 @@ fn shown(
         }
     }
     let mut shown = App {
-        path: app.path.clone(),
-        kind: app.kind,
-        address: app.address.clone(),
-        owner: owner(snapshot, app),
+        owner: owner(snapshot, kind, &key),
+        path: key.path,
+        kind,
+        address,
         is_old: current.is_none() && !own.is_empty(),
         requests: 0,
         active: 0,
@@ -138,11 +148,11 @@ fn shown(
 }
 
 /// Under whose name an application runs that we start.
-fn owner(snapshot: &Snapshot, app: &fastcgi::App) -> Option<(String, String)> {
-    if app.kind == Kind::External {
+fn owner(snapshot: &Snapshot, kind: Kind, key: &AppKey) -> Option<(String, String)> {
+    if kind == Kind::External {
         return None;
     }
-    if let Some(identity) = &app.identity {
+    if let Some(identity) = &key.identity {
         return Some((identity.user.clone(), identity.group.clone()));
     }
     let core = &snapshot.process.core;

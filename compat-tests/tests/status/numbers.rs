@@ -49,6 +49,31 @@ fn requests_of_every_kind_of_application() -> Result<()> {
     Ok(())
 }
 
+/// An application fails in the middle of its answer, too; a client that goes is no failure
+/// of the application.
+#[test]
+fn whose_failures_are_counted() -> Result<()> {
+    let probed = probed("")?;
+    // The answer is cut: whether that is an error is the client's business.
+    let _ = probed.site.get("/external?text=words&raw=ffffffffffffffff");
+    let report = probed.report_when(|report| {
+        app(report, "/external")["requests"] == 1
+            && app(report, "/external")["active"] == 0
+    })?;
+    ensure!(app(&report, "/external")["failures"] == 1, "{report:#}");
+    let mut client = Client::connect(probed.site.root.port)?;
+    client.send(
+        b"POST /external?echo HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n",
+    )?;
+    client.send(&[b'x'; 20_000])?;
+    probed.report_when(|report| app(report, "/external")["active"] == 1)?;
+    drop(client);
+    let report = probed.report_when(|report| app(report, "/external")["active"] == 0)?;
+    ensure!(app(&report, "/external")["requests"] == 2, "{report:#}");
+    ensure!(app(&report, "/external")["failures"] == 1, "{report:#}");
+    Ok(())
+}
+
 #[test]
 fn processes_and_their_ends() -> Result<()> {
     let probed = probed("")?;
@@ -137,6 +162,7 @@ fn an_application_that_goes() -> Result<()> {
     client.send(b"GET /static?sleep=1500&text=x HTTP/1.1\r\nHost: h\r\n\r\n")?;
     let report = probed.report_when(|report| app(report, "/static")["active"] == 1)?;
     ensure!(report["server"]["generation"] == 1, "{report:#}");
+    let address = app(&report, "/static")["address"].clone();
     let conf = std::fs::read_to_string(site.root.join("conf/httpd.conf"))?;
     let conf = conf.replace("FastCgiServer ", "# FastCgiServer ");
     site.root.write("conf/httpd.conf", conf.as_bytes())?;
@@ -144,6 +170,7 @@ fn an_application_that_goes() -> Result<()> {
     let report = probed.report_when(|report| report["server"]["generation"] == 2)?;
     ensure!(app(&report, "/static")["state"] == "finishing", "{report:#}");
     ensure!(app(&report, "/static")["active"] == 1, "{report:#}");
+    ensure!(app(&report, "/static")["address"] == address, "{report:#}");
     ensure!(client.response("GET")?.body == b"x");
     let report = probed.report_when(|report| app(report, "/static").is_null())?;
     ensure!(app(&report, "/external")["kind"] == "external", "{report:#}");

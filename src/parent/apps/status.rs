@@ -26,6 +26,7 @@ impl Apps {
         });
         Version {
             key: class.key.clone(),
+            address: class.app.address.clone(),
             dynamic: class.is_dynamic(),
             is_old,
             class: status::Class {
