@@ -238,6 +238,28 @@ fn fastcgi_status() {
     check("openmetrics.prom", &open);
 }
 
+/// Every sample belongs to the family declared last, and no two are of the same name and
+/// labels.
+#[test]
+fn metrics_are_well_formed() {
+    for form in [Form::Metrics, Form::OpenMetrics] {
+        let text = fastcgi(&report(), form, "", None);
+        let (mut family, mut seen) = ("", std::collections::BTreeSet::new());
+        for line in text.lines() {
+            if let Some(declared) = line.strip_prefix("# TYPE ") {
+                family = declared.split(' ').next().unwrap_or_default();
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(family), "{line} is not of {family}");
+                let (series, value) = line.rsplit_once(' ').expect("a value");
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+                assert!(seen.insert(series), "{series} stands twice");
+            }
+        }
+        assert!(seen.len() > 50);
+        assert_eq!(text.ends_with("# EOF\n"), form == Form::OpenMetrics);
+    }
+}
+
 /// The process manager has not answered: what it would have said is not made up.
 #[test]
 fn fastcgi_status_without_the_process_manager() {

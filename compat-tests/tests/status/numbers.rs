@@ -65,7 +65,7 @@ fn whose_failures_are_counted() -> Result<()> {
     client.send(
         b"POST /external?echo HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n",
     )?;
-    client.send(&[b'x'; 20_000])?;
+    client.send(&vec![b'x'; 20_000])?;
     probed.report_when(|report| app(report, "/external")["active"] == 1)?;
     drop(client);
     let report = probed.report_when(|report| app(report, "/external")["active"] == 0)?;
