@@ -2,7 +2,7 @@
 //! to do, and what the parent is told about it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ pub struct Registry {
 pub struct Entry {
     /// Its name.
     pub key: AppKey,
-    /// Requests start it.
-    pub dynamic: bool,
+    /// Requests start it, as far as the latest configuration that was used says.
+    dynamic: AtomicBool,
     /// What the parent said last; `None` while it has not.
     state: watch::Sender<Option<AppState>>,
     /// It has been asked, and has not answered.
@@ -86,7 +86,12 @@ impl Registry {
     pub fn entry(&self, app: &App) -> Arc<Entry> {
         let key = AppKey::of(app);
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let dynamic = app.kind == Kind::Dynamic;
         if let Some(entry) = entries.get(&key) {
+            if entry.is_dynamic() != dynamic {
+                // A reload has made it another kind under the same name.
+                entry.dynamic.store(dynamic, Ordering::Relaxed);
+            }
             return entry.clone();
         }
         drop(entries);
@@ -94,7 +99,7 @@ impl Registry {
         let new = || {
             Arc::new(Entry {
                 key: key.clone(),
-                dynamic: app.kind == Kind::Dynamic,
+                dynamic: AtomicBool::new(dynamic),
                 state: watch::Sender::new(None),
                 asked: Mutex::new(false),
                 busy: AtomicU64::new(0),
@@ -128,7 +133,7 @@ impl Registry {
     /// Reports what applications were busy with.
     pub fn report(&self) {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries.values().filter(|entry| entry.dynamic) {
+        for entry in entries.values().filter(|entry| entry.is_dynamic()) {
             let busy = entry.busy.swap(0, Ordering::Relaxed);
             if busy > 0 {
                 let busy = Duration::from_micros(busy);
@@ -157,7 +162,9 @@ impl Registry {
                     }
                     ToParent::Newer(entry.key.clone())
                 }
-                _ => ToParent::Need { key: entry.key.clone(), dynamic: entry.dynamic },
+                _ => {
+                    ToParent::Need { key: entry.key.clone(), dynamic: entry.is_dynamic() }
+                }
             };
             // One question is enough for all who wait.
             if !std::mem::replace(&mut *asked, true) {
@@ -175,6 +182,13 @@ impl Registry {
     /// A request waits for its first byte.
     pub fn slow(&self, entry: &Entry) {
         self.outbox.say(ToParent::Slow(entry.key.clone()));
+    }
+}
+
+impl Entry {
+    /// Do requests start it?
+    pub fn is_dynamic(&self) -> bool {
+        self.dynamic.load(Ordering::Relaxed)
     }
 }
 
@@ -224,7 +238,7 @@ impl Drop for Usage {
     fn drop(&mut self) {
         self.answered();
         self.entry.active.fetch_sub(1, Ordering::Relaxed);
-        if self.entry.dynamic {
+        if self.entry.is_dynamic() {
             let busy = (self.since.elapsed().as_micros() as u64).max(1);
             if self.entry.busy.fetch_add(busy, Ordering::Relaxed) == 0 {
                 self.registry.to_report.notify_one();

@@ -73,7 +73,7 @@ fn apps(
             named.push(Named { key: key.clone(), kind, address: address.clone() });
         }
     }
-    for entry in entries.values().filter(|entry| entry.dynamic) {
+    for entry in entries.values().filter(|entry| entry.is_dynamic()) {
         if !named.iter().any(|named| named.key == entry.key) {
             let key = entry.key.clone();
             let app = process.dynamic_app(&key.path, key.identity.clone());
