@@ -131,11 +131,20 @@ impl Files for Disk {
 
 /// Local time's distance from UTC at a moment, seconds.
 pub fn utc_offset(micros: i64) -> i32 {
-    use std::sync::OnceLock;
-    static ZONE: OnceLock<jiff::tz::TimeZone> = OnceLock::new();
-    let zone = ZONE.get_or_init(jiff::tz::TimeZone::system);
     match jiff::Timestamp::from_microsecond(micros) {
-        Ok(time) => zone.to_offset(time).seconds(),
+        Ok(time) => zone().to_offset(time).seconds(),
         Err(_) => 0,
     }
+}
+
+/// What local time is called at a moment: `CET`, or `+05`.
+pub fn zone_name(micros: i64) -> String {
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap_or_default();
+    zone().to_offset_info(time).abbreviation().to_owned()
+}
+
+fn zone() -> &'static jiff::tz::TimeZone {
+    use std::sync::OnceLock;
+    static ZONE: OnceLock<jiff::tz::TimeZone> = OnceLock::new();
+    ZONE.get_or_init(jiff::tz::TimeZone::system)
 }

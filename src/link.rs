@@ -19,6 +19,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::log::Sink;
+use crate::message::status::{self, Version};
 use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
 use crate::{listeners, logs};
@@ -35,7 +36,7 @@ pub enum FromParent {
     /// The state of an application.
     App(AppKey, AppState),
     /// The state of all processes, as [`ToParent::Status`] asked for.
-    Status(Vec<u8>),
+    Status(Vec<Version>),
     /// Finish what is under way, then end.
     Drain,
     /// End.
@@ -170,8 +171,8 @@ impl ParentLink {
     }
 
     /// Answers [`ToParent::Status`].
-    pub fn status(&self, bytes: &[u8]) -> Result<()> {
-        let memory = in_memory(bytes)?;
+    pub fn status(&self, versions: &[Version]) -> Result<()> {
+        let memory = in_memory(&status::encode(versions))?;
         self.send(kind::STATUS, &[], Some(memory.as_raw_fd()))
     }
 
@@ -293,7 +294,11 @@ impl Link {
                     let (key, state) = app.context("the parent sent no application")?;
                     return Ok(FromParent::App(key, state));
                 }
-                kind::STATUS => return Ok(FromParent::Status(read_all(packet.fd)?)),
+                kind::STATUS => {
+                    let versions = status::decode(&read_all(packet.fd)?);
+                    let versions = versions.context("the parent sent no status")?;
+                    return Ok(FromParent::Status(versions));
+                }
                 kind::DRAIN => return Ok(FromParent::Drain),
                 kind::STOP => return Ok(FromParent::Stop),
                 kind => bail!("the parent sent a packet of kind {kind}"),

@@ -20,7 +20,7 @@ pub fn version() -> String {
 }
 
 /// There is no date in the program: the same sources give the same program.
-fn built() -> &'static str {
+pub fn built() -> &'static str {
     option_env!("FCGI_HTTPD_BUILT").unwrap_or("(reproducible build)")
 }
 

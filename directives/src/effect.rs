@@ -10,6 +10,7 @@ use crate::bundle::{Meta, OsError};
 use crate::modules::auth_basic::Checked;
 use crate::modules::authn_core::Credentials;
 use crate::modules::fastcgi::App;
+use crate::modules::status::Report;
 
 /// A need.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub enum Effect {
     Finish,
     /// Run a FastCGI application and bring the head of its response.
     FastCgi(Call),
+    /// Say how the server and the applications are.
+    Status,
 }
 
 /// A request to a FastCGI application.
@@ -91,6 +94,8 @@ pub enum Answer {
     /// To [`Effect::FastCgi`]: the head of the response, blank line included; what
     /// follows it streams. Empty for an unparsed response.
     Head(Bytes),
+    /// To [`Effect::Status`].
+    Status(Arc<Report>),
     /// To [`Effect::FastCgi`]: there is no head.
     Failed {
         /// Why.

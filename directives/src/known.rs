@@ -51,7 +51,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
       MaxConnectionsPerChild MaxRequestsPerChild MaxRequestWorkers MaxClients MaxMemFree \
       StartThreads ThreadStackSize MaxSpareServers MinSpareServers AsyncRequestWorkerFactor \
       ListenCoresBucketsRatio SendBufferSize ReceiveBufferSize AcceptMutex LockFile \
-      ScoreBoardFile SeeRequestTail CoreDumpDirectory EnableExceptionHook AcceptFilter \
+      ScoreBoardFile CoreDumpDirectory EnableExceptionHook AcceptFilter \
       ReadBufferSize FlushMaxThreshold FlushMaxPipelined WatchdogInterval MaxThreads \
       ExpireTimeout MaxProcessors MinProcessors MinSpareProcessors Multiplexer Processor \
       ServerEnvironment SimpleProcCount SimpleThreadCount",

@@ -20,6 +20,7 @@ pub mod expand;
 pub mod expr;
 pub mod fnmatch;
 mod htaccess;
+pub mod json;
 pub mod known;
 pub mod log;
 pub mod merge;

@@ -447,7 +447,7 @@ impl Drop for Lease {
 mod tests {
     use super::*;
     use std::future::Future;
-    use std::task::{Context, Poll, Waker};
+    use std::task::{Context, Waker};
 
     fn pending<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
         future.poll(&mut Context::from_waker(Waker::noop())).is_pending()

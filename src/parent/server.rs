@@ -194,7 +194,16 @@ impl Parent {
                 let state = self.apps.newer(&key);
                 (key, state)
             }
-            ToParent::Status => return Ok(()),
+            ToParent::Status => {
+                let link = self.server.link().context("the server is gone")?;
+                if let Err(error) = link.status(&self.apps.status()) {
+                    // The page is shown without it.
+                    let text =
+                        format!("the state of applications is not told: {error:#}");
+                    self.log(Level::Warn, "status", 0, &text);
+                }
+                return Ok(());
+            }
         };
         self.server.link().context("the server is gone")?.app(&key, &state)
     }

@@ -1,14 +1,15 @@
 //! The applications, seen from the serving process: which of them listen, what they have
 //! to do, and what the parent is told about it.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use directives::effect::Failure;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
+use directives::modules::status::WAITS;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -50,8 +51,10 @@ pub struct Registry {
 /// One application.
 #[derive(Debug)]
 pub struct Entry {
-    key: AppKey,
-    dynamic: bool,
+    /// Its name.
+    pub key: AppKey,
+    /// Requests start it, as far as the latest configuration that was used says.
+    dynamic: AtomicBool,
     /// What the parent said last; `None` while it has not.
     state: watch::Sender<Option<AppState>>,
     /// It has been asked, and has not answered.
@@ -66,10 +69,14 @@ pub struct Entry {
     pub waiting: AtomicU32,
     /// How long requests waited for their first byte, all together, microseconds.
     pub waited: AtomicU64,
-    /// Requests that failed.
+    /// How many waited how long: the classes of [`WAITS`].
+    pub waits: [AtomicU64; WAITS.len() + 1],
+    /// Requests that the application failed.
     pub failures: AtomicU64,
     /// Its connections.
     pub pool: Arc<Pool>,
+    /// How `requests` grew lately.
+    pub history: Mutex<VecDeque<u64>>,
 }
 
 impl Registry {
@@ -82,7 +89,12 @@ impl Registry {
     pub fn entry(&self, app: &App) -> Arc<Entry> {
         let key = AppKey::of(app);
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let dynamic = app.kind == Kind::Dynamic;
         if let Some(entry) = entries.get(&key) {
+            if entry.is_dynamic() != dynamic {
+                // A reload has made it another kind under the same name.
+                entry.dynamic.store(dynamic, Ordering::Relaxed);
+            }
             return entry.clone();
         }
         drop(entries);
@@ -90,7 +102,7 @@ impl Registry {
         let new = || {
             Arc::new(Entry {
                 key: key.clone(),
-                dynamic: app.kind == Kind::Dynamic,
+                dynamic: AtomicBool::new(dynamic),
                 state: watch::Sender::new(None),
                 asked: Mutex::new(false),
                 busy: AtomicU64::new(0),
@@ -98,11 +110,19 @@ impl Registry {
                 active: AtomicU32::new(0),
                 waiting: AtomicU32::new(0),
                 waited: AtomicU64::new(0),
+                waits: Default::default(),
                 failures: AtomicU64::new(0),
                 pool: Arc::new(Pool::new(app.settings.processes)),
+                history: Mutex::new(VecDeque::from([0])),
             })
         };
         entries.entry(key.clone()).or_insert_with(new).clone()
+    }
+
+    /// All entries.
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().cloned().collect()
     }
 
     /// The parent has said something about an application.
@@ -117,7 +137,7 @@ impl Registry {
     /// Reports what applications were busy with.
     pub fn report(&self) {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries.values().filter(|entry| entry.dynamic) {
+        for entry in entries.values().filter(|entry| entry.is_dynamic()) {
             let busy = entry.busy.swap(0, Ordering::Relaxed);
             if busy > 0 {
                 let busy = Duration::from_micros(busy);
@@ -146,7 +166,9 @@ impl Registry {
                     }
                     ToParent::Newer(entry.key.clone())
                 }
-                _ => ToParent::Need { key: entry.key.clone(), dynamic: entry.dynamic },
+                _ => {
+                    ToParent::Need { key: entry.key.clone(), dynamic: entry.is_dynamic() }
+                }
             };
             // One question is enough for all who wait.
             if !std::mem::replace(&mut *asked, true) {
@@ -164,6 +186,13 @@ impl Registry {
     /// A request waits for its first byte.
     pub fn slow(&self, entry: &Entry) {
         self.outbox.say(ToParent::Slow(entry.key.clone()));
+    }
+}
+
+impl Entry {
+    /// Do requests start it?
+    pub fn is_dynamic(&self) -> bool {
+        self.dynamic.load(Ordering::Relaxed)
     }
 }
 
@@ -191,12 +220,21 @@ impl Usage {
             self.entry.waiting.fetch_sub(1, Ordering::Relaxed);
             let waited = self.since.elapsed().as_micros() as u64;
             self.entry.waited.fetch_add(waited, Ordering::Relaxed);
+            let class = WAITS.partition_point(|end| *end < waited);
+            self.entry.waits[class].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The request failed.
-    pub fn failed(&self) {
-        self.entry.failures.fetch_add(1, Ordering::Relaxed);
+    /// The request failed. What the client did wrong is not the application's failure.
+    pub fn failed(&self, failure: &Failure) {
+        let client = matches!(
+            failure,
+            Failure::Client
+                | Failure::BadBody
+                | Failure::BodyTimeout
+                | Failure::BodyTooLong
+        );
+        self.entry.failures.fetch_add(u64::from(!client), Ordering::Relaxed);
     }
 }
 
@@ -204,7 +242,7 @@ impl Drop for Usage {
     fn drop(&mut self) {
         self.answered();
         self.entry.active.fetch_sub(1, Ordering::Relaxed);
-        if self.entry.dynamic {
+        if self.entry.is_dynamic() {
             let busy = (self.since.elapsed().as_micros() as u64).max(1);
             if self.entry.busy.fetch_add(busy, Ordering::Relaxed) == 0 {
                 self.registry.to_report.notify_one();

@@ -225,6 +225,7 @@ impl AppOutput {
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
                     self.report(guard, Some(&failure));
+                    self.exchange.usage.failed(&failure);
                     (self.ended, self.failed) = (true, true);
                 }
                 Poll::Pending if self.gathered.is_empty() => return Poll::Pending,

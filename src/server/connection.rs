@@ -52,9 +52,11 @@ pub async fn serve(
         let generation = live.load();
         let server = generation.snapshot.default_server(local);
         let banner = generation.snapshot.process.core.banner().clone();
-        Shared::new(stream, server.config.core.timeout(), banner)
+        let tally = live.seats.tally.clone();
+        Shared::new(stream, client, tally, server.config.core.timeout(), banner)
     };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let _seat = live.seats.take(id, &shared);
     let service = service_fn({
         let shared = shared.clone();
         move |request| answer(request, shared.clone(), live.clone(), client, local, id)
@@ -81,6 +83,7 @@ pub async fn serve(
             }
         }
     }
+    shared.phase.set(Phase::Closing);
     tokio::select! {
         () = linger(&shared) => {}
         () = stop.now() => {}
@@ -145,12 +148,18 @@ async fn answer(
     let connection =
         Arc::new(Connection { client, local, secure: false, keepalives, id });
     let snapshot = generation.snapshot.clone();
-    let r = Request::new(snapshot, Arc::new(Disk), connection, head, crate::log::now());
+    let now = crate::log::now();
+    let core = &snapshot.process.core;
+    let keep = core.extended_status.then_some(core.see_request_tail);
+    shared.record.borrow_mut().begin(&head, now, keep);
+    let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
     let expects = r.header("expect").is_some();
     let mut world = World {
         generation: generation.clone(),
         registry: live.registry.clone(),
+        board: live.board.clone(),
+        shared: shared.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
         file: None,
@@ -158,6 +167,7 @@ async fn answer(
     let mut run = Run::new(r);
     let mut reply = drive(&mut run, &mut world).await;
     let request = Box::new(run.into_request());
+    shared.record.borrow_mut().host(&request);
     let core = &request.server.config.core;
     shared.timeout.set(core.timeout());
     shared.keep_alive_timeout.set(core.keep_alive_timeout());
@@ -225,7 +235,11 @@ async fn pass_raw(world: &mut World, shared: &Shared, guard: &mut Guard) {
                     return;
                 }
             }
-            Ok(Event::End) | Err(_) => return,
+            Ok(Event::End) => return,
+            Err(failure) => {
+                answered.exchange.usage.failed(&failure);
+                return;
+            }
         }
     }
 }

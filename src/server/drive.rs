@@ -1,5 +1,6 @@
 //! THE LOOP: step, perform the effect, resume.
 
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -17,9 +18,12 @@ use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
 use super::apps::{Entry, Registry, Usage};
+use super::board::Board;
 use super::file::{self, Content};
 use super::live::Generation;
 use super::request_body::RequestBody;
+use super::socket::Shared;
+use super::status;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::pool::Lease;
@@ -43,6 +47,10 @@ pub struct World {
     pub generation: Arc<Generation>,
     /// The applications.
     pub registry: Arc<Registry>,
+    /// The scoreboard.
+    pub board: Arc<Board>,
+    /// The connection.
+    pub shared: Rc<Shared>,
     /// The request's body, until an application has it.
     pub body: RequestBody,
     /// The exchange that answered, with what came behind the head.
@@ -76,6 +84,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
 
 impl World {
     async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
+        // While the world is asked, others may look.
+        self.shared.record.borrow_mut().host(run.request());
         match effect {
             Effect::Resolve { ip, confirm } => {
                 let name = tokio::task::spawn_blocking(move || {
@@ -94,6 +104,11 @@ impl World {
             }
             Effect::Finish => Answer::Finished(self.finish().await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
+            Effect::Status => {
+                let report =
+                    status::report(&self.board, &self.registry, &self.generation);
+                Answer::Status(Arc::new(report.await))
+            }
         }
     }
 
@@ -102,7 +117,8 @@ impl World {
         let Some(mut answered) = self.answered.take() else { return Ok(()) };
         loop {
             let event = std::future::poll_fn(|cx| answered.exchange.poll_event(cx));
-            match event.await? {
+            let event = event.await;
+            match event.inspect_err(|failure| answered.exchange.usage.failed(failure))? {
                 Event::Stdout(_) if answered.exchange.received > MAX_FORGOTTEN => {
                     return Ok(());
                 }
@@ -152,7 +168,7 @@ impl World {
                 fresh = true;
                 continue;
             }
-            exchange.usage.failed();
+            exchange.usage.failed(&failure);
             self.take_back(&mut exchange, call.role);
             return Answer::Failed { failure, received: exchange.received };
         }
@@ -197,7 +213,7 @@ impl World {
         let stream = match connected {
             Ok(stream) => stream,
             Err(failure) => {
-                usage.failed();
+                usage.failed(&failure);
                 self.body = body;
                 return Err(failure);
             }

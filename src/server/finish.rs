@@ -46,8 +46,9 @@ impl Finished {
         Finished { r: held }
     }
 
-    /// Writes its lines. `written` is what the connection has sent by now.
-    pub fn log(self, written: u64, aborted: bool) {
+    /// Writes its lines. `written` is what the connection has sent by now. The answer is
+    /// how many bytes were sent for it, and how many microseconds it took.
+    pub fn log(self, written: u64, aborted: bool) -> (u64, u64) {
         let held = self.r;
         let finished = now();
         let sent = Sent {
@@ -66,6 +67,8 @@ impl Finished {
                 sink.line(&line);
             }
         });
+        let took = finished - held.request.request_time;
+        (sent.total, u64::try_from(took).unwrap_or(0))
     }
 }
 

@@ -2,6 +2,7 @@
 //! runtime of its own; nothing moves between them.
 
 pub mod apps;
+mod board;
 mod body;
 mod connection;
 mod drive;
@@ -9,7 +10,9 @@ mod file;
 mod finish;
 pub mod live;
 pub mod request_body;
+mod scoreboard;
 mod socket;
+mod status;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -21,12 +24,14 @@ use directives::log::Level;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::link::{FromParent, Link};
 use crate::message::ToParent;
 use apps::{Outbox, REPORT_TIME, Registry};
+use board::{Board, Part, SAMPLING};
 use live::Generation;
+use scoreboard::Seats;
 
 /// What all threads look at.
 #[derive(Clone)]
@@ -51,6 +56,10 @@ pub struct Live {
     state: watch::Receiver<State>,
     /// The applications.
     pub registry: Arc<Registry>,
+    /// The scoreboard.
+    pub board: Arc<Board>,
+    /// This thread's part of it.
+    pub seats: Rc<Seats>,
 }
 
 impl Live {
@@ -100,16 +109,21 @@ async fn orders(mut link: Link) -> Result<()> {
     let (sender, receiver) =
         watch::channel(State { generation: Arc::new(first), stage: Stage::Running });
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    for i in 0..threads {
-        let (receiver, registry) = (receiver.clone(), registry.clone());
+    let (board, parts) = Board::new(threads, outbox.clone());
+    let board = Arc::new(board);
+    for (i, part) in parts.into_iter().enumerate() {
+        let receiver = receiver.clone();
+        let (registry, board) = (registry.clone(), board.clone());
         std::thread::Builder::new()
             .name(format!("worker-{i}"))
-            .spawn(move || worker(receiver, registry))
+            .spawn(move || worker(receiver, registry, board, part))
             .context("starting a thread")?;
     }
     link.send(&ToParent::Serving(number)).await?;
     let mut idle = std::pin::pin!(idle(receiver));
     let mut report: Option<Instant> = None;
+    let mut sampling = tokio::time::interval(SAMPLING);
+    sampling.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let reporting = sleep_until(report.unwrap_or_else(Instant::now));
         tokio::select! {
@@ -121,7 +135,7 @@ async fn orders(mut link: Link) -> Result<()> {
                     link.send(&ToParent::Serving(number)).await?;
                 }
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
-                Ok(FromParent::Status(_)) => {}
+                Ok(FromParent::Status(versions)) => board.told(versions),
                 Ok(FromParent::Drain) => {
                     sender.send_modify(|state| state.stage = Stage::Draining);
                 }
@@ -146,6 +160,7 @@ async fn orders(mut link: Link) -> Result<()> {
                 report = None;
                 registry.report();
             }
+            _ = sampling.tick() => board.sample(&registry),
             () = &mut idle => {
                 sender.send_modify(|state| state.stage = Stage::Stopped);
                 return Ok(());
@@ -162,10 +177,24 @@ async fn idle(state: watch::Receiver<State>) {
     }
 }
 
-fn worker(state: watch::Receiver<State>, registry: Arc<Registry>) {
+fn worker(
+    state: watch::Receiver<State>,
+    registry: Arc<Registry>,
+    board: Arc<Board>,
+    part: Part,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, accept_all(state, registry)),
+        Ok(runtime) => {
+            let serving = async {
+                let (tally, questions) = part;
+                let seats = Seats::new(tally);
+                tokio::task::spawn_local(seats.clone().answer(questions));
+                let live = Live { state: state.clone(), registry, board, seats };
+                accept_all(state, Rc::new(live)).await;
+            };
+            LocalSet::new().block_on(&runtime, serving);
+        }
         Err(error) => {
             let text = format!("a serving thread cannot start: {error}");
             state.borrow().generation.write_plain(Level::Crit, "core", 0, &text);
@@ -174,7 +203,7 @@ fn worker(state: watch::Receiver<State>, registry: Arc<Registry>) {
 }
 
 /// Accepts on the listeners of every configuration that comes, until the drain.
-async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) {
+async fn accept_all(mut state: watch::Receiver<State>, live: Rc<Live>) {
     loop {
         let now = state.borrow_and_update().clone();
         if now.stage >= Stage::Draining {
@@ -182,7 +211,7 @@ async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) 
         }
         let mut tasks = Vec::new();
         for (_, listener) in &now.generation.listeners {
-            let accepting = accept(listener.clone(), state.clone(), registry.clone());
+            let accepting = accept(listener.clone(), state.clone(), live.clone());
             tasks.push(tokio::task::spawn_local(accepting));
         }
         let changed = state.changed().await;
@@ -198,12 +227,7 @@ async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) 
     std::future::pending::<()>().await;
 }
 
-async fn accept(
-    listener: Arc<OwnedFd>,
-    state: watch::Receiver<State>,
-    registry: Arc<Registry>,
-) {
-    let live = Rc::new(Live { state: state.clone(), registry });
+async fn accept(listener: Arc<OwnedFd>, state: watch::Receiver<State>, live: Rc<Live>) {
     let listener = listener
         .try_clone()
         .map(std::net::TcpListener::from)

@@ -13,18 +13,22 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::status::{Connection, State};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
+use super::scoreboard::{Record, Tally};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub enum Phase {
     Head,
     /// A request is being answered.
     Busy,
+    /// The last response has been sent.
+    Closing,
 }
 
 /// What the socket and the requests on it share.
@@ -63,13 +69,23 @@ pub struct Shared {
     /// Pieces of files, in the order in which bytes of [`STANDS_FOR_FILE`] are written:
     /// file, offset, length.
     pub files: RefCell<VecDeque<(Rc<File>, u64, usize)>>,
+    /// What the scoreboard says of it.
+    pub record: RefCell<Record>,
+    client: SocketAddr,
+    tally: Arc<Tally>,
     /// The `Server` field of what is answered without a request.
     banner: Bytes,
 }
 
 impl Shared {
     /// Around an accepted socket.
-    pub fn new(stream: TcpStream, timeout: Duration, banner: Bytes) -> Rc<Shared> {
+    pub fn new(
+        stream: TcpStream,
+        client: SocketAddr,
+        tally: Arc<Tally>,
+        timeout: Duration,
+        banner: Bytes,
+    ) -> Rc<Shared> {
         Rc::new(Shared {
             stream,
             phase: Cell::new(Phase::Idle),
@@ -82,6 +98,9 @@ impl Shared {
             timeout: Cell::new(timeout),
             finished: RefCell::default(),
             files: RefCell::default(),
+            record: RefCell::default(),
+            client,
+            tally,
             banner,
         })
     }
@@ -134,7 +153,25 @@ impl Shared {
     fn log(&self, aborted: bool) {
         let finished = std::mem::take(&mut *self.finished.borrow_mut());
         for request in finished {
-            request.log(self.written.get(), aborted);
+            let (bytes, micros) = request.log(self.written.get(), aborted);
+            self.record.borrow_mut().end(&self.tally, bytes, micros);
+        }
+    }
+
+    /// For whoever looks at the scoreboard.
+    pub fn shown(&self, now: i64) -> Connection {
+        let state = match self.phase.get() {
+            Phase::Idle if self.requests.get() > 0 => State::KeepAlive,
+            Phase::Idle => State::Waiting,
+            Phase::Head => State::Reading,
+            Phase::Busy => State::Writing,
+            Phase::Closing => State::Closing,
+        };
+        Connection {
+            client: self.client.ip().to_canonical().to_string(),
+            accesses: self.requests.get(),
+            bytes: self.written.get(),
+            ..self.record.borrow().shown(state, now)
         }
     }
 }
@@ -237,7 +274,7 @@ impl AsyncRead for Socket {
                         }
                         Phase::Idle | Phase::Head => shared.timeout.get(),
                         // The application, or the body's own timer, has the turn.
-                        Phase::Busy => return Poll::Pending,
+                        Phase::Busy | Phase::Closing => return Poll::Pending,
                     };
                     ready!(this.wait(cx, limit));
                     // For hyper the client has gone: it closes without a word.

@@ -285,6 +285,28 @@ fn a_static_application_is_started_again() -> Result<()> {
     site.logged("terminated by calling exit with status '3'")
 }
 
+/// Without its FastCgiServer, a program goes on as one that requests start.
+#[test]
+fn a_static_application_becomes_a_dynamic_one() -> Result<()> {
+    let mut site = Site::new()?;
+    std::fs::copy(env!("CARGO_BIN_EXE_probe"), site.root.join("htdocs/probe"))?;
+    site.serve(
+        "FastCgiServer {root}/htdocs/probe -init-start-delay 0\n\
+         <Files probe>\nSetHandler fastcgi-script\nOptions +ExecCGI\n</Files>\n",
+    )?;
+    ensure!(site.get("/probe?text=words")?.body == b"words");
+    let conf = std::fs::read_to_string(site.root.join("conf/httpd.conf"))?;
+    let conf = conf.replace("FastCgiServer ", "# FastCgiServer ");
+    site.root.write("conf/httpd.conf", conf.as_bytes())?;
+    let server = site.server.as_ref().expect("a server");
+    server.signal(nix::sys::signal::Signal::SIGUSR1)?;
+    // The old processes end when no request has the old configuration any more.
+    site.logged("terminated due to uncaught signal '15'")?;
+    let answer = site.get("/probe?text=again")?;
+    ensure!(answer.body == b"again", "{answer}");
+    site.logged("FastCGI: (dynamic) server")
+}
+
 /// On a port: descriptor 0 is a socket of the other family.
 #[test]
 fn a_static_application_on_a_port() -> Result<()> {

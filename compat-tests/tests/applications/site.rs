@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server root, and the server once it is started.
 pub struct Site {
-    // Ends before its root goes.
-    server: Option<Server>,
+    /// The server; it ends before its root goes.
+    pub server: Option<Server>,
     /// Where everything is.
     pub root: Root,
 }

@@ -123,14 +123,14 @@ static AUTH_BASIC_AUTHORITATIVE: Directive = Directive {
     default: "On",
     summary: "Set to 'Off' to allow access control to be passed along to lower modules if the \
               UserID is not known to this module",
-    docs: r#"
+    docs: r"
 With Off, a user whom no provider knows is left to the authentication of other modules.
 
 ## Example
     <Location /intern>
         AuthBasicAuthoritative Off
     </Location>
-"#,
+",
     set: Set::Flag(|at, on| {
         at.dir.auth_basic().authoritative = Some(on);
         Ok(())

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use directives::cgi::{self, Extras};
 use directives::effect::{Call, Role};
@@ -50,6 +51,7 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                         })
                     }
                     Effect::Finish => Answer::Finished(Ok(())),
+                    Effect::Status => Answer::Status(Arc::default()),
                     Effect::FastCgi(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }
@@ -80,6 +82,7 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
             file.escape_ascii()
         ),
         Effect::Finish => writeln!(out, "read the rest of the answer"),
+        Effect::Status => writeln!(out, "report on everything"),
         Effect::FastCgi(call) => {
             show_call(call, out);
             let variables = variables(call, r);

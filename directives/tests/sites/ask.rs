@@ -95,6 +95,9 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
             (out, Answer::Password(Checked::Denied))
         }
         Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
+        Effect::Status => {
+            ("reports on everything\n".to_owned(), Answer::Status(Arc::default()))
+        }
         Effect::FastCgi(call) => {
             let kind = if call.app.kind == Kind::Dynamic { "dynamic " } else { "" };
             let path = String::from_utf8_lossy(&call.app.path);

@@ -33,8 +33,10 @@ pub struct Class {
     pub processes: Vec<Option<Pid>>,
     /// Processes started so far.
     pub starts: u64,
-    /// How the last process that ended did so.
-    pub last_exit: Option<String>,
+    /// Of those, the ones that took another's place.
+    pub restarts: u64,
+    /// How the last process that ended did so, and when, microseconds since 1970.
+    pub last_exit: Option<(String, i64)>,
 }
 
 /// An application that is to end.
@@ -61,6 +63,7 @@ impl Class {
             since: now(),
             leaving: None,
             starts: 0,
+            restarts: 0,
             last_exit: None,
         }
     }

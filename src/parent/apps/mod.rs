@@ -7,6 +7,7 @@ mod leave;
 mod output;
 mod perform;
 pub mod socket;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -344,7 +345,7 @@ impl Apps {
             if let Some(place) = class.processes.get_mut(slot.index as usize) {
                 *place = None;
             }
-            class.last_exit = Some(how.clone());
+            class.last_exit = Some((how.clone(), crate::log::now()));
             if !self.ending {
                 let (kind, name) = (class.kind(), class.name());
                 let text = format!("FastCGI:{kind} server \"{name}\" (pid {pid}) {how}");

@@ -34,7 +34,7 @@ impl Apps {
     fn launch(&mut self, slot: Slot, again: bool) {
         let Some(class) = self.classes.get(&slot.class) else { return };
         let (kind, name) = (class.kind(), class.name());
-        match self.spawn(slot) {
+        match self.spawn(slot, again) {
             Ok(pid) => {
                 let whose = match &self.classes[&slot.class].app.identity {
                     Some(id) => format!(" (uid {}, gid {})", id.uid, id.gid),
@@ -65,7 +65,7 @@ impl Apps {
         }
     }
 
-    fn spawn(&mut self, slot: Slot) -> Result<Pid, NotStarted> {
+    fn spawn(&mut self, slot: Slot, again: bool) -> Result<Pid, NotStarted> {
         if self.guardian.is_none() {
             self.guard();
         }
@@ -94,6 +94,7 @@ impl Apps {
         })?;
         let pid = Pid::from_raw(child.id() as i32);
         class.starts += 1;
+        class.restarts += u64::from(again);
         class.processes[slot.index as usize] = Some(pid);
         self.outputs.insert(pid.as_raw(), Output::new(reading, &class.app.path, pid));
         self.pids.insert(pid, slot);

@@ -3,6 +3,7 @@
 //! of the specification, as mended by.
 
 mod load;
+mod shown;
 mod starts;
 
 #[cfg(test)]

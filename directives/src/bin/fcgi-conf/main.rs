@@ -11,7 +11,6 @@ mod check;
 #[allow(dead_code)]
 #[path = "../../../../src/disk.rs"]
 mod disk;
-mod json;
 mod options;
 mod report;
 mod tally;

@@ -7,8 +7,8 @@ use directives::syntax::Span;
 use directives::version::VERSION;
 
 use crate::check::Checked;
-use crate::json::Json;
 use crate::tally::Fate;
+use directives::json::Json;
 
 /// A place that people count: from one, in characters.
 struct Place {

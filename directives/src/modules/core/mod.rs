@@ -281,6 +281,10 @@ pub struct Process {
     pub server_tokens: Tokens,
     /// `GracefulShutdownTimeout`; zero is no limit.
     pub graceful_shutdown_timeout: Duration,
+    /// `ExtendedStatus`.
+    pub extended_status: bool,
+    /// `SeeRequestTail`.
+    pub see_request_tail: bool,
     /// `ErrorLogFormat` and the like have no place here; `DefaultRuntimeDir` has.
     pub runtime_dir: Option<Bytes>,
     /// `PATH` for applications: the server's own, or a built-in one.
@@ -308,6 +312,8 @@ impl Default for Process {
             pid_file: None,
             server_tokens: Tokens::default(),
             graceful_shutdown_timeout: Duration::ZERO,
+            extended_status: true,
+            see_request_tail: false,
             runtime_dir: None,
             path_variable: Bytes::from_static(b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin"),
             library_path: None,
@@ -423,6 +429,7 @@ pub static MODULE: Module = Module {
         &limited::LIMIT_EXCEPT,
         &paths::MERGE_SLASHES,
         &process::EXTENDED_STATUS,
+        &process::SEE_REQUEST_TAIL,
     ],
     hooks: &[
         on(Phase::UrlSections, conditional::walk),

@@ -182,12 +182,36 @@ pub static EXTENDED_STATUS: Directive = Directive {
     default: "On",
     summary: "\"On\" to track extended status information, \"Off\" to disable",
     docs: r"
-Accepted without effect: the status page always tells all it knows.
+Whether `server-status` shows totals, and for each connection its client and the beginning
+of its request line. Numbers are counted all the same; request lines are not kept when it
+is off.
 
 ## Example
-    ExtendedStatus On
+    ExtendedStatus Off
 ",
-    compat: Compat::Ignored("the status page always tells all it knows"),
-    set: Set::Flag(|_, _| Ok(())),
+    set: Set::Flag(|at, on| {
+        at.process().core.extended_status = on;
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static SEE_REQUEST_TAIL: Directive = Directive {
+    name: "SeeRequestTail",
+    syntax: "On|Off",
+    context: Context::SERVER,
+    default: "Off",
+    summary: "For extended status, \"On\" to see the last 63 chars of the request line, \"Off\" \
+              (default) to see the first 63",
+    docs: r"
+Which end of a long request line `server-status` shows.
+
+## Example
+    SeeRequestTail On
+",
+    set: Set::Flag(|at, on| {
+        at.process().core.see_request_tail = on;
+        Ok(())
+    }),
     ..Directive::EXACT
 };

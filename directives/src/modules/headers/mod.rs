@@ -211,14 +211,14 @@ static REQUEST_HEADER: Directive = Directive {
     context: Context::ANYWHERE,
     overrides: Override::FILE_INFO,
     summary: "an action, header and value followed by optional env clause",
-    docs: r#"
+    docs: r"
 Changes fields of requests, before the handler sees them; with `early` before anything
 else. See `Header`.
 
 ## Example
     RequestHeader unset Proxy early
     RequestHeader set X-Forwarded-Proto https env=HTTPS
-"#,
+",
     set: Set::Words(|at, words| {
         let change = Arc::new(change(at, words, true)?);
         at.dir.headers().request.push(change);

@@ -5,8 +5,14 @@ use std::fmt::{Display, Formatter, Result};
 /// A value.
 #[derive(Clone, Debug)]
 pub enum Json {
+    /// Nothing is known.
+    Null,
+    /// Yes or no.
+    Bool(bool),
     /// A number.
     Number(usize),
+    /// A number with a fraction, of three digits.
+    Fraction(f64),
     /// A text.
     Text(String),
     /// A list.
@@ -30,7 +36,12 @@ impl Json {
 impl Display for Json {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
+            Json::Null => f.write_str("null"),
+            Json::Bool(value) => write!(f, "{value}"),
             Json::Number(number) => write!(f, "{number}"),
+            // There is no other way to write a number that is none.
+            Json::Fraction(number) if !number.is_finite() => f.write_str("null"),
+            Json::Fraction(number) => write!(f, "{number:.3}"),
             Json::Text(text) => quoted(text, f),
             Json::List(values) => {
                 f.write_str("[")?;
@@ -74,10 +85,13 @@ mod tests {
         let json = Json::Object(vec![
             ("a", Json::text("\"\\\n\t\u{1}é")),
             ("b", Json::list([Json::Number(1), Json::List(Vec::new())])),
+            ("c", Json::list([Json::Null, Json::Bool(true)])),
+            ("d", Json::list([Json::Fraction(0.0625), Json::Fraction(f64::NAN)])),
         ]);
         assert_eq!(
             json.to_string(),
-            "{\"a\":\"\\\"\\\\\\n\\u0009\\u0001é\",\"b\":[1,[]]}"
+            "{\"a\":\"\\\"\\\\\\n\\u0009\\u0001é\",\"b\":[1,[]],\"c\":[null,true],\
+             \"d\":[0.062,null]}"
         );
     }
 }

@@ -2,6 +2,8 @@
 //! what makes it one: its path, and under a wrapper its user and group. It cannot name a
 //! file to execute: the parent looks the path up in its own configuration.
 
+pub mod status;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -75,19 +77,15 @@ impl ToParent {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer(Vec::new());
         match self {
-            ToParent::Serving(number) => {
-                out.tag(tag::SERVING).bytes(&number.to_le_bytes())
-            }
-            ToParent::Released(number) => {
-                out.tag(tag::RELEASED).bytes(&number.to_le_bytes())
-            }
+            ToParent::Serving(number) => out.tag(tag::SERVING).number(*number),
+            ToParent::Released(number) => out.tag(tag::RELEASED).number(*number),
             ToParent::Need { key, dynamic: true } => out.tag(tag::NEED_DYNAMIC).key(key),
             ToParent::Need { key, dynamic: false } => out.tag(tag::NEED_STATIC).key(key),
             ToParent::Newer(key) => out.tag(tag::NEWER).key(key),
             ToParent::Slow(key) => out.tag(tag::SLOW).key(key),
             ToParent::Busy(key, busy) => {
                 let micros = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
-                out.tag(tag::BUSY).bytes(&micros.to_le_bytes()).key(key)
+                out.tag(tag::BUSY).number(micros).key(key)
             }
             ToParent::Status => out.tag(tag::STATUS),
         };
@@ -155,14 +153,18 @@ impl Writer {
         self
     }
 
+    fn number(&mut self, number: u64) -> &mut Writer {
+        self.bytes(&number.to_le_bytes())
+    }
+
     fn key(&mut self, key: &AppKey) -> &mut Writer {
         self.bytes(&key.path);
         match &key.identity {
             None => self.tag(0),
             Some(identity) => self
                 .tag(1)
-                .bytes(&u64::from(identity.uid).to_le_bytes())
-                .bytes(&u64::from(identity.gid).to_le_bytes())
+                .number(identity.uid.into())
+                .number(identity.gid.into())
                 .bytes(identity.user.as_bytes())
                 .bytes(identity.group.as_bytes()),
         }
@@ -176,6 +178,14 @@ impl Reader<'_> {
         let (tag, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*tag)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.tag()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
     }
 
     fn field(&mut self) -> Option<&[u8]> {
