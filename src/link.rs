@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
@@ -36,6 +37,8 @@ pub enum FromParent {
     App(AppKey, AppState),
     /// The state of all processes, as [`ToParent::Status`] asked for.
     Status(Vec<u8>),
+    /// Do all threads answer? Then say [`ToParent::Alive`].
+    Ask,
     /// Finish what is under way, then end.
     Drain,
     /// End.
@@ -49,6 +52,7 @@ mod kind {
     pub const CONFIGURE: u8 = b'C';
     pub const APP: u8 = b'A';
     pub const STATUS: u8 = b'Q';
+    pub const ASK: u8 = b'P';
     pub const DRAIN: u8 = b'D';
     pub const STOP: u8 = b'S';
     pub const MESSAGE: u8 = b'M';
@@ -104,12 +108,27 @@ fn receive(fd: RawFd) -> nix::Result<Option<Packet>> {
     Ok(Some(Packet { kind, payload: packet, fd: passed }))
 }
 
-/// Takes ownership of a descriptor that a packet brought.
+/// Takes ownership of a descriptor that came as a number: by a packet, or from a service
+/// manager.
 #[allow(unsafe_code)]
 fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: the kernel made this descriptor for us while receiving the packet; nothing
-    // else in the process knows its number yet, so nothing else can own or close it.
+    // SAFETY: a packet's descriptor was made for us by the kernel while receiving it, and a
+    // service manager's has been there since before this program began, under a number
+    // that `LISTEN_FDS` sets aside. Nothing else in the process knows the number, so nothing
+    // else can own or close it; `inherited` hands each out once.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The descriptors that a service manager passed to this process, the first time; then
+/// none.
+pub fn inherited() -> Result<Vec<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    // This fails where one of them is not open.
+    let numbers = sd_notify::listen_fds().context("taking the sockets of LISTEN_FDS")?;
+    Ok(numbers.map(own).collect())
 }
 
 /// The parent's end.
@@ -173,6 +192,11 @@ impl ParentLink {
     pub fn status(&self, bytes: &[u8]) -> Result<()> {
         let memory = in_memory(bytes)?;
         self.send(kind::STATUS, &[], Some(memory.as_raw_fd()))
+    }
+
+    /// Asks whether it answers.
+    pub fn ask(&self) -> Result<()> {
+        self.send(kind::ASK, &[], None)
     }
 
     /// Tells the server to finish.
@@ -259,7 +283,7 @@ impl Link {
         loop {
             match self.next().await? {
                 FromParent::Configure(generation) => return Ok(*generation),
-                FromParent::App(..) | FromParent::Status(_) => {}
+                FromParent::App(..) | FromParent::Status(_) | FromParent::Ask => {}
                 FromParent::Drain | FromParent::Stop => {
                     bail!("told to end before there was a configuration")
                 }
@@ -294,6 +318,7 @@ impl Link {
                     return Ok(FromParent::App(key, state));
                 }
                 kind::STATUS => return Ok(FromParent::Status(read_all(packet.fd)?)),
+                kind::ASK => return Ok(FromParent::Ask),
                 kind::DRAIN => return Ok(FromParent::Drain),
                 kind::STOP => return Ok(FromParent::Stop),
                 kind => bail!("the parent sent a packet of kind {kind}"),

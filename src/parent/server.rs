@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::spawn::{self, Identity};
 use super::start::{Parent, Stage};
+use super::systemd;
 use crate::link::{self, ParentLink, Received};
 use crate::message::ToParent;
 
@@ -82,6 +83,14 @@ impl Server {
     /// Is it to be started again now?
     pub fn is_due(&self, now: Instant) -> bool {
         self.due().is_some_and(|due| due <= now)
+    }
+
+    /// Asks whether it answers.
+    pub fn ask(&self) {
+        if let Some(link) = self.link() {
+            // Who cannot be asked does not answer.
+            let _ = link.ask();
+        }
     }
 
     /// Tells it to finish. Says whether there is one.
@@ -170,8 +179,8 @@ impl Parent {
 
     fn message(&mut self, message: ToParent) -> Result<()> {
         let (key, state) = match message {
-            ToParent::Serving(_) => {
-                self.serving();
+            ToParent::Serving(number) => {
+                self.serving(number);
                 return Ok(());
             }
             ToParent::Released(generation) => {
@@ -193,6 +202,10 @@ impl Parent {
             ToParent::Newer(key) => {
                 let state = self.apps.newer(&key);
                 (key, state)
+            }
+            ToParent::Alive => {
+                systemd::alive();
+                return Ok(());
             }
             ToParent::Status => return Ok(()),
         };

@@ -62,6 +62,8 @@ impl Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Plain,
+    /// Ends with the parent.
+    LogProgram,
     /// In a session of its own.
     Daemon,
     Application {
@@ -75,11 +77,17 @@ enum Start {
 /// Has `command` run under another name: what is done between fork and exec.
 #[allow(unsafe_code)]
 fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
+    for name in super::systemd::VARIABLES {
+        command.env_remove(name);
+    }
     let prepare = move || {
         // The parent reads its signals from a descriptor and blocks them for that.
         SigSet::empty().thread_set_mask()?;
         if kind == Start::Daemon {
             nix::unistd::setsid()?;
+        }
+        if kind == Start::LogProgram {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
         if let Start::Application { nice, files } = kind {
             // SAFETY: no handler is installed: the signal is ignored, as the original's
@@ -101,8 +109,8 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
     };
     // SAFETY: the closure runs in the child between fork and exec, where only functions
     // that are safe in a signal handler may be called. It makes system calls
-    // (sigprocmask, setsid, sigaction, setrlimit, setpriority, setgroups, setgid, setuid) on values made before
-    // the fork; it neither allocates nor takes a lock.
+    // (sigprocmask, setsid, prctl, sigaction, setrlimit, setpriority, setgroups, setgid,
+    // setuid) on values made before the fork; it neither allocates nor takes a lock.
     unsafe {
         command.pre_exec(prepare);
     }
@@ -138,8 +146,7 @@ pub fn guardian(orders: OwnedFd) -> std::io::Result<Child> {
 
 /// A program that takes a log's lines: they come over its standard input.
 pub fn log_program(command: &mut Command) -> std::io::Result<Child> {
-    command.stdin(Stdio::piped());
-    become_user(command, None, Start::Plain);
+    become_user(command, None, Start::LogProgram);
     command.spawn()
 }
 

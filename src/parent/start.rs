@@ -20,8 +20,11 @@ use nix::unistd::Pid;
 use super::apps::Apps;
 use super::log::MainLog;
 use super::open::{self, Bound, Logs};
+use super::passed::Passed;
+use super::programs::{Program, Retired};
 use super::server::Server;
 use super::signals::Signals;
+use super::systemd::{self, Watchdog};
 use super::{say, say_error, spawn};
 use crate::cli::Cli;
 use crate::report;
@@ -36,11 +39,14 @@ pub struct Parent {
     pub(super) bundle: Bundle,
     pub(super) listeners: Vec<Bound>,
     pub(super) logs: Logs,
+    /// Log programs of earlier configurations.
+    pub(super) retired: Retired,
     pub(super) main_log: MainLog,
     pub(super) apps: Apps,
     pub(super) server: Server,
     pub(super) number: u64,
     signals: Signals,
+    watchdog: Option<Watchdog>,
     pub(super) stage: Stage,
     pid_file: Vec<u8>,
     /// To be told once, when the server serves.
@@ -126,15 +132,26 @@ impl Parent {
         bundle: Bundle,
         detached: bool,
     ) -> Result<Parent> {
-        if let Err(failed) = open::prepare(&snapshot) {
+        // What `ps` and `top` show, as with mod_fastcgi.
+        nix::sys::prctl::set_name(c"fcgi-pm")?;
+        let prepared = open::prepare(&snapshot);
+        if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
-            say_error(&format!("FastCGI: {}\n", failed.message()));
         }
         more_files();
-        let listeners = open::bind(&snapshot, &[])?;
+        // Before the first child is started: none may end unnoticed.
+        let signals = Signals::take()?;
+        let passed = Passed::new(&snapshot, crate::link::inherited()?);
+        let listeners = open::bind(&snapshot, &passed.taken)?;
         let logs = open::open_logs(&snapshot)?;
         let main_log = MainLog::new(logs.main(), &snapshot)?;
-        let signals = Signals::take()?;
+        if let Err(failed) = &prepared {
+            let text = format!("FastCGI: {}", failed.message());
+            main_log.line(Level::Error, "", 0, text);
+        }
+        for text in passed.closed {
+            main_log.line(Level::Warn, "core", 0, text);
+        }
         let pid_file = report::pid_file(&snapshot);
         let apps = Apps::new(&snapshot, main_log.clone());
         let server = Server::start(&snapshot, cli.debug)?;
@@ -143,11 +160,13 @@ impl Parent {
             bundle,
             listeners,
             logs,
+            retired: Retired::default(),
             main_log,
             apps,
             server,
             number: 0,
             signals,
+            watchdog: Watchdog::new(),
             stage: Stage::Running,
             pid_file,
             snapshot,
@@ -229,11 +248,34 @@ impl Parent {
             }
             self.advance();
             self.apps.tick();
+            self.log_programs();
         }
         self.apps.clean_up();
         // What is not there need not go.
         let _ = std::fs::remove_file(crate::disk::path(&self.pid_file));
+        let Parent { logs, mut retired, apps, main_log, number, .. } = self;
+        retired.add(&logs.programs, number);
+        // Nobody writes any more: log programs read the end.
+        drop((logs, apps, main_log));
+        retired.finish();
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Starts log programs again, and ends those that nothing is written to any more.
+    fn log_programs(&mut self) {
+        self.retired.tick(self.apps.oldest_in_use());
+        let now = Instant::now();
+        for program in &mut self.logs.programs {
+            if program.due().is_some_and(|due| due <= now)
+                && let Err(error) = program.spawn()
+            {
+                let text = format!(
+                    "piped_log_maintenance: unable to respawn '{}': {error:#}",
+                    program.shown()
+                );
+                self.main_log.line(Level::Error, "core", 107, text);
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -256,6 +298,9 @@ impl Parent {
             Stage::Running if self.server.is_due(now) => self.start_server(),
             _ => {}
         }
+        if self.watchdog.as_mut().is_some_and(|watchdog| watchdog.is_due(now)) {
+            self.server.ask();
+        }
     }
 
     /// The next message from the server is worth a notice.
@@ -269,7 +314,15 @@ impl Parent {
             Stage::Ending(deadline) => Some(deadline),
             Stage::Running | Stage::Killed => None,
         };
-        let next = [stage, self.server.due(), self.apps.next_deadline()];
+        let programs = self.logs.programs.iter().filter_map(Program::due).min();
+        let next = [
+            stage,
+            self.server.due(),
+            self.apps.next_deadline(),
+            programs,
+            self.retired.next_deadline(),
+            self.watchdog.as_ref().map(|watchdog| watchdog.due),
+        ];
         match next.into_iter().flatten().min() {
             Some(next) => {
                 let left = next.saturating_duration_since(Instant::now());
@@ -280,7 +333,11 @@ impl Parent {
         }
     }
 
-    pub(super) fn serving(&mut self) {
+    /// The server serves with a configuration.
+    pub(super) fn serving(&mut self, number: u64) {
+        if number == self.number && self.stage == Stage::Running {
+            systemd::ready(&format!("Serving, configuration {number}"));
+        }
         if !std::mem::take(&mut self.announce) {
             return;
         }
@@ -335,6 +392,7 @@ impl Parent {
     }
 
     fn drain(&mut self, patience: Option<Duration>) {
+        systemd::stopping("Finishing requests");
         self.stage = Stage::Draining(patience.map(|patience| Instant::now() + patience));
         if !self.server.drain() {
             self.server_gone(None);
@@ -351,12 +409,22 @@ impl Parent {
                     let Some(pid) = status.pid() else { continue };
                     if self.server.is(pid) {
                         self.server_gone(Some(status));
-                    } else {
-                        // Others are programs of logs, or orphans that came to us.
-                        self.apps.ended(pid, status);
+                    } else if !self.apps.ended(pid, status) && !self.retired.ended(pid) {
+                        // Others are orphans that came to us.
+                        self.log_program_ended(pid);
                     }
                 }
             }
+        }
+    }
+
+    fn log_program_ended(&mut self, pid: Pid) {
+        let mut programs = self.logs.programs.iter_mut();
+        if let Some(program) = programs.find(|program| program.pid() == Some(pid)) {
+            program.ended();
+            let text =
+                format!("piped log program '{}' failed unexpectedly", program.shown());
+            self.main_log.line(Level::Error, "core", 106, text);
         }
     }
 
@@ -366,6 +434,7 @@ impl Parent {
         self.apps.server_restarted();
         let restarts = self.server.gone();
         if self.stage != Stage::Running || !restarts {
+            systemd::stopping("Ending applications");
             self.apps.stop();
             self.stage = Stage::Ending(Instant::now() + APPS_PATIENCE);
             return;
@@ -379,6 +448,7 @@ impl Parent {
         };
         let text = format!("the server process has ended ({how}) and is started again");
         self.log(Level::Alert, "core", 0, &text);
+        systemd::status("The server process is started again");
     }
 }
 

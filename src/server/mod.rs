@@ -7,6 +7,7 @@ mod connection;
 mod drive;
 mod finish;
 pub mod live;
+mod pulse;
 pub mod request_body;
 mod socket;
 
@@ -26,6 +27,7 @@ use crate::link::{FromParent, Link};
 use crate::message::ToParent;
 use apps::{Outbox, REPORT_TIME, Registry};
 use live::Generation;
+use pulse::{Beat, Pulse};
 
 /// What all threads look at.
 #[derive(Clone)]
@@ -98,12 +100,14 @@ async fn orders(mut link: Link) -> Result<()> {
     let number = first.number;
     let (sender, receiver) =
         watch::channel(State { generation: Arc::new(first), stage: Stage::Running });
+    let mut pulse = Pulse::new();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for i in 0..threads {
         let (receiver, registry) = (receiver.clone(), registry.clone());
+        let beat = pulse.beat();
         std::thread::Builder::new()
             .name(format!("worker-{i}"))
-            .spawn(move || worker(receiver, registry))
+            .spawn(move || worker(receiver, registry, beat))
             .context("starting a thread")?;
     }
     link.send(&ToParent::Serving(number)).await?;
@@ -121,6 +125,7 @@ async fn orders(mut link: Link) -> Result<()> {
                 }
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(_)) => {}
+                Ok(FromParent::Ask) => pulse.ask(),
                 Ok(FromParent::Drain) => {
                     sender.send_modify(|state| state.stage = Stage::Draining);
                 }
@@ -138,6 +143,7 @@ async fn orders(mut link: Link) -> Result<()> {
                     link.send(&letter).await?;
                 }
             }
+            () = pulse.answered() => link.send(&ToParent::Alive).await?,
             () = registry.to_report.notified(), if report.is_none() => {
                 report = Some(Instant::now() + REPORT_TIME);
             }
@@ -161,10 +167,14 @@ async fn idle(state: watch::Receiver<State>) {
     }
 }
 
-fn worker(state: watch::Receiver<State>, registry: Arc<Registry>) {
+fn worker(state: watch::Receiver<State>, registry: Arc<Registry>, beat: Beat) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, accept_all(state, registry)),
+        Ok(runtime) => {
+            let local = LocalSet::new();
+            local.spawn_local(beat.answer());
+            local.block_on(&runtime, accept_all(state, registry));
+        }
         Err(error) => {
             let text = format!("a serving thread cannot start: {error}");
             state.borrow().generation.write_plain(Level::Crit, "core", 0, &text);
