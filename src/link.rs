@@ -20,9 +20,9 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::log::Sink;
+use crate::logs;
 use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
-use crate::{listeners, logs};
 
 /// The longest packet, bytes: a path and its user fit in.
 const MAX_PACKET: usize = 16 * 1024;
@@ -164,7 +164,7 @@ impl ParentLink {
     }
 
     /// Sends a configuration: the recorded files, and descriptors in the order of
-    /// [`listeners::wanted`] and [`logs::names`].
+    /// [`listeners::wanted`](crate::listeners::wanted) and [`logs::names`].
     pub fn configure(
         &self,
         number: u64,
@@ -256,7 +256,7 @@ fn read_all(fd: Option<OwnedFd>) -> Result<Vec<u8>> {
 /// The server's end.
 pub struct Link {
     socket: UnixStream,
-    listeners: HashMap<u64, Arc<OwnedFd>>,
+    listeners: HashMap<u64, OwnedFd>,
     logs: HashMap<u64, OwnedFd>,
 }
 
@@ -303,7 +303,7 @@ impl Link {
             match packet.kind {
                 kind::LISTENER => {
                     let fd = packet.fd.context("no listener came")?;
-                    self.listeners.insert(number, Arc::new(fd));
+                    self.listeners.insert(number, fd);
                 }
                 kind::LOG => {
                     self.logs.insert(number, packet.fd.context("no log came")?);
@@ -332,19 +332,13 @@ impl Link {
         let compiled = directives::compile(&bundle.entry, &bundle);
         let snapshot: Arc<Snapshot> =
             compiled.snapshot.context("the recorded configuration does not compile")?;
-        let wanted = listeners::wanted(&snapshot);
-        let listeners = std::mem::take(&mut self.listeners);
-        let opened = wanted
-            .into_iter()
-            .enumerate()
-            .filter_map(|(i, listen)| Some((listen, listeners.get(&(i as u64))?.clone())))
-            .collect();
+        let listeners = std::mem::take(&mut self.listeners).into_values().collect();
         let mut fds = std::mem::take(&mut self.logs);
         let mut logs = HashMap::new();
         for (i, name) in logs::names(&snapshot).into_iter().enumerate() {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
             logs.insert(name, Arc::new(Sink::new(fd)));
         }
-        Ok(Generation { number, snapshot, listeners: opened, logs, released: None })
+        Ok(Generation { number, snapshot, listeners, logs, released: None })
     }
 }

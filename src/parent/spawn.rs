@@ -58,6 +58,21 @@ impl Identity {
     }
 }
 
+/// Whatever descriptors this process was given beside 0, 1 and 2: no process that it starts
+/// is to have them.
+#[allow(unsafe_code)]
+pub fn keep_descriptors() -> std::io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(fd) = number.filter(|fd| *fd > 2) {
+            // SAFETY: this sets a flag of a descriptor, and that only for a later exec; who
+            // owns it does not notice. If it is not open any more nothing happens.
+            unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
 /// What is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
@@ -85,6 +100,13 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
         SigSet::empty().thread_set_mask()?;
         if kind == Start::Daemon {
             nix::unistd::setsid()?;
+        }
+        if matches!(kind, Start::LogProgram | Start::Application { .. }) {
+            // Under nohup and its like some are ignored, and exec would leave it at that.
+            for other in Signal::iterator() {
+                // SAFETY: no handler is installed. KILL and STOP cannot be set.
+                let _ = unsafe { signal(other, SigHandler::SigDfl) };
+            }
         }
         if kind == Start::LogProgram {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;

@@ -48,6 +48,8 @@ pub struct Parent {
     signals: Signals,
     watchdog: Option<Watchdog>,
     pub(super) stage: Stage,
+    /// Nothing more is waited for.
+    hurry: bool,
     pid_file: Vec<u8>,
     /// To be told once, when the server serves.
     announce: bool,
@@ -71,6 +73,8 @@ pub enum Stage {
 const TERM_PATIENCE: Duration = Duration::from_secs(20);
 /// How long applications have between TERM and KILL at the end.
 const APPS_PATIENCE: Duration = Duration::from_secs(2);
+/// The same after a second TERM.
+const HURRY: Duration = Duration::from_millis(100);
 
 /// Starts the server as the command line says, and stays with it; or, as a daemon, leaves
 /// it behind.
@@ -134,6 +138,7 @@ impl Parent {
     ) -> Result<Parent> {
         // What `ps` and `top` show, as with mod_fastcgi.
         nix::sys::prctl::set_name(c"fcgi-pm")?;
+        spawn::keep_descriptors().context("looking at /proc/self/fd")?;
         let prepared = open::prepare(&snapshot);
         if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
@@ -168,6 +173,7 @@ impl Parent {
             signals,
             watchdog: Watchdog::new(),
             stage: Stage::Running,
+            hurry: false,
             pid_file,
             snapshot,
             announce: true,
@@ -359,6 +365,7 @@ impl Parent {
             Signal::SIGTERM | Signal::SIGINT => {
                 if self.stage != Stage::Running {
                     // The second one ends at once.
+                    self.hurry = true;
                     self.server.kill();
                     if let Stage::Ending(_) = self.stage {
                         self.apps.kill();
@@ -397,6 +404,8 @@ impl Parent {
         if !self.server.drain() {
             self.server_gone(None);
         }
+        // The server half closes its own: then nobody listens.
+        self.listeners.clear();
     }
 
     /// Collects children that ended.
@@ -436,7 +445,8 @@ impl Parent {
         if self.stage != Stage::Running || !restarts {
             systemd::stopping("Ending applications");
             self.apps.stop();
-            self.stage = Stage::Ending(Instant::now() + APPS_PATIENCE);
+            let patience = if self.hurry { HURRY } else { APPS_PATIENCE };
+            self.stage = Stage::Ending(Instant::now() + patience);
             return;
         }
         let how = match status {

@@ -30,7 +30,11 @@ pub fn ready(status: &str) {
 pub fn reloading() {
     // A clock that cannot be read is not there: systemd then waits for its time-out.
     let Ok(now) = NotifyState::monotonic_usec_now() else { return };
-    tell(&[NotifyState::Reloading, now, NotifyState::Status("Reading the configuration")]);
+    tell(&[
+        NotifyState::Reloading,
+        now,
+        NotifyState::Status("Reading the configuration"),
+    ]);
 }
 
 /// The end has begun.

@@ -90,7 +90,8 @@ pub async fn serve(
 /// A socket closed before that would take the end of the response with it.
 async fn linger(shared: &Shared) {
     // A response that was cut has not ended the stream yet.
-    if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err() {
+    if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err()
+    {
         return;
     }
     let deadline = tokio::time::Instant::now() + MAX_LINGER;

@@ -33,7 +33,17 @@ use pulse::{Beat, Pulse};
 #[derive(Clone)]
 struct State {
     generation: Arc<Generation>,
+    /// Those of the generation. They do not live as long as it does: whoever connects to
+    /// what nobody accepts on any more is to be refused.
+    listeners: Arc<[OwnedFd]>,
     stage: Stage,
+}
+
+impl State {
+    fn new(mut generation: Generation) -> State {
+        let listeners = std::mem::take(&mut generation.listeners).into();
+        State { generation: Arc::new(generation), listeners, stage: Stage::Running }
+    }
 }
 
 /// How far the end has come.
@@ -98,8 +108,7 @@ async fn orders(mut link: Link) -> Result<()> {
     let mut first = link.configuration().await.context("no configuration came")?;
     first.released = Some(outbox.clone());
     let number = first.number;
-    let (sender, receiver) =
-        watch::channel(State { generation: Arc::new(first), stage: Stage::Running });
+    let (sender, receiver) = watch::channel(State::new(first));
     let mut pulse = Pulse::new();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for i in 0..threads {
@@ -120,14 +129,20 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::Configure(mut generation)) => {
                     let number = generation.number;
                     generation.released = Some(outbox.clone());
-                    sender.send_modify(|state| state.generation = Arc::new(*generation));
+                    let new = State::new(*generation);
+                    sender.send_modify(|state| {
+                        *state = State { stage: state.stage, ..new };
+                    });
                     link.send(&ToParent::Serving(number)).await?;
                 }
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(_)) => {}
                 Ok(FromParent::Ask) => pulse.ask(),
                 Ok(FromParent::Drain) => {
-                    sender.send_modify(|state| state.stage = Stage::Draining);
+                    sender.send_modify(|state| {
+                        state.stage = Stage::Draining;
+                        state.listeners = Arc::default();
+                    });
                 }
                 Ok(FromParent::Stop) => return Ok(()),
                 Err(error) => {
@@ -190,10 +205,11 @@ async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) 
             break;
         }
         let mut tasks = Vec::new();
-        for (_, listener) in &now.generation.listeners {
-            let accepting = accept(listener.clone(), state.clone(), registry.clone());
+        for listener in &*now.listeners {
+            let accepting = accept(listener.try_clone(), state.clone(), registry.clone());
             tasks.push(tokio::task::spawn_local(accepting));
         }
+        drop(now);
         let changed = state.changed().await;
         for task in tasks {
             // An accept that is under way has no connection yet: nothing is lost.
@@ -208,15 +224,13 @@ async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) 
 }
 
 async fn accept(
-    listener: Arc<OwnedFd>,
+    listener: std::io::Result<OwnedFd>,
     state: watch::Receiver<State>,
     registry: Arc<Registry>,
 ) {
     let live = Rc::new(Live { state: state.clone(), registry });
-    let listener = listener
-        .try_clone()
-        .map(std::net::TcpListener::from)
-        .and_then(TcpListener::from_std);
+    let listener =
+        listener.map(std::net::TcpListener::from).and_then(TcpListener::from_std);
     let listener = match listener {
         Ok(listener) => listener,
         Err(error) => {
