@@ -401,11 +401,11 @@ impl Parent {
     fn drain(&mut self, patience: Option<Duration>) {
         systemd::stopping("Finishing requests");
         self.stage = Stage::Draining(patience.map(|patience| Instant::now() + patience));
+        // The server half is to be the last who closes them: it still takes those who wait.
+        self.listeners.clear();
         if !self.server.drain() {
             self.server_gone(None);
         }
-        // The server half closes its own: then nobody listens.
-        self.listeners.clear();
     }
 
     /// Collects children that ended.

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use directives::log::Level;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
@@ -211,6 +211,10 @@ async fn accept_all(mut state: watch::Receiver<State>, registry: Arc<Registry>) 
         }
         drop(now);
         let changed = state.changed().await;
+        if state.borrow().stage >= Stage::Draining {
+            // They end by themselves.
+            break;
+        }
         for task in tasks {
             // An accept that is under way has no connection yet: nothing is lost.
             task.abort();
@@ -239,16 +243,22 @@ async fn accept(
             return;
         }
     };
+    let serve = |stream, client| {
+        let (live, stop) = (live.clone(), Stop(state.clone()));
+        CONNECTIONS.fetch_add(1, Ordering::AcqRel);
+        tokio::task::spawn_local(async move {
+            connection::serve(stream, client, live, stop).await;
+            CONNECTIONS.fetch_sub(1, Ordering::AcqRel);
+        });
+    };
+    let mut stop = Stop(state.clone());
     loop {
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                let (live, stop) = (live.clone(), Stop(state.clone()));
-                CONNECTIONS.fetch_add(1, Ordering::AcqRel);
-                tokio::task::spawn_local(async move {
-                    connection::serve(stream, client, live, stop).await;
-                    CONNECTIONS.fetch_sub(1, Ordering::AcqRel);
-                });
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.draining() => break,
+        };
+        match accepted {
+            Ok((stream, client)) => serve(stream, client),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: others may free some.
@@ -256,6 +266,15 @@ async fn accept(
                 live.load().write_plain(Level::Error, "core", 0, &text);
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
+        }
+    }
+    // Whoever is connected already has not been refused, and is not to be cut off.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, client)) = listener.accept() {
+        let stream =
+            stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            serve(stream, client);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! What applications are given, and what becomes of them when somebody interferes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use compat_tests::server::Kind;
 use nix::sys::signal::{Signal, kill};
 
-use crate::family::{Process, ZombieWatch};
+use crate::family::{Process, ZombieWatch, below, until};
 use crate::load::Load;
-use crate::site::Site;
+use crate::site::{PATIENCE, Site, Started, arguments};
 
 const DYNAMIC: &str =
     "<Files *.fcgi>\nSetHandler fastcgi-script\nOptions ExecCGI\n</Files>\n";
@@ -31,7 +33,7 @@ fn an_application_has_three_descriptors_and_clean_signals() -> Result<()> {
     let family = |name: &str| -> Result<Vec<Process>> {
         Ok(site.family()?.into_iter().filter(|process| process.name == name).collect())
     };
-    crate::family::until("both run", crate::site::PATIENCE, || {
+    until("both run", PATIENCE, || {
         family("sleep").is_ok_and(|f| f.len() == 1)
             && family("cat").is_ok_and(|f| f.len() == 1)
     })?;
@@ -72,6 +74,35 @@ fn an_application_has_three_descriptors_and_clean_signals() -> Result<()> {
     let name = std::fs::read_to_string(format!("/proc/{parent}/comm"))?;
     ensure!(name == "fcgi-pm\n", "{name}");
     ensure!(site.half()?.name == "fcgi-httpd");
+    Ok(())
+}
+
+/// As under nohup, and with somebody else's descriptors.
+#[test]
+fn what_the_server_was_given_is_not_passed_on() -> Result<()> {
+    let site = Site::new()?;
+    site.script("htdocs/app", "#!/bin/sh\nexec sleep 1000\n")?;
+    site.script("log", "#!/bin/sh\nexec cat\n")?;
+    site.configure(
+        "FastCgiServer {root}/htdocs/app\nCustomLog \"|{root}/log\" common\n",
+    )?;
+    let mut command = Command::new("/bin/sh");
+    let become_server = "trap '' HUP INT USR1; exec 7< /dev/null; exec \"$0\" \"$@\"";
+    command.arg("-c").arg(become_server).arg(Kind::Ours.program()).args(arguments(&site));
+    command.stderr(std::fs::File::create(site.root.join("logs/output"))?);
+    let server = Started::new(command.stdin(Stdio::null()))?;
+    let found = || {
+        below(server.pid()).into_iter().filter(|p| ["sleep", "cat"].contains(&&*p.name))
+    };
+    until("both run", PATIENCE, || found().count() == 2)?;
+    for process in found() {
+        let kept = signals(&process, "SigIgn")? & !(1 << 12);
+        ensure!(kept == 0, "{}: {}", process.name, process.status("SigIgn"));
+    }
+    for process in below(server.pid()) {
+        let null = process.descriptors().into_iter().find(|(number, _)| *number == 7);
+        ensure!(null.is_none_or(|(_, link)| link != "/dev/null"), "{}", process.name);
+    }
     Ok(())
 }
 

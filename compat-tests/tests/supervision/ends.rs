@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use compat_tests::http::Client;
 use nix::sys::signal::{Signal, kill};
 
-use crate::family::{ZombieWatch, below, until};
+use crate::family::{Process, ZombieWatch, below, until};
 use crate::site::{PATIENCE, Site};
 
 const APP: &str = "FastCgiServer {root}/htdocs/app -processes 2 -init-start-delay 0\n";
@@ -48,6 +48,26 @@ fn the_serving_half_is_killed() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_guardian_is_killed() -> Result<()> {
+    let mut site = Site::new()?;
+    site.probe("htdocs/app")?;
+    site.serve(APP)?;
+    let apps = site.processes_are("htdocs/app", 2)?;
+    let guardian = |site: &Site| -> Result<_> {
+        let mut family = site.family()?.into_iter();
+        family.find(|process| process.name == "fcgi-guardian").context("no guardian")
+    };
+    let old = guardian(&site)?;
+    kill(old.pid, Signal::SIGKILL)?;
+    until("another one", PATIENCE, || guardian(&site).is_ok_and(|new| new != old))?;
+    ensure!(site.processes("htdocs/app")? == apps);
+    // The new one knows of them.
+    kill(site.parent()?, Signal::SIGKILL)?;
+    site.server()?.wait()?;
+    until("they are gone", Duration::from_secs(3), || !apps.iter().any(Process::lives))
+}
+
 /// All that belongs to the server ends with the parent, even what does not want to.
 #[test]
 fn the_parent_is_killed() -> Result<()> {
@@ -66,7 +86,7 @@ fn the_parent_is_killed() -> Result<()> {
     ensure!(site.get("/dynamic.fcgi?text=here")?.text() == "here");
     site.processes_are("htdocs/app", 2)?;
     until("all processes", PATIENCE, || {
-        let sleeping = |p: &crate::family::Process| p.name == "sleep";
+        let sleeping = |p: &Process| p.name == "sleep";
         site.family().is_ok_and(|f| f.iter().filter(|p| sleeping(p)).count() == 3)
     })?;
     let family = site.family()?;
@@ -78,7 +98,7 @@ fn the_parent_is_killed() -> Result<()> {
     let gone = until("they are gone", Duration::from_secs(3), || {
         family.iter().all(|process| !process.lives())
     });
-    let left: Vec<_> = family.into_iter().filter(crate::family::Process::lives).collect();
+    let left: Vec<_> = family.into_iter().filter(Process::lives).collect();
     for process in &left {
         kill(process.pid, Signal::SIGKILL)?;
     }
@@ -149,5 +169,41 @@ fn a_second_term_ends_at_once() -> Result<()> {
     ensure!(client.response("GET").is_err());
     let left: Vec<_> = family.iter().filter(|process| process.lives()).collect();
     ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// Whoever gets a connection gets an answer; but between the last look at who waits and
+/// the end of the listener the kernel may still let one in.
+#[test]
+fn term_under_load() -> Result<()> {
+    let mut site = Site::new()?;
+    site.probe("htdocs/app")?;
+    site.serve(APP)?;
+    site.processes_are("htdocs/app", 2)?;
+    let port = site.root.port;
+    let clients = ["/page", "/page", "/app?text=x", "/app?text=x"].map(|target| {
+        std::thread::spawn(move || {
+            let (mut answered, mut cut) = (0, 0);
+            loop {
+                let Ok(mut client) = Client::connect(port) else {
+                    return (answered, cut);
+                };
+                let head = format!("GET {target} HTTP/1.0\r\n\r\n");
+                let sent = client.send(head.as_bytes());
+                match sent.and_then(|()| client.response("GET")) {
+                    Ok(answer) if answer.status == 200 => answered += 1,
+                    _ => cut += 1,
+                }
+            }
+        })
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    site.server()?.signal(Signal::SIGTERM)?;
+    let counts = clients.map(|client| client.join().unwrap_or((0, 1)));
+    let (answered, cut) =
+        counts.iter().fold((0, 0), |(a, b), (answered, cut)| (a + answered, b + cut));
+    ensure!(site.server()?.wait()?.success());
+    ensure!(answered > 100, "only {answered} requests");
+    ensure!(cut <= 1, "{cut} connections were cut");
     Ok(())
 }

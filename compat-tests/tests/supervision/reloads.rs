@@ -1,15 +1,16 @@
 //! Reloads: nobody notices, except those whom they concern.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use compat_tests::application::run;
 use compat_tests::http::Client;
 use compat_tests::server::Kind;
 use nix::sys::signal::Signal;
 
-use crate::family::{ZombieWatch, until};
+use crate::family::{ZombieWatch, process, until};
 use crate::load::Load;
 use crate::site::{PATIENCE, Site};
 
@@ -36,6 +37,9 @@ fn under_load(mut reload: impl FnMut(&mut Site, usize) -> Result<()>) -> Result<
     let (one, two) = (site.processes("htdocs/one")?, site.processes("htdocs/two")?);
     let zombies = ZombieWatch::new(site.parent()?);
     let half = site.half()?;
+    let parent = process(site.parent()?).context("no parent")?;
+    let open = || (parent.descriptors().len(), half.descriptors().len());
+    let before = open();
     let page = ("/page", "a page\n");
     let targets = [page, page, ("/one?text=1", "1"), ("/two?text=2", "2")];
     let load = Load::new(site.root.port, &targets);
@@ -58,6 +62,7 @@ fn under_load(mut reload: impl FnMut(&mut Site, usize) -> Result<()>) -> Result<
     site.logged_times("resuming normal operations", 5)?;
     ensure!(site.half()? == half, "the serving half was started again");
     ensure!(site.processes("htdocs/one")? == one && site.processes("htdocs/two")? == two);
+    until("as few descriptors as before", PATIENCE, || open() == before)?;
     let zombies = zombies.end();
     ensure!(zombies.is_empty(), "{zombies:?}");
     Ok(())
@@ -94,6 +99,14 @@ fn a_broken_configuration_is_refused() -> Result<()> {
     for words in ["Invalid command 'Nonsense'", "htdocs/none"] {
         site.logged(words)?;
     }
+    // Sockets could not be made there.
+    let ipc = site.root.join("run/fcgi");
+    std::fs::set_permissions(&ipc, PermissionsExt::from_mode(0o500))?;
+    site.configure(APPS)?;
+    site.server()?.signal(Signal::SIGHUP)?;
+    site.logged("access for server (uid 33, gid 33) failed: write not allowed by owner")?;
+    site.logged_times("the old one goes on", 3)?;
+    std::fs::set_permissions(&ipc, PermissionsExt::from_mode(0o700))?;
     ensure!(site.family()? == family, "somebody was started or ended");
     // A port that somebody else has is no reason to end, either.
     let taken = std::net::TcpListener::bind(("127.0.0.1", site.root.other_port))?;

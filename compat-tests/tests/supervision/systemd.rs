@@ -3,16 +3,15 @@
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use compat_tests::server::Kind;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::family::{below, until};
-use crate::site::{PATIENCE, Site, get};
+use crate::site::{PATIENCE, Site, Started, arguments, get};
 
 const UNIT: &str = include_str!("../../../src/systemd/fcgi-httpd.service");
 
@@ -128,31 +127,6 @@ fn the_watchdog_is_fed_only_while_the_serving_half_answers() -> Result<()> {
     Ok(())
 }
 
-/// A server that was started in another way than the harness does.
-struct Started(Child);
-
-impl Started {
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.0.id() as i32)
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        for _ in 0..2 {
-            let _ = kill(self.pid(), Signal::SIGTERM);
-        }
-        let _ = self.0.wait();
-    }
-}
-
-fn arguments(site: &Site) -> Vec<String> {
-    let root = site.root.path().display();
-    ["-DFOREGROUND", "-d", &root.to_string(), "-f", &format!("{root}/conf/httpd.conf")]
-        .map(str::to_owned)
-        .into()
-}
-
 /// The inode of a socket, as links of descriptors show it.
 fn inode(socket: &impl AsFd) -> Result<String> {
     let number = socket.as_fd().as_raw_fd();
@@ -180,7 +154,7 @@ fn a_listener_that_is_passed_is_taken() -> Result<()> {
         .stdin(Stdio::from(OwnedFd::from(wanted.try_clone()?)))
         .stdout(Stdio::from(OwnedFd::from(other.try_clone()?)))
         .stderr(std::fs::File::create(site.root.join("logs/output"))?);
-    let server = Started(command.spawn()?);
+    let server = Started::new(&mut command)?;
     // Both keep a reference: drop them, so that only the server has one.
     drop((command, wanted, other));
     until("it serves", PATIENCE, || {
@@ -220,7 +194,7 @@ fn the_units_capabilities_suffice() -> Result<()> {
     command.arg("--bounding-set").arg(set).arg("--inh-caps").arg("-all");
     command.arg(Kind::Ours.program()).args(arguments(&site)).stdin(Stdio::null());
     command.stderr(std::fs::File::create(site.root.join("logs/output"))?);
-    let server = Started(command.spawn()?);
+    let server = Started::new(&mut command)?;
     until("it serves", PATIENCE, || {
         get(site.root.port, "/app?text=here").is_ok_and(|answer| answer.text() == "here")
     })
