@@ -4,6 +4,7 @@
 //! **Invariant: the parent never reads from the network.**
 
 mod apps;
+mod ending;
 mod guardian;
 mod log;
 mod open;

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use directives::log::Level;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::spawn;
+use super::start::Parent;
 use crate::disk::path;
 
 /// A program that ends sooner than this is not started again at once.
@@ -178,6 +180,36 @@ impl Retired {
                 }
                 Err(_) => return,
             }
+        }
+    }
+}
+
+impl Parent {
+    /// Starts log programs again, and ends those that nothing is written to any more.
+    pub(super) fn log_programs(&mut self) {
+        self.retired.tick(self.apps.oldest_in_use());
+        let now = Instant::now();
+        for program in &mut self.logs.programs {
+            if program.due().is_some_and(|due| due <= now)
+                && let Err(error) = program.spawn()
+            {
+                let text = format!(
+                    "piped_log_maintenance: unable to respawn '{}': {error:#}",
+                    program.shown()
+                );
+                self.main_log.line(Level::Error, "core", 107, text);
+            }
+        }
+    }
+
+    /// A child has ended that may be a log program.
+    pub(super) fn log_program_ended(&mut self, pid: Pid) {
+        let mut programs = self.logs.programs.iter_mut();
+        if let Some(program) = programs.find(|program| program.pid() == Some(pid)) {
+            program.ended();
+            let text =
+                format!("piped log program '{}' failed unexpectedly", program.shown());
+            self.main_log.line(Level::Error, "core", 106, text);
         }
     }
 }

@@ -11,8 +11,9 @@ use directives::log::Level;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::ending::Stage;
 use super::spawn::{self, Identity};
-use super::start::{Parent, Stage};
+use super::start::Parent;
 use super::systemd;
 use crate::link::{self, ParentLink, Received};
 use crate::message::ToParent;

@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::apps::Apps;
+use super::ending::{Stage, TERM_PATIENCE};
 use super::log::MainLog;
 use super::open::{self, Bound, Logs};
 use super::passed::Passed;
@@ -46,35 +47,15 @@ pub struct Parent {
     pub(super) server: Server,
     pub(super) number: u64,
     signals: Signals,
-    watchdog: Option<Watchdog>,
+    pub(super) watchdog: Option<Watchdog>,
     pub(super) stage: Stage,
     /// Nothing more is waited for.
-    hurry: bool,
+    pub(super) hurry: bool,
     pid_file: Vec<u8>,
     /// To be told once, when the server serves.
     announce: bool,
     detached: bool,
 }
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Serving.
-    Running,
-    /// The server finishes its requests; not beyond a time, if there is one.
-    Draining(Option<Instant>),
-    /// The server has gone; applications have until then.
-    Ending(Instant),
-    /// Applications were killed.
-    Killed,
-}
-
-/// How long TERM waits for requests that are being answered.
-const TERM_PATIENCE: Duration = Duration::from_secs(20);
-/// How long applications have between TERM and KILL at the end.
-const APPS_PATIENCE: Duration = Duration::from_secs(2);
-/// The same after a second TERM.
-const HURRY: Duration = Duration::from_millis(100);
 
 /// Starts the server as the command line says, and stays with it; or, as a daemon, leaves
 /// it behind.
@@ -267,48 +248,6 @@ impl Parent {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Starts log programs again, and ends those that nothing is written to any more.
-    fn log_programs(&mut self) {
-        self.retired.tick(self.apps.oldest_in_use());
-        let now = Instant::now();
-        for program in &mut self.logs.programs {
-            if program.due().is_some_and(|due| due <= now)
-                && let Err(error) = program.spawn()
-            {
-                let text = format!(
-                    "piped_log_maintenance: unable to respawn '{}': {error:#}",
-                    program.shown()
-                );
-                self.main_log.line(Level::Error, "core", 107, text);
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Ending(_) | Stage::Killed) && self.apps.is_over()
-    }
-
-    /// Takes the next step towards the end when its time has come.
-    fn advance(&mut self) {
-        let now = Instant::now();
-        match self.stage {
-            Stage::Draining(Some(deadline)) if now >= deadline => {
-                // Whoever is still being answered has had time enough.
-                self.server.stop();
-                self.stage = Stage::Draining(None);
-            }
-            Stage::Ending(deadline) if now >= deadline => {
-                self.apps.kill();
-                self.stage = Stage::Killed;
-            }
-            Stage::Running if self.server.is_due(now) => self.start_server(),
-            _ => {}
-        }
-        if self.watchdog.as_mut().is_some_and(|watchdog| watchdog.is_due(now)) {
-            self.server.ask();
-        }
-    }
-
     /// The next message from the server is worth a notice.
     pub(super) fn announce_again(&mut self) {
         self.announce = true;
@@ -364,12 +303,7 @@ impl Parent {
         match signal {
             Signal::SIGTERM | Signal::SIGINT => {
                 if self.stage != Stage::Running {
-                    // The second one ends at once.
-                    self.hurry = true;
-                    self.server.kill();
-                    if let Stage::Ending(_) = self.stage {
-                        self.apps.kill();
-                    }
+                    self.hasten();
                     return Ok(());
                 }
                 let text = "caught SIGTERM, shutting down";
@@ -398,16 +332,6 @@ impl Parent {
         Ok(())
     }
 
-    fn drain(&mut self, patience: Option<Duration>) {
-        systemd::stopping("Finishing requests");
-        self.stage = Stage::Draining(patience.map(|patience| Instant::now() + patience));
-        // The server half is to be the last who closes them: it still takes those who wait.
-        self.listeners.clear();
-        if !self.server.drain() {
-            self.server_gone(None);
-        }
-    }
-
     /// Collects children that ended.
     fn reap(&mut self) -> Result<()> {
         loop {
@@ -425,40 +349,6 @@ impl Parent {
                 }
             }
         }
-    }
-
-    fn log_program_ended(&mut self, pid: Pid) {
-        let mut programs = self.logs.programs.iter_mut();
-        if let Some(program) = programs.find(|program| program.pid() == Some(pid)) {
-            program.ended();
-            let text =
-                format!("piped log program '{}' failed unexpectedly", program.shown());
-            self.main_log.line(Level::Error, "core", 106, text);
-        }
-    }
-
-    /// The server has ended: as it was told to, or by itself; then it is started again,
-    /// and applications do not notice.
-    pub(super) fn server_gone(&mut self, status: Option<WaitStatus>) {
-        self.apps.server_restarted();
-        let restarts = self.server.gone();
-        if self.stage != Stage::Running || !restarts {
-            systemd::stopping("Ending applications");
-            self.apps.stop();
-            let patience = if self.hurry { HURRY } else { APPS_PATIENCE };
-            self.stage = Stage::Ending(Instant::now() + patience);
-            return;
-        }
-        let how = match status {
-            Some(WaitStatus::Exited(pid, code)) => {
-                format!("pid {pid}, exit status {code}")
-            }
-            Some(WaitStatus::Signaled(pid, signal, _)) => format!("pid {pid}, {signal}"),
-            _ => "no more messages".to_owned(),
-        };
-        let text = format!("the server process has ended ({how}) and is started again");
-        self.log(Level::Alert, "core", 0, &text);
-        systemd::status("The server process is started again");
     }
 }
 

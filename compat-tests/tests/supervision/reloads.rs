@@ -99,6 +99,11 @@ fn a_broken_configuration_is_refused() -> Result<()> {
     for words in ["Invalid command 'Nonsense'", "htdocs/none"] {
         site.logged(words)?;
     }
+    // A log's program is not there.
+    site.configure(&format!("{APPS}CustomLog \"|{{root}}/none\" common\n"))?;
+    site.server()?.signal(Signal::SIGHUP)?;
+    site.logged("AH00104: unable to start piped log program")?;
+    site.logged("the old configuration goes on")?;
     // Sockets could not be made there.
     let ipc = site.root.join("run/fcgi");
     std::fs::set_permissions(&ipc, PermissionsExt::from_mode(0o500))?;
@@ -112,7 +117,7 @@ fn a_broken_configuration_is_refused() -> Result<()> {
     let taken = std::net::TcpListener::bind(("127.0.0.1", site.root.other_port))?;
     site.configure(&format!("{APPS}Listen 127.0.0.1:{{port2}}\n"))?;
     site.server()?.signal(Signal::SIGHUP)?;
-    site.logged("the old configuration goes on")?;
+    site.logged_times("the old configuration goes on", 2)?;
     site.logged("AH00072")?;
     drop(taken);
     ensure!(site.get("/one?text=1")?.text() == "1");

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use compat_tests::http::Client;
 use compat_tests::server::Kind;
 use nix::sys::signal::{Signal, kill};
 
@@ -184,7 +185,7 @@ fn the_units_capabilities_suffice() -> Result<()> {
     site.probe("htdocs/app")?;
     site.probe("htdocs/dynamic.fcgi")?;
     site.configure(
-        "FastCgiServer {root}/htdocs/app\n\
+        "FastCgiServer {root}/htdocs/app -port {port2}\n\
          <Files *.fcgi>\nSetHandler fastcgi-script\nOptions ExecCGI\n</Files>\n",
     )?;
     let kept = setting("CapabilityBoundingSet").to_lowercase().replace("cap_", "+");
@@ -204,10 +205,15 @@ fn the_units_capabilities_suffice() -> Result<()> {
     // A reload with another user's processes to look at, and to end.
     let conf = std::fs::read_to_string(site.root.join("conf/httpd.conf"))?;
     let conf = conf.replace("htdocs/app", "htdocs/app -initial-env NEW=1");
+    let mut client = Client::connect(site.root.port)?;
+    client.send(b"GET /app?sleep=1000&text=finished HTTP/1.0\r\n\r\n")?;
+    std::thread::sleep(Duration::from_millis(300));
     std::fs::write(site.root.join("conf/httpd.conf"), conf)?;
     kill(server.pid(), Signal::SIGUSR1)?;
     let app = old.iter().find(|process| process.command.ends_with("htdocs/app"));
     let app = app.context("no application")?;
+    // On a port it is told to end when it is seen to hold no connection any more.
+    ensure!(client.response("GET")?.text() == "finished");
     until("the old one is replaced", PATIENCE, || !app.lives())?;
     ensure!(get(site.root.port, "/app?text=here")?.text() == "here");
     Ok(())
