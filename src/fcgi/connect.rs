@@ -76,6 +76,29 @@ async fn tcp(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
     Err(last)
 }
 
+impl Stream {
+    /// Has nothing come in since the last read? What an application says without being
+    /// asked is its goodbye.
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Stream::Unix(stream) => stream.try_read(&mut byte),
+            Stream::Tcp(stream) => stream.try_read(&mut byte),
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The same connection for this thread's reactor.
+    pub fn moved(self) -> io::Result<Stream> {
+        Ok(match self {
+            Stream::Unix(stream) => {
+                Stream::Unix(UnixStream::from_std(stream.into_std()?)?)
+            }
+            Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
+        })
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,

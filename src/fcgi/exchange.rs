@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connect::Stream;
+use super::pool::Lease;
 use super::record::{Decoder, MAX_CONTENT, Record, header, kind};
 use super::stderr::{Said, Stderr};
 use crate::disk::os_error;
@@ -41,7 +42,9 @@ pub enum Event {
 /// An exchange under way.
 #[derive(Debug)]
 pub struct Exchange {
-    stream: Stream,
+    /// The connection; `None` once it was given back.
+    stream: Option<Stream>,
+    lease: Option<Lease>,
     out: VecDeque<Bytes>,
     queued: usize,
     body: RequestBody,
@@ -54,6 +57,10 @@ pub struct Exchange {
     ended: bool,
     /// END_REQUEST came, and nothing of the request is left to send.
     clean: bool,
+    /// The connection was used before.
+    reused: bool,
+    /// Something came.
+    heard: bool,
     stderr: Stderr,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
@@ -75,6 +82,7 @@ impl Exchange {
     /// Begins with the encoded opening and the request's body.
     pub fn new(
         stream: Stream,
+        lease: Option<Lease>,
         opening: Vec<u8>,
         body: RequestBody,
         idle: u32,
@@ -82,9 +90,11 @@ impl Exchange {
         usage: Usage,
     ) -> Exchange {
         let opening = Bytes::from(opening);
+        let reused = lease.as_ref().is_some_and(Lease::is_reused);
         let idle = Duration::from_secs(idle.into());
         Exchange {
-            stream,
+            stream: Some(stream),
+            lease,
             queued: opening.len(),
             out: VecDeque::from([opening]),
             body,
@@ -94,6 +104,8 @@ impl Exchange {
             decoder: Decoder::default(),
             ended: false,
             clean: false,
+            reused,
+            heard: false,
             stderr: Stderr::default(),
             idle,
             timer: Box::pin(sleep_until(Instant::now() + idle)),
@@ -119,6 +131,14 @@ impl Exchange {
     /// The application's name for the log.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Was the connection used before, and closed without a word? Then the request has not
+    /// been looked at.
+    pub fn was_stale(&self, failure: &Failure) -> bool {
+        let gone =
+            matches!(failure, Failure::Incomplete | Failure::Read(_) | Failure::Write(_));
+        self.reused && !self.heard && gone
     }
 
     /// The body, which may not have been read to its end.
@@ -205,7 +225,8 @@ impl Exchange {
             for (slice, piece) in slices.iter_mut().zip(&self.out) {
                 *slice = IoSlice::new(piece);
             }
-            match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..count]) {
+            let Some(stream) = &mut self.stream else { return Ok(moved) };
+            match Pin::new(stream).poll_write_vectored(cx, &slices[..count]) {
                 Poll::Ready(Ok(n)) => {
                     moved = true;
                     self.sent(n);
@@ -255,8 +276,10 @@ impl Exchange {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(self.read_size);
         let mut room = bytes::BufMut::limit(&mut self.input, self.read_size);
-        let read = std::pin::pin!(self.stream.read_buf(&mut room));
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
+        let read = std::pin::pin!(stream.read_buf(&mut room));
         let n = ready!(read.poll(cx))?;
+        self.heard |= n > 0;
         // A read that filled its room will be followed by more.
         if n == self.read_size {
             self.read_size = (self.read_size * 2).min(READ_MOST);
@@ -272,6 +295,9 @@ impl Exchange {
                 Ok(Some(Record::Stdout(bytes))) => {
                     if self.received == 0 {
                         self.usage.answered();
+                        if let Some(lease) = &mut self.lease {
+                            lease.answered();
+                        }
                     }
                     self.received += bytes.len() as u64;
                     return Ok(Some(Event::Stdout(bytes)));
@@ -298,6 +324,12 @@ impl Exchange {
 
     fn finish(&mut self) {
         self.ended = true;
+        let stream = self.stream.take();
+        if let (Some(lease), Some(stream)) = (self.lease.take(), stream)
+            && self.clean
+        {
+            lease.keep(stream);
+        }
         let (name, lines) = (&self.name, &mut self.lines);
         self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi")));
     }

@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod exchange;
 pub mod params;
+pub mod pool;
 pub mod record;
 mod stderr;
 #[cfg(test)]

@@ -16,8 +16,7 @@ pub struct About<'a> {
 
 /// A line ready to be written.
 pub fn format(line: &Line, about: About<'_>) -> Vec<u8> {
-    let pid = std::process::id();
-    let tid = nix::unistd::gettid();
+    let (pid, tid) = super::ids();
     let mut out =
         format!("[{}] [{}:{}] [pid {pid}:tid {tid}] ", time(), line.module, line.level)
             .into_bytes();

@@ -12,6 +12,7 @@ use directives::modules::fastcgi::app::Kind;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::fcgi::pool::Pool;
 use crate::message::{AppKey, AppState, ToParent};
 
 /// How long the parent may take to say whether an application listens.
@@ -67,6 +68,8 @@ pub struct Entry {
     pub waited: AtomicU64,
     /// Requests that failed.
     pub failures: AtomicU64,
+    /// Its connections.
+    pub pool: Arc<Pool>,
 }
 
 impl Registry {
@@ -96,6 +99,7 @@ impl Registry {
                 waiting: AtomicU32::new(0),
                 waited: AtomicU64::new(0),
                 failures: AtomicU64::new(0),
+                pool: Arc::new(Pool::new(app.settings.processes)),
             })
         };
         entries.entry(key.clone()).or_insert_with(new).clone()

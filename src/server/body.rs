@@ -1,8 +1,6 @@
 //! Bodies of responses, as hyper asks for them.
 
-use std::fs::File;
 use std::future::Future;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,16 +8,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
 use directives::modules::fastcgi::response::failure_line;
-use directives::reply::Part;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drive::Answered;
+use super::file::FileParts;
 use super::finish::Guard;
 use crate::fcgi::{Event, Exchange};
 
-/// A piece of a file, bytes.
-const PIECE: usize = 64 * 1024;
 /// Output is gathered to so many bytes unless `-flush`.
 const GATHER: usize = 8 * 1024;
 /// ... or so long after the last of it.
@@ -101,7 +97,7 @@ impl Body for ReplyBody {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then_some(Ok(bytes))
             }
-            Kind::File(file) => file.next(),
+            Kind::File(file) => file.next(this.guard.socket()),
             Kind::App(app) => {
                 let next = ready!(app.poll_next(cx, &mut this.guard));
                 if next.is_none() {
@@ -141,47 +137,6 @@ impl Body for ReplyBody {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::App(_) => SizeHint::default(),
-        }
-    }
-}
-
-/// Parts of a file that are still to be sent.
-pub struct FileParts {
-    file: File,
-    parts: std::collections::VecDeque<Part>,
-}
-
-impl FileParts {
-    /// Of an open file.
-    pub fn new(file: File, parts: Vec<Part>) -> FileParts {
-        FileParts { file, parts: parts.into() }
-    }
-
-    fn left(&self) -> u64 {
-        self.parts.iter().map(|part| part.head.len() as u64 + part.end - part.start).sum()
-    }
-
-    fn next(&mut self) -> Option<Result<Bytes, Cut>> {
-        loop {
-            let part = self.parts.front_mut()?;
-            if !part.head.is_empty() {
-                return Some(Ok(std::mem::take(&mut part.head)));
-            }
-            let left = part.end - part.start;
-            if left == 0 {
-                self.parts.pop_front();
-                continue;
-            }
-            let size = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
-            let mut piece = BytesMut::zeroed(size);
-            // A file that became shorter cannot be what its length said.
-            return Some(match self.file.read_exact_at(&mut piece, part.start) {
-                Ok(()) => {
-                    part.start += size as u64;
-                    Ok(piece.freeze())
-                }
-                Err(_) => Err(Cut),
-            });
         }
     }
 }

@@ -19,8 +19,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{AppOutput, Cut, FileParts, Kind, ReplyBody};
+use super::body::{AppOutput, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
+use super::file::FileParts;
 use super::finish::{Guard, Held};
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};

@@ -1,11 +1,10 @@
 //! THE LOOP: step, perform the effect, resume.
 
-use std::fs::File;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use directives::bundle::OsError;
+use directives::bundle::{Meta, OsError};
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::modules::auth_basic::Checked;
@@ -18,15 +17,17 @@ use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
 use super::apps::{Entry, Registry, Usage};
+use super::file::{self, Content};
 use super::live::Generation;
 use super::request_body::RequestBody;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
+use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
-use crate::{disk, password};
+use crate::password;
 
 /// How much of a body is read before the application is bothered (B-3), bytes.
-const PREFETCH: usize = 16 * 1024;
+const PREFETCH: usize = 64 * 1024 + 1;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
 const MAX_FORGOTTEN: u64 = 1 << 20;
@@ -47,7 +48,7 @@ pub struct World {
     /// The exchange that answered, with what came behind the head.
     pub answered: Option<Answered>,
     /// The file that was opened.
-    pub file: Option<File>,
+    pub file: Option<Content>,
 }
 
 /// An application's answer, from its head on.
@@ -82,7 +83,7 @@ impl World {
                 });
                 Answer::Name(name.await.ok().flatten())
             }
-            Effect::Open { path } => Answer::Opened(self.open(&path)),
+            Effect::Open { path } => Answer::Opened(self.open(&path, run.request())),
             Effect::Password { file, given } => {
                 let turn = CHECKS.acquire().await;
                 let check = move || password::check(&file, &given);
@@ -111,17 +112,10 @@ impl World {
         }
     }
 
-    fn open(&mut self, path: &[u8]) -> Result<directives::bundle::Meta, OsError> {
-        let file =
-            File::open(disk::path(path)).map_err(|error| disk::os_error(&error))?;
-        let meta = disk::meta_of(&file)?;
-        if meta.kind != directives::bundle::Kind::File {
-            return Err(OsError {
-                code: OsError::DENIED,
-                text: "Permission denied".to_owned(),
-            });
-        }
-        self.file = Some(file);
+    fn open(&mut self, path: &Bytes, r: &Request) -> Result<Meta, OsError> {
+        let seen = r.finfo.filter(|_| r.filename[..] == path[..]);
+        let (content, meta) = file::open(path, seen)?;
+        self.file = Some(content);
         Ok(meta)
     }
 
@@ -131,24 +125,48 @@ impl World {
         // the one that is wanted again.
         self.drop_answer();
         let entry = self.registry.entry(&call.app);
-        match self.begin(&call, r, &entry).await {
-            Ok(exchange) if call.nph => {
+        let mut fresh = false;
+        loop {
+            let (mut exchange, replay) = match self.begin(&call, r, &entry, fresh).await {
+                Ok(begun) => begun,
+                Err(failure) => return Answer::Failed { failure, received: 0 },
+            };
+            if call.nph {
                 let rest = Bytes::new();
                 self.answered = Some(Answered { exchange, rest, call });
-                Answer::Head(Bytes::new())
+                return Answer::Head(Bytes::new());
             }
-            Ok(exchange) => self.read_head(exchange, call, r, &entry).await,
-            Err(failure) => Answer::Failed { failure, received: 0 },
+            let failure = match self.read_head(&mut exchange, &call, r, &entry).await {
+                Ok((head, rest)) => {
+                    self.answered = Some(Answered { exchange, rest, call });
+                    return Answer::Head(head);
+                }
+                Err(failure) => failure,
+            };
+            if exchange.was_stale(&failure)
+                && let Some(body) = replay
+            {
+                if call.role == Role::Responder {
+                    self.body = body;
+                }
+                fresh = true;
+                continue;
+            }
+            exchange.usage.failed();
+            self.take_back(&mut exchange, call.role);
+            return Answer::Failed { failure, received: exchange.received };
         }
     }
 
-    /// Body, connection, parameters.
+    /// Body, connection, parameters; and the body once more, if all of it is at hand. With
+    /// `fresh` no connection that was used before.
     async fn begin(
         &mut self,
         call: &Call,
         r: &mut Request,
         entry: &Arc<Entry>,
-    ) -> Result<Exchange, Failure> {
+        fresh: bool,
+    ) -> Result<(Exchange, Option<RequestBody>), Failure> {
         let settings = &call.app.settings;
         let mut length = None;
         let body = if call.role == Role::Responder {
@@ -162,8 +180,21 @@ impl World {
         } else {
             RequestBody::empty()
         };
+        let replay = if length.is_none() { body.copy() } else { None };
         let usage = Usage::new(&self.registry, entry.clone());
-        let stream = match self.connect(call, entry).await {
+        let mut lease = None;
+        let keep = settings.keep_conn && !call.nph;
+        if keep {
+            // A request that cannot be sent twice does not go where it may be lost.
+            let turn = entry.pool.lease(fresh || replay.is_none());
+            lease = Some(self.hurry(&call.app, entry, turn).await);
+        }
+        let kept = lease.as_mut().and_then(Lease::take_kept);
+        let connected = match kept {
+            Some(stream) => Ok(stream),
+            None => self.connect(call, entry).await,
+        };
+        let stream = match connected {
             Ok(stream) => stream,
             Err(failure) => {
                 usage.failed();
@@ -171,8 +202,9 @@ impl World {
                 return Err(failure);
             }
         };
+        let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening =
-            Opening::new(call.role.number(), false, Vec::with_capacity(2048));
+            Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));
         for (name, value) in &call.extra {
             opening.pair(name, value);
         }
@@ -189,11 +221,11 @@ impl World {
         let name = String::from_utf8_lossy(name).into_owned();
         let idle = settings.idle_timeout;
         let mut exchange =
-            Exchange::new(stream, opening.finish(), body, idle, name, usage);
+            Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
         if call.app.kind == Kind::Dynamic {
             exchange.wait_first(self.start_delay());
         }
-        Ok(exchange)
+        Ok((exchange, replay))
     }
 
     /// `-startDelay`, seconds.
@@ -249,15 +281,16 @@ impl World {
         }
     }
 
+    /// The head of the answer, and what came with it.
     async fn read_head(
-        &mut self,
-        mut exchange: Exchange,
-        call: Call,
-        r: &mut Request,
+        &self,
+        exchange: &mut Exchange,
+        call: &Call,
+        r: &Request,
         entry: &Entry,
-    ) -> Answer {
+    ) -> Result<(Bytes, Bytes), Failure> {
         let mut head = BytesMut::new();
-        let failure = loop {
+        loop {
             let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
             // Only until the first byte.
             let event = if head.is_empty() {
@@ -268,27 +301,21 @@ impl World {
             for line in std::mem::take(&mut exchange.lines) {
                 self.generation.write_line(r, &line);
             }
-            match event {
-                Ok(Event::Stdout(bytes)) => {
+            match event? {
+                Event::Stdout(bytes) => {
                     let before = head.len();
                     head.extend_from_slice(&bytes);
                     if let Some(end) = head_end(&head, before) {
                         let rest = head.split_off(end).freeze();
-                        let head = head.freeze();
-                        self.answered = Some(Answered { exchange, rest, call });
-                        return Answer::Head(head);
+                        return Ok((head.freeze(), rest));
                     }
                     if head.len() > MAX_HEAD {
-                        break Failure::HeadTooLong;
+                        return Err(Failure::HeadTooLong);
                     }
                 }
-                Ok(Event::End) => break Failure::Incomplete,
-                Err(failure) => break failure,
+                Event::End => return Err(Failure::Incomplete),
             }
-        };
-        exchange.usage.failed();
-        self.take_back(&mut exchange, call.role);
-        Answer::Failed { failure, received: exchange.received }
+        }
     }
 
     /// Forgets an answer that the reply does not use; its request's body comes back.

@@ -56,8 +56,8 @@ impl Finished {
             received: held.received,
             finished,
             utc_offset: utc_offset(held.request.request_time),
-            pid: std::process::id(),
-            tid: nix::unistd::gettid().as_raw() as u64,
+            pid: crate::log::ids().0,
+            tid: crate::log::ids().1,
             aborted: aborted && held.cut,
             kept: held.kept,
         };
@@ -76,6 +76,11 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// The client's socket.
+    pub fn socket(&self) -> &super::socket::Shared {
+        &self.shared
+    }
+
     /// For a request on a connection.
     pub fn new(held: Box<Held>, shared: Rc<super::socket::Shared>) -> Guard {
         Guard { held: Some(held), shared }

@@ -5,6 +5,7 @@ pub mod apps;
 mod body;
 mod connection;
 mod drive;
+mod file;
 mod finish;
 pub mod live;
 mod pulse;

@@ -5,8 +5,12 @@
 //! - What hyper answers by itself to a request that it cannot parse gets httpd's page.
 //! - HTTP/1.0 clients are answered with this server's own version, as httpd does.
 //! - A response of `-nph` goes past hyper altogether.
+//! - A large file goes past it too: hyper counts bytes that stand for it, and here they
+//!   become sendfile(2).
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,10 +19,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
 
 /// What a connection is doing.
@@ -55,6 +60,9 @@ pub struct Shared {
     pub timeout: Cell<Duration>,
     /// Requests whose responses are complete, to be logged once they are sent.
     pub finished: RefCell<Vec<Finished>>,
+    /// Pieces of files, in the order in which bytes of [`STANDS_FOR_FILE`] are written:
+    /// file, offset, length.
+    pub files: RefCell<VecDeque<(Rc<File>, u64, usize)>>,
     /// The `Server` field of what is answered without a request.
     banner: Bytes,
 }
@@ -73,6 +81,7 @@ impl Shared {
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
             finished: RefCell::default(),
+            files: RefCell::default(),
             banner,
         })
     }
@@ -91,6 +100,34 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Sends some of the first piece of a file, `most` bytes of it.
+    fn send_file(&self, most: usize) -> io::Result<usize> {
+        let mut files = self.files.borrow_mut();
+        let Some((file, offset, left)) = files.front_mut() else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let mut at = *offset as i64;
+        let sent = self.stream.try_io(Interest::WRITABLE, || {
+            let wanted = most.min(*left);
+            Ok(nix::sys::sendfile::sendfile(
+                &self.stream,
+                &**file,
+                Some(&mut at),
+                wanted,
+            )?)
+        })?;
+        if sent == 0 {
+            // The file became shorter: what its length said cannot come any more.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        *offset += sent as u64;
+        *left -= sent;
+        if *left == 0 {
+            files.pop_front();
+        }
+        Ok(sent)
     }
 
     /// Logs what has been sent.
@@ -133,6 +170,8 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let start = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(0);
+        let bufs = &bufs[start..];
         loop {
             match self.shared.stream.poll_write_ready(cx) {
                 Poll::Ready(ready) => ready?,
@@ -142,7 +181,12 @@ impl Socket {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
-            match self.shared.stream.try_write_vectored(bufs) {
+            let plain = bufs.iter().position(|buf| stands_for_file(buf));
+            let result = match plain.unwrap_or(bufs.len()) {
+                0 => self.shared.send_file(bufs[0].len()),
+                n => self.shared.stream.try_write_vectored(&bufs[..n]),
+            };
+            match result {
                 Ok(n) => {
                     self.armed = false;
                     self.shared.written.set(self.shared.written.get() + n as u64);
@@ -200,8 +244,14 @@ impl AsyncRead for Socket {
                     return Poll::Ready(Ok(()));
                 }
             }
+            let room = buf.remaining();
             match shared.stream.try_read_buf(buf) {
                 Ok(n) => {
+                    if n > 0 && n < room {
+                        // All that was there: the next read would only be told so.
+                        let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                        let _ = shared.stream.try_io(Interest::READABLE, none);
+                    }
                     this.armed = false;
                     shared.read.set(shared.read.get() + n as u64);
                     if n > 0 && shared.phase.get() == Phase::Idle {
@@ -282,6 +332,12 @@ impl AsyncWrite for Socket {
         let _ = socket.shutdown(std::net::Shutdown::Write);
         Poll::Ready(Ok(()))
     }
+}
+
+/// Are these the bytes that stand for a file's? Known by their place in memory.
+fn stands_for_file(bytes: &[u8]) -> bool {
+    let all = STANDS_FOR_FILE.as_ptr_range();
+    !bytes.is_empty() && all.contains(&bytes.as_ptr())
 }
 
 /// httpd's page in the place of hyper's empty answer.

@@ -112,7 +112,11 @@ fn a_cleaner_removes_the_sockets() -> Result<()> {
     let mut site = Site::new()?;
     site.probe("htdocs/app")?;
     site.probe("htdocs/dynamic.fcgi")?;
-    site.serve(&format!("FastCgiServer {{root}}/htdocs/app\n{DYNAMIC}"))?;
+    // Over a connection that is kept nobody would notice.
+    site.serve(&format!(
+        "FastCgiServer {{root}}/htdocs/app -no-keep-conn\n\
+         FastCgiConfig -no-keep-conn\n{DYNAMIC}"
+    ))?;
     let targets = ["/app?text=here", "/dynamic.fcgi?text=here"];
     for round in 0..10 {
         for target in targets {

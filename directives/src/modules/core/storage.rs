@@ -50,6 +50,17 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         full = path::join(&full, &std::mem::take(&mut saved));
         known = None;
     }
+    // What is not there is mostly missing in a directory that is: the way down to it needs
+    // no look either.
+    let there = match known {
+        Some(_) => full.len(),
+        None => {
+            let parent = path::dir_name(&full);
+            let is_directory =
+                |meta: Meta| meta.kind == Kind::Directory && parent.len() > 1;
+            if files.stat(parent).is_ok_and(is_directory) { parent.len() } else { 0 }
+        }
+    };
     let mut found: Option<Meta> = None;
     // The part of `full` that has been walked; the root to begin with.
     let mut at = 1;
@@ -77,7 +88,7 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         }
         at = end;
         let (follow, owner) = symlinks(r);
-        if known.is_some() && follow && !owner {
+        if at <= there && follow && !owner {
             continue;
         }
         match look(r, &full[..at], follow, owner)? {

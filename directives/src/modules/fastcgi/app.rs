@@ -59,6 +59,8 @@ pub struct Settings {
     pub pass_headers: Vec<Bytes>,
     /// `-flush`.
     pub flush: bool,
+    /// Not `-no-keep-conn`.
+    pub keep_conn: bool,
     /// `-nph`.
     pub nph: bool,
     /// `-kill-signal`: its number.
@@ -87,6 +89,7 @@ impl Default for Settings {
             initial_env: Vec::new(),
             pass_headers: Vec::new(),
             flush: false,
+            keep_conn: true,
             nph: false,
             kill_signal: TERM,
             user: None,

@@ -114,6 +114,10 @@ opts! {
     "-flush", S | E | D, Arg::Flag, "",
         "Output goes to the client as it comes.",
         |d, _| Ok(d.settings.flush = true);
+    "-no-keep-conn", S | E | D, Arg::Flag, "",
+        "Each request gets a connection of its own, as with mod_fastcgi. Without it, connections \
+         are used again as long as nobody waits for the application.",
+        |d, _| Ok(d.settings.keep_conn = false);
     "-nph", S | E, Arg::Flag, "",
         "Output is the complete HTTP response and is passed on as it is.",
         |d, _| Ok(d.settings.nph = true);
