@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
@@ -19,10 +20,10 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::log::Sink;
+use crate::logs;
 use crate::message::status::{self, Version};
 use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
-use crate::{listeners, logs};
 
 /// The longest packet, bytes: a path and its user fit in.
 const MAX_PACKET: usize = 16 * 1024;
@@ -37,6 +38,8 @@ pub enum FromParent {
     App(AppKey, AppState),
     /// The state of all processes, as [`ToParent::Status`] asked for.
     Status(Vec<Version>),
+    /// Do all threads answer? Then say [`ToParent::Alive`].
+    Ask,
     /// Finish what is under way, then end.
     Drain,
     /// End.
@@ -50,6 +53,7 @@ mod kind {
     pub const CONFIGURE: u8 = b'C';
     pub const APP: u8 = b'A';
     pub const STATUS: u8 = b'Q';
+    pub const ASK: u8 = b'P';
     pub const DRAIN: u8 = b'D';
     pub const STOP: u8 = b'S';
     pub const MESSAGE: u8 = b'M';
@@ -105,12 +109,27 @@ fn receive(fd: RawFd) -> nix::Result<Option<Packet>> {
     Ok(Some(Packet { kind, payload: packet, fd: passed }))
 }
 
-/// Takes ownership of a descriptor that a packet brought.
+/// Takes ownership of a descriptor that came as a number: by a packet, or from a service
+/// manager.
 #[allow(unsafe_code)]
 fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: the kernel made this descriptor for us while receiving the packet; nothing
-    // else in the process knows its number yet, so nothing else can own or close it.
+    // SAFETY: a packet's descriptor was made for us by the kernel while receiving it, and a
+    // service manager's has been there since before this program began, under a number
+    // that `LISTEN_FDS` sets aside. Nothing else in the process knows the number, so nothing
+    // else can own or close it; `inherited` hands each out once.
     unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The descriptors that a service manager passed to this process, the first time; then
+/// none.
+pub fn inherited() -> Result<Vec<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    // This fails where one of them is not open.
+    let numbers = sd_notify::listen_fds().context("taking the sockets of LISTEN_FDS")?;
+    Ok(numbers.map(own).collect())
 }
 
 /// The parent's end.
@@ -146,7 +165,7 @@ impl ParentLink {
     }
 
     /// Sends a configuration: the recorded files, and descriptors in the order of
-    /// [`listeners::wanted`] and [`logs::names`].
+    /// [`listeners::wanted`](crate::listeners::wanted) and [`logs::names`].
     pub fn configure(
         &self,
         number: u64,
@@ -174,6 +193,11 @@ impl ParentLink {
     pub fn status(&self, versions: &[Version]) -> Result<()> {
         let memory = in_memory(&status::encode(versions))?;
         self.send(kind::STATUS, &[], Some(memory.as_raw_fd()))
+    }
+
+    /// Asks whether it answers.
+    pub fn ask(&self) -> Result<()> {
+        self.send(kind::ASK, &[], None)
     }
 
     /// Tells the server to finish.
@@ -233,7 +257,7 @@ fn read_all(fd: Option<OwnedFd>) -> Result<Vec<u8>> {
 /// The server's end.
 pub struct Link {
     socket: UnixStream,
-    listeners: HashMap<u64, Arc<OwnedFd>>,
+    listeners: HashMap<u64, OwnedFd>,
     logs: HashMap<u64, OwnedFd>,
 }
 
@@ -260,7 +284,7 @@ impl Link {
         loop {
             match self.next().await? {
                 FromParent::Configure(generation) => return Ok(*generation),
-                FromParent::App(..) | FromParent::Status(_) => {}
+                FromParent::App(..) | FromParent::Status(_) | FromParent::Ask => {}
                 FromParent::Drain | FromParent::Stop => {
                     bail!("told to end before there was a configuration")
                 }
@@ -280,7 +304,7 @@ impl Link {
             match packet.kind {
                 kind::LISTENER => {
                     let fd = packet.fd.context("no listener came")?;
-                    self.listeners.insert(number, Arc::new(fd));
+                    self.listeners.insert(number, fd);
                 }
                 kind::LOG => {
                     self.logs.insert(number, packet.fd.context("no log came")?);
@@ -299,6 +323,7 @@ impl Link {
                     let versions = versions.context("the parent sent no status")?;
                     return Ok(FromParent::Status(versions));
                 }
+                kind::ASK => return Ok(FromParent::Ask),
                 kind::DRAIN => return Ok(FromParent::Drain),
                 kind::STOP => return Ok(FromParent::Stop),
                 kind => bail!("the parent sent a packet of kind {kind}"),
@@ -312,19 +337,13 @@ impl Link {
         let compiled = directives::compile(&bundle.entry, &bundle);
         let snapshot: Arc<Snapshot> =
             compiled.snapshot.context("the recorded configuration does not compile")?;
-        let wanted = listeners::wanted(&snapshot);
-        let listeners = std::mem::take(&mut self.listeners);
-        let opened = wanted
-            .into_iter()
-            .enumerate()
-            .filter_map(|(i, listen)| Some((listen, listeners.get(&(i as u64))?.clone())))
-            .collect();
+        let listeners = std::mem::take(&mut self.listeners).into_values().collect();
         let mut fds = std::mem::take(&mut self.logs);
         let mut logs = HashMap::new();
         for (i, name) in logs::names(&snapshot).into_iter().enumerate() {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
             logs.insert(name, Arc::new(Sink::new(fd)));
         }
-        Ok(Generation { number, snapshot, listeners: opened, logs, released: None })
+        Ok(Generation { number, snapshot, listeners, logs, released: None })
     }
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 /// An open log. Each line is one `write`, so that lines of several processes do not mix.
 #[derive(Debug)]
 pub struct Sink(File);
@@ -12,6 +14,12 @@ impl Sink {
     /// Over an open descriptor.
     pub fn new(fd: OwnedFd) -> Sink {
         Sink(File::from(fd))
+    }
+
+    /// Would a line be taken at once? Not by a pipe that is full.
+    pub fn has_room(&self) -> bool {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// Writes a whole line, its end included. On overload it blocks; what cannot be

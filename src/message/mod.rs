@@ -45,6 +45,8 @@ pub enum ToParent {
     Slow(AppKey),
     /// Requests kept processes of a dynamic application busy for so long.
     Busy(AppKey, Duration),
+    /// All its threads answer, as it was asked.
+    Alive,
     /// The state of all processes is wanted.
     Status,
 }
@@ -69,6 +71,7 @@ mod tag {
     pub const NEWER: u8 = b'U';
     pub const SLOW: u8 = b'T';
     pub const BUSY: u8 = b'F';
+    pub const ALIVE: u8 = b'A';
     pub const STATUS: u8 = b'Q';
 }
 
@@ -87,6 +90,7 @@ impl ToParent {
                 let micros = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
                 out.tag(tag::BUSY).number(micros).key(key)
             }
+            ToParent::Alive => out.tag(tag::ALIVE),
             ToParent::Status => out.tag(tag::STATUS),
         };
         out.0
@@ -106,6 +110,7 @@ impl ToParent {
                 let busy = Duration::from_micros(input.number()?);
                 ToParent::Busy(input.key()?, busy)
             }
+            tag::ALIVE => ToParent::Alive,
             tag::STATUS => ToParent::Status,
             _ => return None,
         };

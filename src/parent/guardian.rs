@@ -13,6 +13,7 @@ use anyhow::Result;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
+use super::apps::busy;
 use super::apps::socket::Place;
 use super::spawn;
 use crate::disk::path;
@@ -135,18 +136,24 @@ pub fn main(orders: OwnedFd) -> Result<ExitCode> {
 
 fn end_all(processes: &HashMap<i32, u64>) {
     // A number that was given to another process since then is not ours.
-    let alive = || {
-        let ours = processes.iter().map(|(pid, since)| (Pid::from_raw(*pid), *since));
-        ours.filter(|(pid, since)| started_at(*pid) == Some(*since)).map(|(pid, _)| pid)
+    let is_ours = |(pid, since): &(Pid, u64)| started_at(*pid) == Some(*since);
+    let told: Vec<_> =
+        processes.iter().map(|(pid, since)| (Pid::from_raw(*pid), *since)).collect();
+    let family = || {
+        let members = told.iter().filter(|one| is_ours(one));
+        let members = members.flat_map(|(pid, _)| busy::family(*pid));
+        members.filter_map(|pid| Some((pid, started_at(pid)?))).collect::<Vec<_>>()
     };
-    for pid in alive() {
-        let _ = kill(pid, Signal::SIGTERM);
+    // Who stands alone when its parent has ended cannot be found any more.
+    let before = family();
+    for (pid, _) in told.iter().filter(|one| is_ours(one)) {
+        let _ = kill(*pid, Signal::SIGTERM);
     }
     let end = std::time::Instant::now() + PATIENCE;
-    while alive().next().is_some() && std::time::Instant::now() < end {
+    while before.iter().any(is_ours) && std::time::Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
     }
-    for pid in alive() {
+    for (pid, _) in before.into_iter().chain(family()).filter(is_ours) {
         let _ = kill(pid, Signal::SIGKILL);
     }
 }

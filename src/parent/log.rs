@@ -49,6 +49,10 @@ impl MainLog {
         if !always && level > self.levels.of(module) {
             return;
         }
+        // The parent waits for no log: it starts the program that may be missing there.
+        if !self.sink.has_room() {
+            return;
+        }
         let error: Option<OsError> = error.map(crate::disk::os_error);
         let line = Line { level, module, ah, error, text: text.into().into() };
         self.sink.line(&format(&line, About::default()));

@@ -4,16 +4,20 @@
 //! **Invariant: the parent never reads from the network.**
 
 mod apps;
+mod ending;
 mod guardian;
 mod log;
 mod open;
+mod passed;
 mod policy;
+mod programs;
 mod reload;
 mod server;
 mod signals;
 mod sockets;
 pub mod spawn;
 mod start;
+mod systemd;
 
 use std::ffi::OsString;
 use std::io::Write;

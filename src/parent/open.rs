@@ -13,6 +13,7 @@ use directives::modules::fastcgi::permission::{Access, refusal};
 use directives::syntax::Span;
 use nix::unistd::Pid;
 
+use super::programs::Program;
 use super::spawn::Identity;
 use crate::disk::{Disk, os_error, path};
 use crate::listeners;
@@ -112,11 +113,13 @@ fn make(
     Ok(())
 }
 
-/// The open logs of a configuration, in the order of [`logs::names`].
+/// The open logs of a configuration.
 #[derive(Debug)]
 pub struct Logs {
-    /// Their descriptors.
+    /// Their descriptors, in the order of [`logs::names`].
     pub fds: Vec<Arc<OwnedFd>>,
+    /// The programs behind some of them.
+    pub programs: Vec<Program>,
 }
 
 impl Logs {
@@ -126,13 +129,13 @@ impl Logs {
     }
 }
 
-/// Opens the logs.
+/// Opens the logs, and starts their programs.
 pub fn open_logs(snapshot: &Snapshot) -> Result<Logs> {
     let names = logs::names(snapshot);
-    let mut fds = Vec::new();
+    let mut logs = Logs { fds: Vec::new(), programs: Vec::new() };
     for name in &names {
         let what = logs::open(snapshot, name);
-        let fd = open_log(&what).with_context(|| match (&what, name) {
+        let fd = open_log(&what, &mut logs).with_context(|| match (&what, name) {
             (Open::File(file), Name::Access(_)) => {
                 format!(
                     "AH00649: could not open transfer log file {}.",
@@ -151,12 +154,12 @@ pub fn open_logs(snapshot: &Snapshot) -> Result<Logs> {
             }
             (Open::Syslog(text), _) => format!("could not open {text}"),
         })?;
-        fds.push(Arc::new(fd));
+        logs.fds.push(fd);
     }
-    Ok(Logs { fds })
+    Ok(logs)
 }
 
-fn open_log(what: &Open) -> Result<OwnedFd> {
+fn open_log(what: &Open, logs: &mut Logs) -> Result<Arc<OwnedFd>> {
     match what {
         Open::File(file) => {
             let opened = std::fs::OpenOptions::new()
@@ -164,32 +167,20 @@ fn open_log(what: &Open) -> Result<OwnedFd> {
                 .create(true)
                 .mode(0o644)
                 .open(path(file))?;
-            Ok(opened.into())
+            Ok(Arc::new(opened.into()))
         }
         Open::Pipe { command, shell } => {
-            let text =
-                std::ffi::OsString::from(String::from_utf8_lossy(command).into_owned());
-            let mut program = if *shell {
-                let mut program = std::process::Command::new("/bin/sh");
-                program.arg("-c").arg(&text);
-                program
-            } else {
-                let words = directives::syntax::lexer::words(command);
-                let mut words = words.iter().map(|word| path(&word.bytes));
-                let mut program =
-                    std::process::Command::new(words.next().context("no program")?);
-                program.args(words);
-                program
-            };
-            let mut child = super::spawn::log_program(&mut program)?;
-            let stdin = child.stdin.take().context("no pipe")?;
-            Ok(stdin.into())
+            let main = logs.fds.first().cloned();
+            let program = Program::start(command.clone(), *shell, main)?;
+            let fd = program.writing().clone();
+            logs.programs.push(program);
+            Ok(fd)
         }
         Open::Syslog(_) => {
             // The socket of the system logger takes the lines as they are.
             let socket = std::os::unix::net::UnixDatagram::unbound()?;
             socket.connect("/dev/log")?;
-            Ok(socket.into())
+            Ok(Arc::new(socket.into()))
         }
     }
 }

@@ -5,12 +5,16 @@ use directives::log::Level;
 
 use super::log::MainLog;
 use super::start::Parent;
-use super::{open, read};
+use super::{open, read, systemd};
+
+/// What systemd shows when a reload changed nothing.
+const REFUSED: &str = "The new configuration was refused, the old one goes on";
 
 impl Parent {
     /// Reads the configuration again. If anything is wrong with it the diagnostics go into
     /// the log and everything stays as it was.
     pub(super) fn reload(&mut self) {
+        systemd::reloading();
         let (compiled, bundle) = read(&self.cli);
         for found in &compiled.diagnostics {
             let level = match found.code.severity {
@@ -30,11 +34,13 @@ impl Parent {
         let Some(snapshot) = compiled.snapshot else {
             let text = "the new configuration is not used; the old one goes on";
             self.log(Level::Error, "core", 0, text);
+            systemd::ready(REFUSED);
             return;
         };
         if let Err(error) = self.take_over(snapshot, bundle) {
             let text = format!("{error:#}; the old configuration goes on");
             self.log(Level::Error, "core", 0, &text);
+            systemd::ready(REFUSED);
         }
     }
 
@@ -45,12 +51,14 @@ impl Parent {
     ) -> anyhow::Result<()> {
         if let Err(failed) = open::prepare(&snapshot) {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
+            self.log(Level::Error, "", 0, &format!("FastCGI: {}", failed.message()));
         }
         let listeners = open::bind(&snapshot, &self.listeners)?;
         let logs = open::open_logs(&snapshot)?;
         self.main_log = MainLog::new(logs.main(), &snapshot)?;
         self.listeners = listeners;
-        self.logs = logs;
+        let old = std::mem::replace(&mut self.logs, logs);
+        self.retired.add(&old.programs, self.number);
         self.snapshot = snapshot;
         self.bundle = bundle;
         self.announce_again();

@@ -11,8 +11,10 @@ use directives::log::Level;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::ending::Stage;
 use super::spawn::{self, Identity};
-use super::start::{Parent, Stage};
+use super::start::Parent;
+use super::systemd;
 use crate::link::{self, ParentLink, Received};
 use crate::message::ToParent;
 
@@ -82,6 +84,14 @@ impl Server {
     /// Is it to be started again now?
     pub fn is_due(&self, now: Instant) -> bool {
         self.due().is_some_and(|due| due <= now)
+    }
+
+    /// Asks whether it answers.
+    pub fn ask(&self) {
+        if let Some(link) = self.link() {
+            // Who cannot be asked does not answer.
+            let _ = link.ask();
+        }
     }
 
     /// Tells it to finish. Says whether there is one.
@@ -170,8 +180,8 @@ impl Parent {
 
     fn message(&mut self, message: ToParent) -> Result<()> {
         let (key, state) = match message {
-            ToParent::Serving(_) => {
-                self.serving();
+            ToParent::Serving(number) => {
+                self.serving(number);
                 return Ok(());
             }
             ToParent::Released(generation) => {
@@ -193,6 +203,10 @@ impl Parent {
             ToParent::Newer(key) => {
                 let state = self.apps.newer(&key);
                 (key, state)
+            }
+            ToParent::Alive => {
+                systemd::alive();
+                return Ok(());
             }
             ToParent::Status => {
                 let link = self.server.link().context("the server is gone")?;

@@ -58,10 +58,27 @@ impl Identity {
     }
 }
 
+/// Whatever descriptors this process was given beside 0, 1 and 2: no process that it starts
+/// is to have them.
+#[allow(unsafe_code)]
+pub fn keep_descriptors() -> std::io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(fd) = number.filter(|fd| *fd > 2) {
+            // SAFETY: this sets a flag of a descriptor, and that only for a later exec; who
+            // owns it does not notice. If it is not open any more nothing happens.
+            unsafe { nix::libc::fcntl(fd, nix::libc::F_SETFD, nix::libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
 /// What is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Plain,
+    /// Ends with the parent.
+    LogProgram,
     /// In a session of its own.
     Daemon,
     Application {
@@ -75,11 +92,24 @@ enum Start {
 /// Has `command` run under another name: what is done between fork and exec.
 #[allow(unsafe_code)]
 fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
+    for name in super::systemd::VARIABLES {
+        command.env_remove(name);
+    }
     let prepare = move || {
         // The parent reads its signals from a descriptor and blocks them for that.
         SigSet::empty().thread_set_mask()?;
         if kind == Start::Daemon {
             nix::unistd::setsid()?;
+        }
+        if matches!(kind, Start::LogProgram | Start::Application { .. }) {
+            // Under nohup and its like some are ignored, and exec would leave it at that.
+            for other in Signal::iterator() {
+                // SAFETY: no handler is installed. KILL and STOP cannot be set.
+                let _ = unsafe { signal(other, SigHandler::SigDfl) };
+            }
+        }
+        if kind == Start::LogProgram {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
         if let Start::Application { nice, files } = kind {
             // SAFETY: no handler is installed: the signal is ignored, as the original's
@@ -101,8 +131,8 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
     };
     // SAFETY: the closure runs in the child between fork and exec, where only functions
     // that are safe in a signal handler may be called. It makes system calls
-    // (sigprocmask, setsid, sigaction, setrlimit, setpriority, setgroups, setgid, setuid) on values made before
-    // the fork; it neither allocates nor takes a lock.
+    // (sigprocmask, setsid, prctl, sigaction, setrlimit, setpriority, setgroups, setgid,
+    // setuid) on values made before the fork; it neither allocates nor takes a lock.
     unsafe {
         command.pre_exec(prepare);
     }
@@ -138,8 +168,7 @@ pub fn guardian(orders: OwnedFd) -> std::io::Result<Child> {
 
 /// A program that takes a log's lines: they come over its standard input.
 pub fn log_program(command: &mut Command) -> std::io::Result<Child> {
-    command.stdin(Stdio::piped());
-    become_user(command, None, Start::Plain);
+    become_user(command, None, Start::LogProgram);
     command.spawn()
 }
 

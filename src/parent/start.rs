@@ -18,10 +18,14 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::apps::Apps;
+use super::ending::{Stage, TERM_PATIENCE};
 use super::log::MainLog;
 use super::open::{self, Bound, Logs};
+use super::passed::Passed;
+use super::programs::{Program, Retired};
 use super::server::Server;
 use super::signals::Signals;
+use super::systemd::{self, Watchdog};
 use super::{say, say_error, spawn};
 use crate::cli::Cli;
 use crate::report;
@@ -36,35 +40,22 @@ pub struct Parent {
     pub(super) bundle: Bundle,
     pub(super) listeners: Vec<Bound>,
     pub(super) logs: Logs,
+    /// Log programs of earlier configurations.
+    pub(super) retired: Retired,
     pub(super) main_log: MainLog,
     pub(super) apps: Apps,
     pub(super) server: Server,
     pub(super) number: u64,
     signals: Signals,
+    pub(super) watchdog: Option<Watchdog>,
     pub(super) stage: Stage,
+    /// Nothing more is waited for.
+    pub(super) hurry: bool,
     pid_file: Vec<u8>,
     /// To be told once, when the server serves.
     announce: bool,
     detached: bool,
 }
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Serving.
-    Running,
-    /// The server finishes its requests; not beyond a time, if there is one.
-    Draining(Option<Instant>),
-    /// The server has gone; applications have until then.
-    Ending(Instant),
-    /// Applications were killed.
-    Killed,
-}
-
-/// How long TERM waits for requests that are being answered.
-const TERM_PATIENCE: Duration = Duration::from_secs(20);
-/// How long applications have between TERM and KILL at the end.
-const APPS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Starts the server as the command line says, and stays with it; or, as a daemon, leaves
 /// it behind.
@@ -126,15 +117,27 @@ impl Parent {
         bundle: Bundle,
         detached: bool,
     ) -> Result<Parent> {
-        if let Err(failed) = open::prepare(&snapshot) {
+        // What `ps` and `top` show, as with mod_fastcgi.
+        nix::sys::prctl::set_name(c"fcgi-pm")?;
+        spawn::keep_descriptors().context("looking at /proc/self/fd")?;
+        let prepared = open::prepare(&snapshot);
+        if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
-            say_error(&format!("FastCGI: {}\n", failed.message()));
         }
         more_files();
-        let listeners = open::bind(&snapshot, &[])?;
+        // Before the first child is started: none may end unnoticed.
+        let signals = Signals::take()?;
+        let passed = Passed::new(&snapshot, crate::link::inherited()?);
+        let listeners = open::bind(&snapshot, &passed.taken)?;
         let logs = open::open_logs(&snapshot)?;
         let main_log = MainLog::new(logs.main(), &snapshot)?;
-        let signals = Signals::take()?;
+        if let Err(failed) = &prepared {
+            let text = format!("FastCGI: {}", failed.message());
+            main_log.line(Level::Error, "", 0, text);
+        }
+        for text in passed.closed {
+            main_log.line(Level::Warn, "core", 0, text);
+        }
         let pid_file = report::pid_file(&snapshot);
         let apps = Apps::new(&snapshot, main_log.clone());
         let server = Server::start(&snapshot, cli.debug)?;
@@ -143,12 +146,15 @@ impl Parent {
             bundle,
             listeners,
             logs,
+            retired: Retired::default(),
             main_log,
             apps,
             server,
             number: 0,
             signals,
+            watchdog: Watchdog::new(),
             stage: Stage::Running,
+            hurry: false,
             pid_file,
             snapshot,
             announce: true,
@@ -229,33 +235,17 @@ impl Parent {
             }
             self.advance();
             self.apps.tick();
+            self.log_programs();
         }
         self.apps.clean_up();
         // What is not there need not go.
         let _ = std::fs::remove_file(crate::disk::path(&self.pid_file));
+        let Parent { logs, mut retired, apps, main_log, number, .. } = self;
+        retired.add(&logs.programs, number);
+        // Nobody writes any more: log programs read the end.
+        drop((logs, apps, main_log));
+        retired.finish();
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Ending(_) | Stage::Killed) && self.apps.is_over()
-    }
-
-    /// Takes the next step towards the end when its time has come.
-    fn advance(&mut self) {
-        let now = Instant::now();
-        match self.stage {
-            Stage::Draining(Some(deadline)) if now >= deadline => {
-                // Whoever is still being answered has had time enough.
-                self.server.stop();
-                self.stage = Stage::Draining(None);
-            }
-            Stage::Ending(deadline) if now >= deadline => {
-                self.apps.kill();
-                self.stage = Stage::Killed;
-            }
-            Stage::Running if self.server.is_due(now) => self.start_server(),
-            _ => {}
-        }
     }
 
     /// The next message from the server is worth a notice.
@@ -269,7 +259,15 @@ impl Parent {
             Stage::Ending(deadline) => Some(deadline),
             Stage::Running | Stage::Killed => None,
         };
-        let next = [stage, self.server.due(), self.apps.next_deadline()];
+        let programs = self.logs.programs.iter().filter_map(Program::due).min();
+        let next = [
+            stage,
+            self.server.due(),
+            self.apps.next_deadline(),
+            programs,
+            self.retired.next_deadline(),
+            self.watchdog.as_ref().map(|watchdog| watchdog.due),
+        ];
         match next.into_iter().flatten().min() {
             Some(next) => {
                 let left = next.saturating_duration_since(Instant::now());
@@ -280,7 +278,11 @@ impl Parent {
         }
     }
 
-    pub(super) fn serving(&mut self) {
+    /// The server serves with a configuration.
+    pub(super) fn serving(&mut self, number: u64) {
+        if number == self.number && self.stage == Stage::Running {
+            systemd::ready(&format!("Serving, configuration {number}"));
+        }
         if !std::mem::take(&mut self.announce) {
             return;
         }
@@ -301,11 +303,7 @@ impl Parent {
         match signal {
             Signal::SIGTERM | Signal::SIGINT => {
                 if self.stage != Stage::Running {
-                    // The second one ends at once.
-                    self.server.kill();
-                    if let Stage::Ending(_) = self.stage {
-                        self.apps.kill();
-                    }
+                    self.hasten();
                     return Ok(());
                 }
                 let text = "caught SIGTERM, shutting down";
@@ -334,13 +332,6 @@ impl Parent {
         Ok(())
     }
 
-    fn drain(&mut self, patience: Option<Duration>) {
-        self.stage = Stage::Draining(patience.map(|patience| Instant::now() + patience));
-        if !self.server.drain() {
-            self.server_gone(None);
-        }
-    }
-
     /// Collects children that ended.
     fn reap(&mut self) -> Result<()> {
         loop {
@@ -351,34 +342,13 @@ impl Parent {
                     let Some(pid) = status.pid() else { continue };
                     if self.server.is(pid) {
                         self.server_gone(Some(status));
-                    } else {
-                        // Others are programs of logs, or orphans that came to us.
-                        self.apps.ended(pid, status);
+                    } else if !self.apps.ended(pid, status) && !self.retired.ended(pid) {
+                        // Others are orphans that came to us.
+                        self.log_program_ended(pid);
                     }
                 }
             }
         }
-    }
-
-    /// The server has ended: as it was told to, or by itself; then it is started again,
-    /// and applications do not notice.
-    pub(super) fn server_gone(&mut self, status: Option<WaitStatus>) {
-        self.apps.server_restarted();
-        let restarts = self.server.gone();
-        if self.stage != Stage::Running || !restarts {
-            self.apps.stop();
-            self.stage = Stage::Ending(Instant::now() + APPS_PATIENCE);
-            return;
-        }
-        let how = match status {
-            Some(WaitStatus::Exited(pid, code)) => {
-                format!("pid {pid}, exit status {code}")
-            }
-            Some(WaitStatus::Signaled(pid, signal, _)) => format!("pid {pid}, {signal}"),
-            _ => "no more messages".to_owned(),
-        };
-        let text = format!("the server process has ended ({how}) and is started again");
-        self.log(Level::Alert, "core", 0, &text);
     }
 }
 

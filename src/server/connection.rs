@@ -76,6 +76,11 @@ pub async fn serve(
             () = stop.draining() => {}
         }
         if !ended {
+            // hyper would close what has not said anything yet.
+            tokio::select! {
+                _ = connection.as_mut() => return linger(&shared).await,
+                () = first_request(&shared) => {}
+            }
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = connection => {}
@@ -87,6 +92,16 @@ pub async fn serve(
     tokio::select! {
         () = linger(&shared) => {}
         () = stop.now() => {}
+    }
+}
+
+/// Waits for a connection's first request; not long: it may have none.
+async fn first_request(shared: &Shared) {
+    for _ in 0..50 {
+        if shared.requests.get() > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

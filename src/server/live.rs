@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use directives::Snapshot;
 use directives::log::{Level, Line};
-use directives::modules::core::Listen;
 use directives::request::Request;
 
 use super::apps::Outbox;
@@ -22,8 +21,8 @@ pub struct Generation {
     pub number: u64,
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
-    /// The listening sockets, with the directives that asked for them.
-    pub listeners: Vec<(Listen, Arc<OwnedFd>)>,
+    /// The listening sockets, until somebody accepts on them.
+    pub listeners: Vec<OwnedFd>,
     /// The logs.
     pub logs: HashMap<Name, Arc<Sink>>,
     /// Told when no request uses this configuration any more.

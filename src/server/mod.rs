@@ -9,6 +9,7 @@ mod drive;
 mod file;
 mod finish;
 pub mod live;
+mod pulse;
 pub mod request_body;
 mod scoreboard;
 mod socket;
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use directives::log::Level;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
@@ -31,13 +32,24 @@ use crate::message::ToParent;
 use apps::{Outbox, REPORT_TIME, Registry};
 use board::{Board, Part, SAMPLING};
 use live::Generation;
+use pulse::{Beat, Pulse};
 use scoreboard::Seats;
 
 /// What all threads look at.
 #[derive(Clone)]
 struct State {
     generation: Arc<Generation>,
+    /// Those of the generation. They do not live as long as it does: whoever connects to
+    /// what nobody accepts on any more is to be refused.
+    listeners: Arc<[OwnedFd]>,
     stage: Stage,
+}
+
+impl State {
+    fn new(mut generation: Generation) -> State {
+        let listeners = std::mem::take(&mut generation.listeners).into();
+        State { generation: Arc::new(generation), listeners, stage: Stage::Running }
+    }
 }
 
 /// How far the end has come.
@@ -106,17 +118,18 @@ async fn orders(mut link: Link) -> Result<()> {
     let mut first = link.configuration().await.context("no configuration came")?;
     first.released = Some(outbox.clone());
     let number = first.number;
-    let (sender, receiver) =
-        watch::channel(State { generation: Arc::new(first), stage: Stage::Running });
+    let (sender, receiver) = watch::channel(State::new(first));
+    let mut pulse = Pulse::new();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (board, parts) = Board::new(threads, outbox.clone());
     let board = Arc::new(board);
     for (i, part) in parts.into_iter().enumerate() {
         let receiver = receiver.clone();
         let (registry, board) = (registry.clone(), board.clone());
+        let beat = pulse.beat();
         std::thread::Builder::new()
             .name(format!("worker-{i}"))
-            .spawn(move || worker(receiver, registry, board, part))
+            .spawn(move || worker(receiver, registry, board, part, beat))
             .context("starting a thread")?;
     }
     link.send(&ToParent::Serving(number)).await?;
@@ -131,13 +144,20 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::Configure(mut generation)) => {
                     let number = generation.number;
                     generation.released = Some(outbox.clone());
-                    sender.send_modify(|state| state.generation = Arc::new(*generation));
+                    let new = State::new(*generation);
+                    sender.send_modify(|state| {
+                        *state = State { stage: state.stage, ..new };
+                    });
                     link.send(&ToParent::Serving(number)).await?;
                 }
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(versions)) => board.told(versions),
+                Ok(FromParent::Ask) => pulse.ask(),
                 Ok(FromParent::Drain) => {
-                    sender.send_modify(|state| state.stage = Stage::Draining);
+                    sender.send_modify(|state| {
+                        state.stage = Stage::Draining;
+                        state.listeners = Arc::default();
+                    });
                 }
                 Ok(FromParent::Stop) => return Ok(()),
                 Err(error) => {
@@ -153,6 +173,7 @@ async fn orders(mut link: Link) -> Result<()> {
                     link.send(&letter).await?;
                 }
             }
+            () = pulse.answered() => link.send(&ToParent::Alive).await?,
             () = registry.to_report.notified(), if report.is_none() => {
                 report = Some(Instant::now() + REPORT_TIME);
             }
@@ -182,6 +203,7 @@ fn worker(
     registry: Arc<Registry>,
     board: Arc<Board>,
     part: Part,
+    beat: Beat,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
@@ -190,6 +212,7 @@ fn worker(
                 let (tally, questions) = part;
                 let seats = Seats::new(tally);
                 tokio::task::spawn_local(seats.clone().answer(questions));
+                tokio::task::spawn_local(beat.answer());
                 let live = Live { state: state.clone(), registry, board, seats };
                 accept_all(state, Rc::new(live)).await;
             };
@@ -210,11 +233,16 @@ async fn accept_all(mut state: watch::Receiver<State>, live: Rc<Live>) {
             break;
         }
         let mut tasks = Vec::new();
-        for (_, listener) in &now.generation.listeners {
-            let accepting = accept(listener.clone(), state.clone(), live.clone());
+        for listener in &*now.listeners {
+            let accepting = accept(listener.try_clone(), state.clone(), live.clone());
             tasks.push(tokio::task::spawn_local(accepting));
         }
+        drop(now);
         let changed = state.changed().await;
+        if state.borrow().stage >= Stage::Draining {
+            // They end by themselves.
+            break;
+        }
         for task in tasks {
             // An accept that is under way has no connection yet: nothing is lost.
             task.abort();
@@ -227,11 +255,13 @@ async fn accept_all(mut state: watch::Receiver<State>, live: Rc<Live>) {
     std::future::pending::<()>().await;
 }
 
-async fn accept(listener: Arc<OwnedFd>, state: watch::Receiver<State>, live: Rc<Live>) {
-    let listener = listener
-        .try_clone()
-        .map(std::net::TcpListener::from)
-        .and_then(TcpListener::from_std);
+async fn accept(
+    listener: std::io::Result<OwnedFd>,
+    state: watch::Receiver<State>,
+    live: Rc<Live>,
+) {
+    let listener =
+        listener.map(std::net::TcpListener::from).and_then(TcpListener::from_std);
     let listener = match listener {
         Ok(listener) => listener,
         Err(error) => {
@@ -240,16 +270,22 @@ async fn accept(listener: Arc<OwnedFd>, state: watch::Receiver<State>, live: Rc<
             return;
         }
     };
+    let serve = |stream, client| {
+        let (live, stop) = (live.clone(), Stop(state.clone()));
+        CONNECTIONS.fetch_add(1, Ordering::AcqRel);
+        tokio::task::spawn_local(async move {
+            connection::serve(stream, client, live, stop).await;
+            CONNECTIONS.fetch_sub(1, Ordering::AcqRel);
+        });
+    };
+    let mut stop = Stop(state.clone());
     loop {
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                let (live, stop) = (live.clone(), Stop(state.clone()));
-                CONNECTIONS.fetch_add(1, Ordering::AcqRel);
-                tokio::task::spawn_local(async move {
-                    connection::serve(stream, client, live, stop).await;
-                    CONNECTIONS.fetch_sub(1, Ordering::AcqRel);
-                });
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.draining() => break,
+        };
+        match accepted {
+            Ok((stream, client)) => serve(stream, client),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: others may free some.
@@ -257,6 +293,15 @@ async fn accept(listener: Arc<OwnedFd>, state: watch::Receiver<State>, live: Rc<
                 live.load().write_plain(Level::Error, "core", 0, &text);
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
+        }
+    }
+    // Whoever is connected already has not been refused, and is not to be cut off.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, client)) = listener.accept() {
+        let stream =
+            stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            serve(stream, client);
         }
     }
 }

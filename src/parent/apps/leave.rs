@@ -57,7 +57,7 @@ impl Apps {
     /// Looks which old versions have finished.
     pub(super) fn look_at_leaving(&mut self) {
         let now = Instant::now();
-        let oldest = self.generations.first().copied();
+        let oldest = self.oldest_in_use();
         let leaving: Vec<(ClassId, Leaving)> = self
             .classes
             .iter()
@@ -168,6 +168,11 @@ impl Apps {
     /// The server's last request with a configuration is over.
     pub fn released(&mut self, generation: u64) {
         self.generations.remove(&generation);
+    }
+
+    /// The oldest configuration that the server still uses.
+    pub fn oldest_in_use(&self) -> Option<u64> {
+        self.generations.first().copied()
     }
 
     /// There is a new server, which knows nothing.

@@ -1,0 +1,11 @@
+//! Our server as a family of processes: who lives, who is started again, who ends with whom.
+
+mod applications;
+mod ends;
+mod family;
+mod load;
+mod logs;
+mod reloads;
+mod site;
+mod systemd;
+mod wrapper;
