@@ -31,7 +31,7 @@ use crate::fcgi::{Event, Exchange};
 use crate::password;
 
 /// How much of a body is read before the application is bothered (B-3), bytes.
-const PREFETCH: usize = 64 * 1024 + 1;
+const PREFETCH: usize = 16 * 1024;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
 const MAX_FORGOTTEN: u64 = 1 << 20;
@@ -141,9 +141,10 @@ impl World {
         // the one that is wanted again.
         self.drop_answer();
         let entry = self.registry.entry(&call.app);
-        let mut fresh = false;
+        let mut usage = None;
         loop {
-            let (mut exchange, replay) = match self.begin(&call, r, &entry, fresh).await {
+            let begun = self.begin(&call, r, &entry, usage.take()).await;
+            let (mut exchange, may_repeat) = match begun {
                 Ok(begun) => begun,
                 Err(failure) => return Answer::Failed { failure, received: 0 },
             };
@@ -159,13 +160,8 @@ impl World {
                 }
                 Err(failure) => failure,
             };
-            if exchange.was_stale(&failure)
-                && let Some(body) = replay
-            {
-                if call.role == Role::Responder {
-                    self.body = body;
-                }
-                fresh = true;
+            if may_repeat && exchange.was_stale(&failure) {
+                usage = Some(exchange.usage);
                 continue;
             }
             exchange.usage.failed(&failure);
@@ -174,15 +170,16 @@ impl World {
         }
     }
 
-    /// Body, connection, parameters; and the body once more, if all of it is at hand. With
-    /// `fresh` no connection that was used before.
+    /// Body, connection, parameters; and whether the request may be sent once more, should
+    /// the connection turn out closed. With the `usage` of an attempt that did, the
+    /// connection is a new one.
     async fn begin(
         &mut self,
         call: &Call,
         r: &mut Request,
         entry: &Arc<Entry>,
-        fresh: bool,
-    ) -> Result<(Exchange, Option<RequestBody>), Failure> {
+        again: Option<Usage>,
+    ) -> Result<(Exchange, bool), Failure> {
         let settings = &call.app.settings;
         let mut length = None;
         let body = if call.role == Role::Responder {
@@ -196,13 +193,15 @@ impl World {
         } else {
             RequestBody::empty()
         };
-        let replay = if length.is_none() { body.copy() } else { None };
-        let usage = Usage::new(&self.registry, entry.clone());
+        // What changes something is not done twice, whatever became of the first time.
+        let is_safe = call.role == Role::Authorizer
+            || !r.has_body() && (r.method.is_safe() || r.header_only);
+        let fresh = again.is_some() || !is_safe;
+        let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
         let mut lease = None;
         let keep = settings.keep_conn && !call.nph;
         if keep {
-            // A request that cannot be sent twice does not go where it may be lost.
-            let turn = entry.pool.lease(fresh || replay.is_none());
+            let turn = entry.pool.lease(fresh);
             lease = Some(self.hurry(&call.app, entry, turn).await);
         }
         let kept = lease.as_mut().and_then(Lease::take_kept);
@@ -241,7 +240,7 @@ impl World {
         if call.app.kind == Kind::Dynamic {
             exchange.wait_first(self.start_delay());
         }
-        Ok((exchange, replay))
+        Ok((exchange, is_safe))
     }
 
     /// `-startDelay`, seconds.

@@ -85,12 +85,6 @@ impl RequestBody {
         self.limit = limit;
     }
 
-    /// The same body once more, if all of it is in memory.
-    pub fn copy(&self) -> Option<RequestBody> {
-        matches!(self.source, Source::Ended)
-            .then(|| RequestBody { ready: self.ready.clone(), ..RequestBody::empty() })
-    }
-
     /// Has the client sent everything?
     pub fn is_read(&self) -> bool {
         !matches!(self.source, Source::Client(_))
