@@ -113,6 +113,11 @@ pub struct Request {
     /// The client's host name, once looked up.
     pub remote_host: Lookup,
 
+    /// The addresses of hosts, as far as they were looked up.
+    pub addresses: std::collections::HashMap<String, Vec<IpAddr>>,
+    /// The host whose addresses are being looked up.
+    pub(crate) asked_host: String,
+
     /// The status so far.
     pub status: u16,
     /// The reason, where it is not the standard one.
@@ -132,6 +137,8 @@ pub struct Request {
 
     /// The request before an internal redirect.
     pub prev: Option<Box<Request>>,
+    /// The error document that was asked for this request's error, and failed itself.
+    pub failed: Option<Box<Request>>,
     /// This is a sub-request; the configuration and the user of its parent.
     pub main: Option<Parent>,
     /// Internal redirects and sub-requests so far.
@@ -236,6 +243,8 @@ impl Request {
             content_languages: Vec::new(),
             useragent_ip: connection.client.ip().to_canonical(),
             remote_host: Lookup::Unasked,
+            addresses: std::collections::HashMap::new(),
+            asked_host: String::new(),
             status: 200,
             reason: None,
             headers_out: Headers::default(),
@@ -245,6 +254,7 @@ impl Request {
             allowed: Vec::new(),
             used_path_info: None,
             prev: None,
+            failed: None,
             main: None,
             depth: 0,
             is_error_page: false,
@@ -271,6 +281,7 @@ impl Request {
             header_only: self.header_only,
             useragent_ip: self.useragent_ip,
             remote_host: self.remote_host.clone(),
+            addresses: self.addresses.clone(),
             status: self.status,
             no_local_copy: self.no_local_copy,
             main: self.main.clone(),
@@ -301,8 +312,6 @@ impl Request {
         self.script_alias = found.script_alias;
         self.used_path_info = found.used_path_info;
         self.dir = found.dir;
-        self.user = found.user;
-        self.auth_type = found.auth_type;
         for (name, value) in found.notes.iter() {
             self.notes.set(name.clone(), value.clone());
         }

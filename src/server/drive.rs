@@ -82,6 +82,11 @@ impl World {
                 });
                 Answer::Name(name.await.ok().flatten())
             }
+            Effect::Addresses { name } => {
+                let found =
+                    tokio::task::spawn_blocking(move || crate::resolve::addresses(&name));
+                Answer::Addresses(found.await.unwrap_or_default())
+            }
             Effect::Open { path } => Answer::Opened(self.open(&path)),
             Effect::Password { file, given } => {
                 let turn = CHECKS.acquire().await;

@@ -48,7 +48,7 @@ impl Finished {
 
     /// Writes its lines. `written` is what the connection has sent by now.
     pub fn log(self, written: u64, aborted: bool) {
-        let held = self.r;
+        let mut held = self.r;
         let finished = now();
         let sent = Sent {
             body: held.body,
@@ -61,8 +61,9 @@ impl Finished {
             aborted: aborted && held.cut,
             kept: held.kept,
         };
-        log_config::each_line(&held.request, &sent, |target, line| {
-            if let Some(sink) = held.generation.log(&Name::Access(target.clone())) {
+        let generation = held.generation.clone();
+        log_config::each_line(&mut held.request, &sent, |target, line| {
+            if let Some(sink) = generation.log(&Name::Access(target.clone())) {
                 sink.line(&line);
             }
         });

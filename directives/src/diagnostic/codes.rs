@@ -71,5 +71,8 @@ codes! {
     FASTCGI = 44, Error, "FastCGI applications that contradict each other";
     PASS_ENV = 41, Warning, "a variable to pass that the server does not have", AH 1506, in "env";
     AUTH_MERGE = 42, Warning, "an authorizer inherited where httpd would drop it", in "fastcgi";
+    ONLY_NEGATIVE = 45, Error, "conditions that let nobody in", AH 1624, in "authz_core";
+    OVERRIDE_LIST = 46, Warning, "a name in AllowOverrideList that is no directive's", AH 116;
+    OVERRIDE_NEVER = 47, Warning, "a directive that .htaccess never has", AH 2304;
     FASTCGI_FIXED = 43, Note, "a FastCGI defect that is mended here", in "fastcgi";
 }

@@ -14,6 +14,11 @@ pub fn httpd(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> Strin
     let name = sources.name(span.file);
     let line = diagnostic.line;
     match diagnostic.stage {
+        // Found when everything had been read.
+        Stage::Apply if let Some(ah) = diagnostic.code.ah => format!(
+            "AH{ah:05}: {}\nAH00014: Configuration check failed",
+            diagnostic.message
+        ),
         Stage::Apply => format!(
             "AH00526: Syntax error on line {line} of {name}:\n{}",
             diagnostic.message

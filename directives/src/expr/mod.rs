@@ -77,8 +77,6 @@ enum Cond {
     Numbers(Ordering, Word, Word),
     Matches(Word, Pattern),
     In(Word, Vec<Word>),
-    /// `in` a function that gives a list.
-    InList(Word, Function, Word),
     Test(Test, Word),
     /// `-R`: the client's address is in the range.
     Client(Address),

@@ -154,17 +154,19 @@ application that wants some. Name and password are expressions. `off` ends it.
                 restricted: at.place.context == Context::HTACCESS,
                 dont_vary: true,
             };
-            let read = |what: &str, text: &[u8], word: &Word| {
-                Template::parse(text, rules).map_err(|why| {
-                    Problem::from(format!("Could not parse fake {what} expression '{}': {why}",
-                        word.lossy())).at(word.span)
-                })
-            };
-            let name = read("username", &user.bytes, user)?;
-            let password = match password {
-                Some(word) => read("password", &word.bytes, word)?,
-                None => read("password", b"password", user)?,
-            };
+            let shown = user.lossy();
+            let name = Template::parse(&user.bytes, rules).map_err(|why| {
+                let message = format!("Could not parse fake username expression '{shown}': {why}");
+                Problem::from(message).at(user.span)
+            })?;
+            let word = password.unwrap_or(user);
+            let text = password.map_or(&b"password"[..], |word| &word.bytes[..]);
+            let password = Template::parse(text, rules).map_err(|why| {
+                let message = format!(
+                    "Could not parse fake password expression associated to user '{shown}': {why}"
+                );
+                Problem::from(message).at(word.span)
+            })?;
             Some(std::sync::Arc::new((name, password)))
         };
         at.dir.auth_basic().fake = Some(fake);
@@ -275,6 +277,8 @@ fn fake(r: &mut Request) -> Verdict {
     }
     let pair = texts.join(&b':');
     let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let line = format!("AuthBasicFake: \"Authorization: {value}\"");
+    r.log(Level::Info, "auth_basic", 2457, line);
     if let Ok(value) = http::HeaderValue::from_str(&value) {
         let headers = std::sync::Arc::make_mut(&mut r.headers_in);
         headers.insert(http::header::AUTHORIZATION, value);

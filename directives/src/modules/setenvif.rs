@@ -120,13 +120,17 @@ fn add(
 }
 
 fn set_env_if_expr(at: &mut Scope, words: &[Word]) -> Result {
-    let Some((text, features)) = words.split_first().filter(|(_, f)| !f.is_empty()) else {
-        return Err("Missing envariable expression for SetEnvIfExpr".into());
+    let Some((text, features)) = words.split_first() else {
+        return Err("Missing expression for SetEnvIfExpr".into());
     };
+    if features.is_empty() {
+        return Err("Missing envariable expression for SetEnvIfExpr".into());
+    }
     let restricted = at.place.context == Context::HTACCESS;
-    let rules = expr::Rules { restricted, dont_vary: true };
+    let rules = expr::Rules { restricted, dont_vary: false };
     let condition = expr::Condition::parse(&text.bytes, rules).map_err(|why| {
-        Problem::from(format!("Failed to parse expression: {why}")).at(text.span)
+        let shown = text.lossy();
+        Problem::from(format!("Could not parse expression \"{shown}\": {why}")).at(text.span)
     })?;
     push(at, Test::Holds(condition), features)
 }

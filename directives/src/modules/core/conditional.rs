@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
+use crate::effect::{Answer, Effect};
 use crate::expr::{self, Condition, Rules, Want};
 use crate::log::Level;
 use crate::merge::Merged;
@@ -130,8 +131,12 @@ pub fn expr_wants(r: &mut Request, want: Want, hook: fn(&mut Request) -> Verdict
     match want {
         Want::Lookup(lookup) => Verdict::Look(lookup, looked_up),
         Want::Name => {
-            let ask = crate::effect::Effect::Resolve { ip: r.useragent_ip, confirm: false };
+            let ask = Effect::Resolve { ip: r.useragent_ip, confirm: false };
             Verdict::Ask(ask, named)
+        }
+        Want::Addresses(name) => {
+            r.asked_host = name.clone();
+            Verdict::Ask(Effect::Addresses { name }, found)
         }
     }
 }
@@ -148,8 +153,18 @@ fn looked_up(r: &mut Request, lookup: &Lookup, found: Box<Request>) -> Verdict {
     resume(r)
 }
 
-fn named(r: &mut Request, answer: crate::effect::Answer) -> Verdict {
+fn named(r: &mut Request, answer: Answer) -> Verdict {
     r.remember_name(answer);
+    resume(r)
+}
+
+fn found(r: &mut Request, answer: Answer) -> Verdict {
+    let addresses = match answer {
+        Answer::Addresses(addresses) => addresses,
+        _ => Vec::new(),
+    };
+    let name = std::mem::take(&mut r.asked_host);
+    r.addresses.insert(name, addresses);
     resume(r)
 }
 

@@ -54,12 +54,6 @@ impl<T: Clone> PerMethod<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// An inner section's values over an outer one's.
-    #[must_use]
-    pub fn merge(outer: &PerMethod<T>, inner: &PerMethod<T>) -> PerMethod<T> {
-        PerMethod(outer.0.iter().chain(&inner.0).cloned().collect())
-    }
 }
 
 fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
@@ -75,6 +69,9 @@ fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
             let message = format!("unknown method \"{method}\" in {name}>");
             return Err(Problem::from(message).at(word.span));
         }
+        if at.place.context != Context::HTACCESS {
+            at.process().core.methods.push(method.clone());
+        }
         methods.push(if method == "HEAD" { "GET".to_owned() } else { method });
     }
     let limited = Limited { methods, except };
@@ -82,6 +79,62 @@ fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
     at.limited_body(&limited);
     Ok(())
 }
+
+/// The methods that httpd knows of itself: `ap_method_registry_init`.
+const METHODS: [&str; 27] = [
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "VERSION-CONTROL",
+    "CHECKOUT",
+    "UNCHECKOUT",
+    "CHECKIN",
+    "UPDATE",
+    "LABEL",
+    "REPORT",
+    "MKWORKSPACE",
+    "MKACTIVITY",
+    "BASELINE-CONTROL",
+    "MERGE",
+];
+
+/// Is a method of this name known here? `ap_method_number_of`.
+pub fn is_method(at: &mut Scope, name: &str) -> bool {
+    METHODS.contains(&name) || at.process().core.methods.iter().any(|known| known == name)
+}
+
+pub static REGISTER_HTTP_METHOD: Directive = Directive {
+    name: "RegisterHttpMethod",
+    syntax: "method [method] ...",
+    context: Context::SERVER,
+    summary: "Registers non-standard HTTP methods",
+    docs: r"
+Makes methods known to `Require method`. Requests of any method go to an application
+without it.
+
+## Example
+    RegisterHttpMethod PURGE
+",
+    set: Set::Each(|at, word| {
+        let method = word.lossy();
+        at.process().core.methods.push(method);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
 
 pub static LIMIT: Directive = Directive {
     name: "<Limit",

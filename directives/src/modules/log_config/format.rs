@@ -142,6 +142,7 @@ impl Format {
     pub fn render(&self, r: &Request, sent: &Sent) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let first = r.first();
+        let r = r.failed.as_deref().unwrap_or(r);
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
