@@ -20,5 +20,8 @@ pub fn name(ip: IpAddr, confirm: bool) -> Option<String> {
 /// The addresses of a host; none if it is not known. This waits for the resolver.
 pub fn addresses(name: &str) -> Vec<IpAddr> {
     let found = (name, 0).to_socket_addrs();
-    found.map_or_else(|_| Vec::new(), |all| all.map(|one| one.ip().to_canonical()).collect())
+    found.map_or_else(
+        |_| Vec::new(),
+        |all| all.map(|one| one.ip().to_canonical()).collect(),
+    )
 }

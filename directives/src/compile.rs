@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::bundle::{Entry, Files, Origin, Source, Sources};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expand::{Item, Reader};
+use crate::expr::Rules;
 use crate::known::{self, Known};
 use crate::modules::core::Limited;
 use crate::modules::{DirPart, Process, ServerPart, fastcgi};
@@ -217,6 +218,16 @@ impl<'b> Scope<'_, 'b> {
         apply_all(body, &place, self.server, self.dir, self.build);
     }
 
+    /// What a text with expressions may use here.
+    pub fn rules(&self) -> Rules {
+        Rules { restricted: self.place.context == Context::HTACCESS, dont_vary: true }
+    }
+
+    /// What a condition may use here; responses depend on what it looks at.
+    pub fn condition_rules(&self) -> Rules {
+        Rules { dont_vary: false, ..self.rules() }
+    }
+
     /// How many errors were found so far.
     pub fn errors(&self) -> usize {
         self.build.diagnostics.iter().filter(|found| found.is_error()).count()
@@ -344,6 +355,7 @@ fn set(at: &mut Scope, found: Found) -> Result {
         (Set::TwoOrThree(set), [a, b]) if is(a) && is(b) => set(at, a, b, None),
         (Set::TwoOrThree(set), [a, b, c]) if is(a) && is(b) => set(at, a, b, Some(c)),
         (Set::UpToThree(set), [a]) => set(at, a, None, None),
+        (Set::UpToThree(_), [a, ..]) if !is(a) => Err(usage()),
         (Set::UpToThree(set), [a, b]) => set(at, a, Some(b), None),
         (Set::UpToThree(set), [a, b, c]) => set(at, a, Some(b), Some(c)),
         (Set::Each(set), [_, ..]) => {
@@ -510,6 +522,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         &mut build,
     );
     let mut diagnostics = build.diagnostics;
+    for diagnostic in &mut diagnostics {
+        crate::diagnostic::name_place(diagnostic, &sources);
+    }
     // httpd reports what it finds while reading before it applies anything.
     diagnostics
         .sort_by_key(|d| d.stage == crate::diagnostic::Stage::Apply && d.is_error());
@@ -595,21 +610,19 @@ impl Scope<'_, '_> {
         Ok(words)
     }
 
-    /// The same for a container that takes none.
-    pub fn no_section_words(&self, args: &Text) -> Result<()> {
-        if self.words_in_tag(args)?.is_empty() {
-            return Ok(());
-        }
-        let name = self.cmd.name;
-        Err(format!("{name}> directive doesn't take additional arguments").into())
-    }
-
     fn words_in_tag(&self, args: &Text) -> Result<Vec<Word>> {
         match args.bytes().iter().rposition(|&b| b == b'>') {
             Some(end) => Ok(Word::all(&args.part(0..end))),
+            // In a tag without arguments httpd does not miss the bracket.
+            None if args.bytes().is_empty() => Ok(Vec::new()),
             None => {
                 Err(format!("{}> directive missing closing '>'", self.cmd.name).into())
             }
         }
+    }
+
+    /// Is there nothing in the opening tag of a container but its name?
+    pub fn no_words(&self, args: &Text) -> Result<bool> {
+        Ok(self.words_in_tag(args)?.is_empty())
     }
 }

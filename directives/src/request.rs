@@ -102,6 +102,8 @@ pub struct Request {
     pub auth_type: Option<Bytes>,
     /// The handler's name.
     pub handler: Option<Bytes>,
+    /// The handler is one that the media type stands for; logs show none.
+    pub handler_by_type: bool,
     /// The media type of the response.
     pub content_type: Option<Bytes>,
     /// `Content-Encoding` of the response.
@@ -137,6 +139,8 @@ pub struct Request {
 
     /// The request before an internal redirect.
     pub prev: Option<Box<Request>>,
+    /// When the phases were last gone on with, microseconds since 1970.
+    pub now: i64,
     /// The error document that was asked for this request's error, and failed itself.
     pub failed: Option<Box<Request>>,
     /// This is a sub-request; the configuration and the user of its parent.
@@ -238,6 +242,7 @@ impl Request {
             user: None,
             auth_type: None,
             handler: None,
+            handler_by_type: false,
             content_type: None,
             content_encoding: None,
             content_languages: Vec::new(),
@@ -255,6 +260,7 @@ impl Request {
             used_path_info: None,
             prev: None,
             failed: None,
+            now: time,
             main: None,
             depth: 0,
             is_error_page: false,

@@ -72,9 +72,13 @@ fn vary(r: &Request, headers: &mut Headers) {
         return;
     }
     let mut names: Vec<&[u8]> = Vec::new();
-    for (_, value) in headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"vary")) {
+    for (_, value) in
+        headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"vary"))
+    {
         for name in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
-            if !name.is_empty() && !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            if !name.is_empty()
+                && !names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            {
                 names.push(name);
             }
         }
@@ -125,7 +129,9 @@ fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
         && (!r.env.has(b"nokeepalive") || r.headers_in.contains_key("via"))
         && (keep_sent || r.version >= 11);
     if !keep {
-        headers.merge("Connection", b"close");
+        if !dropped {
+            headers.merge("Connection", b"close");
+        }
         return false;
     }
     if keep_sent {

@@ -64,6 +64,7 @@ pub struct Answered {
 pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
     let mut answer = None;
     loop {
+        run.request_mut().now = crate::log::now();
         let next = run.step(answer.take());
         world.generation.clone().write_lines(run.request_mut());
         match next {

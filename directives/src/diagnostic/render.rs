@@ -41,6 +41,27 @@ pub fn httpd(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> Strin
     }
 }
 
+/// Names the place in the text of a warning in which httpd does.
+pub fn name_place(diagnostic: &mut Diagnostic, sources: &Sources) {
+    let Some(span) = diagnostic.span else { return };
+    let (name, line) = (sources.name(span.file), diagnostic.line);
+    let place = match diagnostic.code.number {
+        n if n == codes::USELESS_OVERRIDE.number => format!(" in line {line} of {name}."),
+        n if [
+            &codes::USELESS_OVERRIDE_LIST,
+            &codes::OVERRIDE_LIST,
+            &codes::OVERRIDE_NEVER,
+        ]
+        .iter()
+        .any(|code| code.number == n) =>
+        {
+            format!(" at {name}:{line}")
+        }
+        _ => return,
+    };
+    diagnostic.message += &place;
+}
+
 /// With the source line, a caret and advice; `color` for a terminal.
 pub fn terminal(diagnostic: &Diagnostic, sources: &Sources, color: bool) -> String {
     let level = match diagnostic.code.severity {

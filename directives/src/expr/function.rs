@@ -136,24 +136,15 @@ fn hex(digest: &[u8]) -> Bytes {
     digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
-/// RFC 4514 and RFC 4515 together: what could end a name or a filter is escaped.
+/// RFC 4514 and RFC 4515 together: what could end a name or a filter is escaped. See
+/// `apr_pescape_ldap`.
 fn ldap(text: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(text.len());
-    for (i, &byte) in text.iter().enumerate() {
-        let edge =
-            i == 0 && matches!(byte, b' ' | b'#') || i + 1 == text.len() && byte == b' ';
-        match byte {
-            b'*' | b'(' | b')' | b'\\' | 0 => out.extend(format!("\\{byte:02x}").bytes()),
-            b'"' | b'+' | b',' | b';' | b'<' | b'>' | b'=' => {
-                out.push(b'\\');
-                out.push(byte);
-            }
-            _ if edge => {
-                out.push(b'\\');
-                out.push(byte);
-            }
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend(format!("\\{byte:02x}").bytes()),
+    for &byte in text {
+        if byte.is_ascii_graphic() && !b"*()\\\"+,;<>".contains(&byte) || byte == b' ' {
+            out.push(byte);
+        } else {
+            out.extend(format!("\\{byte:02x}").bytes());
         }
     }
     out.into()

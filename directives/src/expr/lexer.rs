@@ -197,7 +197,9 @@ impl<'a> Lexer<'a> {
                         Token::Sign(sign)
                     }
                     None => Token::Wrong(match first {
-                        b' '..=b'~' => format!("Parse error near '{}'", char::from(*first)),
+                        b' '..=b'~' => {
+                            format!("Parse error near '{}'", char::from(*first))
+                        }
                         _ => format!("Parse error near '\\x{first:02x}'"),
                     }),
                 }
@@ -237,7 +239,7 @@ impl<'a> Lexer<'a> {
             let rest = self.rest();
             let done = match (rest, until) {
                 ([], Until::End) => Some(Piece::End),
-                ([], _) | ([b'\n', ..], _) => {
+                ([] | [b'\n', ..], _) => {
                     return Piece::Wrong("Unterminated string or variable".to_owned());
                 }
                 ([byte, ..], Until::Quote(quote)) if *byte == quote => Some(Piece::End),

@@ -23,7 +23,7 @@ pub use eval::{Context, Want, looked_up, variable};
 /// What an expression may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Files may not be looked at (`AP_EXPR_FLAG_RESTRICTED`).
+    /// Files may not be read (`AP_EXPR_FLAG_RESTRICTED`).
     pub restricted: bool,
     /// Header fields that are looked at do not go into `Vary`
     /// (`AP_EXPR_FLAG_DONT_VARY`).
@@ -62,6 +62,24 @@ impl Template {
         match &self.root {
             Word::Literal(text) => Some(text),
             _ => None,
+        }
+    }
+}
+
+impl Condition {
+    /// May evaluating it stop, for something that has to be found out?
+    pub fn asks(&self) -> bool {
+        self.root.asks()
+    }
+}
+
+impl Cond {
+    fn asks(&self) -> bool {
+        match self {
+            Cond::Not(inner) => inner.asks(),
+            Cond::And(left, right) | Cond::Or(left, right) => left.asks() || right.asks(),
+            Cond::Test(Test::AccessibleFile | Test::AccessibleUrl, _) => true,
+            _ => false,
         }
     }
 }

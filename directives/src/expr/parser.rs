@@ -151,18 +151,6 @@ impl<'a> Parser<'a> {
             "R" => return Ok(Cond::Client(range("R", &word)?)),
             _ => return Err(format!("Unary operator '-{name}' does not exist")),
         };
-        let files = matches!(
-            test,
-            Test::Directory
-                | Test::Exists
-                | Test::File
-                | Test::NotEmptyFile
-                | Test::Link
-                | Test::Executable
-        );
-        if files && self.rules.restricted {
-            return Err(format!("-{name} not available in restricted context"));
-        }
         Ok(Cond::Test(test, word))
     }
 
@@ -336,15 +324,18 @@ impl<'a> Parser<'a> {
                 Piece::End => return Ok(joined(words)),
                 Piece::Wrong(why) if words.is_empty() => return Err(why),
                 Piece::Wrong(why) => {
-                    return Err(unexpected(&Token::Wrong(why), match until {
-                        Until::End => "$end",
-                        Until::Quote(_) => {
-                            "T_STRING or T_REGEX_BACKREF or T_STR_END or T_VAR_BEGIN"
-                        }
-                        Until::Brace => {
-                            "T_STRING or T_REGEX_BACKREF or T_VAR_BEGIN or T_VAR_END"
-                        }
-                    }));
+                    return Err(unexpected(
+                        &Token::Wrong(why),
+                        match until {
+                            Until::End => "$end",
+                            Until::Quote(_) => {
+                                "T_STRING or T_REGEX_BACKREF or T_STR_END or T_VAR_BEGIN"
+                            }
+                            Until::Brace => {
+                                "T_STRING or T_REGEX_BACKREF or T_VAR_BEGIN or T_VAR_END"
+                            }
+                        },
+                    ));
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::authn_anon;
 use crate::bundle::OsError;
 use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
-use crate::expr::{Rules, Template};
+use crate::expr::Template;
 use crate::log::Level;
 use crate::merge::Merge;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
@@ -115,14 +115,14 @@ static AUTH_BASIC_AUTHORITATIVE: Directive = Directive {
     default: "On",
     summary: "Set to 'Off' to allow access control to be passed along to lower modules if the \
               UserID is not known to this module",
-    docs: r#"
+    docs: r"
 With Off, a user whom no provider knows is left to the authentication of other modules.
 
 ## Example
     <Location /intern>
         AuthBasicAuthoritative Off
     </Location>
-"#,
+",
     set: Set::Flag(|at, on| {
         at.dir.auth_basic().authoritative = Some(on);
         Ok(())
@@ -150,10 +150,7 @@ application that wants some. Name and password are expressions. `off` ends it.
         let fake = if user.is("off") && password.is_none() {
             None
         } else {
-            let rules = Rules {
-                restricted: at.place.context == Context::HTACCESS,
-                dont_vary: true,
-            };
+            let rules = at.rules();
             let shown = user.lossy();
             let name = Template::parse(&user.bytes, rules).map_err(|why| {
                 let message = format!("Could not parse fake username expression '{shown}': {why}");
@@ -264,12 +261,15 @@ fn fake(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
     let Some(Some(fake)) = &dir.auth_basic.fake else { return DECLINED };
     let mut texts = Vec::new();
-    for template in [&fake.0, &fake.1] {
+    for (template, what, ah) in [(&fake.0, "user", 2455), (&fake.1, "password", 2456)] {
         match template.fill(r) {
             Ok(Ok(text)) => texts.push(text),
             Ok(Err(why)) => {
-                let text = format!("AuthBasicFake: could not evaluate: {why}");
-                r.log(Level::Error, "auth_basic", 2456, text);
+                let uri = String::from_utf8_lossy(&r.uri);
+                let text = format!(
+                    "AuthBasicFake: could not evaluate {what} expression for URI '{uri}': {why}"
+                );
+                r.log(Level::Error, "auth_basic", ah, text);
                 return Verdict::Status(500);
             }
             Err(want) => return super::core::expr_wants(r, want, self::fake),

@@ -6,11 +6,10 @@ use bytes::Bytes;
 
 use crate::compile::Scope;
 use crate::diagnostic::codes;
-use crate::expr::{Rules, Template};
+use crate::expr::Template;
 use crate::log::Level;
 use crate::merge_options;
-use crate::modules::core::expr_wants;
-use crate::phase::{OK, DECLINED, Phase, Verdict, first, last};
+use crate::phase::{OK, Phase, Verdict, last};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
 
@@ -50,27 +49,13 @@ fn fill(r: &mut Request, text: &Template, what: &str, ah: u32) -> Option<Bytes> 
             r.log(Level::Error, "authn_core", ah, line);
             None
         }
-        // `names` has asked for what there is to be asked.
+        // The client's name is known before anybody asks who it is.
         Err(_) => None,
     }
 }
 
-/// Finds out what the texts want to know, so that they have a value whenever they are
-/// looked at.
-fn names(r: &mut Request) -> Verdict {
-    let dir = r.dir.clone();
-    let texts = [dir.authn_core.kind.as_ref().and_then(Option::as_ref), dir.authn_core.name.as_ref()];
-    for text in texts.into_iter().flatten() {
-        if let Err(want) = text.fill(r) {
-            return expr_wants(r, want, names);
-        }
-    }
-    DECLINED
-}
-
 fn template(at: &Scope, word: &Word) -> Result<Arc<Template>> {
-    let rules = Rules { dont_vary: true, ..Rules::default() };
-    Template::parse(&word.bytes, rules).map(Arc::new).map_err(|why| {
+    Template::parse(&word.bytes, at.rules()).map(Arc::new).map_err(|why| {
         let (text, name) = (word.lossy(), at.cmd.name);
         Problem::from(format!("Cannot parse expression '{text}' in {name}: {why}")).at(word.span)
     })
@@ -154,7 +139,7 @@ pub static MODULE: Module = Module {
     name: "mod_authn_core.c",
     id: "authn_core_module",
     directives: &[&AUTH_TYPE, &AUTH_NAME],
-    hooks: &[first(Phase::Access, names), last(Phase::Authn, no_user)],
+    hooks: &[last(Phase::Authn, no_user)],
 };
 
 /// Without `AuthType` there is nothing to do, and whether that is enough, the caller sees;

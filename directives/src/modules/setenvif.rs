@@ -126,9 +126,7 @@ fn set_env_if_expr(at: &mut Scope, words: &[Word]) -> Result {
     if features.is_empty() {
         return Err("Missing envariable expression for SetEnvIfExpr".into());
     }
-    let restricted = at.place.context == Context::HTACCESS;
-    let rules = expr::Rules { restricted, dont_vary: false };
-    let condition = expr::Condition::parse(&text.bytes, rules).map_err(|why| {
+    let condition = expr::Condition::parse(&text.bytes, at.condition_rules()).map_err(|why| {
         let shown = text.lossy();
         Problem::from(format!("Could not parse expression \"{shown}\": {why}")).at(text.span)
     })?;

@@ -268,6 +268,7 @@ impl Run {
     fn choose_handler(&mut self) {
         let r = self.request_mut();
         if r.handler.is_none() {
+            r.handler_by_type = true;
             let kind = r.content_type.as_deref();
             r.handler = Some(match kind {
                 Some(kind) => {

@@ -200,7 +200,9 @@ Conditions of which none may hold. It lets nobody in by itself: it belongs into 
 
 fn container(at: &mut Scope, args: &Text, logic: Logic, negated: bool) -> Result {
     let name = at.cmd.name;
-    at.no_section_words(args)?;
+    if !at.no_words(args)? {
+        return Err(format!("{name}> directive doesn't take additional arguments").into());
+    }
     let outer = std::mem::take(&mut at.dir.authz_core().building);
     // The body's conditions are gathered in the same settings, then taken out again.
     let errors = at.errors();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Outcome;
 use crate::compile::Scope;
 use crate::diagnostic::codes;
-use crate::expr::{Condition, Rules, Template, Want};
+use crate::expr::{Condition, Template, Want};
 use crate::log::Level;
 use crate::modules::authz_host::{Address, HostRule};
 use crate::modules::core::is_method;
@@ -57,8 +57,8 @@ pub enum Provider {
 pub struct Names(Arc<Template>);
 
 impl Names {
-    fn parse(text: &[u8], kind: &Word) -> Result<Names> {
-        match Template::parse(text, Rules { dont_vary: true, ..Rules::default() }) {
+    fn parse(at: &Scope, text: &[u8], kind: &Word) -> Result<Names> {
+        match Template::parse(text, at.rules()) {
             Ok(template) => Ok(Names(Arc::new(template))),
             Err(why) => Err(unreadable(&why, kind)),
         }
@@ -95,7 +95,6 @@ fn unreadable(why: &str, kind: &Word) -> Problem {
 /// Reads a condition: its name, its words, and the text that they are the words of.
 pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
     let name = kind.lossy();
-    let names = || Names::parse(text, kind);
     Ok(match name.as_str() {
         "all" => match args {
             [word] if word.is("granted") => Provider::All(true),
@@ -121,16 +120,16 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
             }
             Provider::Ip(args.iter().map(address).collect::<Result<_>>()?)
         }
-        "host" => Provider::Host(names()?),
-        "forward-dns" => Provider::ForwardDns(names()?),
-        "user" => Provider::User(names()?),
-        "group" => Provider::Group(names()?),
+        "host" => Provider::Host(Names::parse(at, text, kind)?),
+        "forward-dns" => Provider::ForwardDns(Names::parse(at, text, kind)?),
+        "user" => Provider::User(Names::parse(at, text, kind)?),
+        "group" => Provider::Group(Names::parse(at, text, kind)?),
         // What stands behind these says nothing, and httpd takes it.
         "local" => Provider::Local,
         "valid-user" => Provider::ValidUser,
         "file-owner" => Provider::FileOwner,
         "file-group" => Provider::FileGroup,
-        "expr" => expression(kind, args, text)?,
+        "expr" => expression(at, kind, args, text)?,
         "ldap-user" | "ldap-group" | "ldap-dn" | "ldap-attribute" | "ldap-filter"
         | "dbm-group" | "dbd-group" | "ssl" | "ssl-verify-client" | "unix-user"
         | "unix-group" => {
@@ -155,13 +154,13 @@ fn address(word: &Word) -> Result<Address> {
 }
 
 /// The whole rest of the line is one condition, in quotes or not.
-fn expression(kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
+fn expression(at: &Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
     let text = match args {
         [word] => &word.bytes[..],
         _ => text,
     };
-    let condition =
-        Condition::parse(text, Rules::default()).map_err(|why| unreadable(&why, kind))?;
+    let condition = Condition::parse(text, at.condition_rules())
+        .map_err(|why| unreadable(&why, kind))?;
     let upper = text.to_ascii_uppercase();
     let needs_user = upper.windows(11).any(|part| part == b"REMOTE_USER");
     Ok(Provider::Expr { condition: Arc::new(condition), needs_user })

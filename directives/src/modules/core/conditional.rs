@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::compile::Scope;
 use crate::effect::{Answer, Effect};
-use crate::expr::{self, Condition, Rules, Want};
+use crate::expr::{self, Condition, Want};
 use crate::log::Level;
 use crate::merge::Merged;
 use crate::modules::DirPart;
@@ -27,6 +27,7 @@ pub struct Branch {
 }
 
 fn branch(at: &mut Scope, args: &Text, is_else: bool, conditional: bool) -> Result {
+    super::sections::not_within(at, &[])?;
     let condition = if conditional {
         let words = at.section_words(args)?;
         if let Some(extra) = words.get(1) {
@@ -34,17 +35,18 @@ fn branch(at: &mut Scope, args: &Text, is_else: bool, conditional: bool) -> Resu
             let help = "an expression with blanks needs quotes around it";
             return Err(Problem::from(message).at(extra.span).help(help));
         }
-        let restricted = at.place.context == Context::HTACCESS;
-        let rules = Rules { restricted, dont_vary: false };
-        let parsed = Condition::parse(&words[0].bytes, rules).map_err(|why| {
+        let parsed = Condition::parse(&words[0].bytes, at.condition_rules()).map_err(|why| {
             Problem::from(format!("Cannot parse condition clause: {why}")).at(words[0].span)
         })?;
         Some(Arc::new(parsed))
     } else {
         None
     };
+    if !conditional && !at.no_words(args)? {
+        return Err("<Else> does not take an argument".into());
+    }
     if is_else && at.dir.core().branches.last().is_none_or(|last| last.condition.is_none()) {
-        return Err("<ElseIf> or <Else> section without previous <If> or <ElseIf> section in \
+        return Err("<Else> or <ElseIf> section without previous <If> or <ElseIf> section in \
                     same scope"
             .into());
     }
@@ -135,7 +137,7 @@ pub fn expr_wants(r: &mut Request, want: Want, hook: fn(&mut Request) -> Verdict
             Verdict::Ask(ask, named)
         }
         Want::Addresses(name) => {
-            r.asked_host = name.clone();
+            r.asked_host.clone_from(&name);
             Verdict::Ask(Effect::Addresses { name }, found)
         }
     }

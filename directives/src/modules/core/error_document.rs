@@ -6,19 +6,28 @@ use bytes::Bytes;
 
 use crate::compile::Scope;
 use crate::diagnostic::codes;
-use crate::expr::{Rules, Template};
+use crate::expr::Template;
 use crate::log::Level;
 use crate::path;
-use crate::request::{Lookup, Request};
+use crate::request::Request;
 use crate::schema::{Context, Directive, Override, Problem, Result, Set, Word};
 use crate::status;
 
 /// An error document: what it is, and the text with expressions that says which.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ErrorDocument {
     /// What it is.
     pub kind: Kind,
     text: Arc<Template>,
+}
+
+impl std::fmt::Debug for ErrorDocument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.text.constant() {
+            Some(text) => write!(f, "{:?}({text:?})", self.kind),
+            None => write!(f, "{:?}({:?})", self.kind, self.text),
+        }
+    }
 }
 
 /// Kinds of error documents.
@@ -36,14 +45,9 @@ impl ErrorDocument {
     /// The text for a request; `None` if it cannot be said, and the log says why. See
     /// `ap_response_code_string`.
     pub fn text(&self, r: &mut Request) -> Option<Bytes> {
-        let filled = self.text.fill(r).unwrap_or_else(|_| {
-            // It is too late to ask for the client's name: the address stands for it.
-            let unasked = std::mem::replace(&mut r.remote_host, Lookup::Unknown);
-            let filled = self.text.fill(r);
-            r.remote_host = unasked;
-            filled.unwrap_or_else(|_| Err("too late for a look-up".to_owned()))
-        });
-        match filled {
+        // A client's name is known by now, or nobody could ask for it.
+        let filled = self.text.fill(r);
+        match filled.unwrap_or_else(|_| Err("too late for a look-up".to_owned())) {
             Ok(text) => Some(text),
             Err(why) => {
                 let line =
@@ -96,8 +100,7 @@ fn set(at: &mut Scope, code: &Word, document: &Word) -> Result {
     let document = if document.is("default") {
         None
     } else {
-        let rules = Rules { dont_vary: true, ..Rules::default() };
-        let text = Template::parse(&document.bytes, rules).map_err(|why| {
+        let text = Template::parse(&document.bytes, at.rules()).map_err(|why| {
             let message = format!("Cannot parse expression in ErrorDocument: {why}");
             Problem::from(message).at(document.span)
         })?;

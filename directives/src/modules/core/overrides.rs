@@ -37,7 +37,7 @@ fn allow_override(at: &mut Scope, args: &Text) -> Result {
     if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
         // No file is looked for there; httpd says so and goes on.
         let message = "Useless use of AllowOverride";
-        at.note(Problem::new(&crate::diagnostic::codes::CAUTION, message));
+        at.note(Problem::new(&codes::USELESS_OVERRIDE, message));
     }
     let mut allowed = Allowed::default();
     for word in Word::all(args) {
@@ -114,6 +114,10 @@ Single directives that `.htaccess` files may use beside the classes of `AllowOve
     </Directory>
 ",
     set: Set::Words(|at, words| {
+        if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
+            let message = "Useless use of AllowOverrideList";
+            at.note(Problem::new(&codes::USELESS_OVERRIDE_LIST, message));
+        }
         let mut list = Vec::new();
         for word in words {
             if word.is("none") {

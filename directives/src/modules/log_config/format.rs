@@ -223,7 +223,7 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
 fn meaning(letter: u8, argument: &str, braced: bool) -> Option<(What, Which)> {
     use Which::{First, Last};
     Some(match letter {
-        b'h' => (if argument == "c" { What::PeerAddr } else { What::RemoteHost }, Last),
+        b'h' => (What::RemoteHost, Last),
         b'a' => (if argument == "c" { What::PeerAddr } else { What::RemoteAddr }, Last),
         b'A' => (What::LocalAddr, Last),
         b'B' => (What::BodyBytes, Last),
@@ -344,6 +344,7 @@ impl Item {
                 }
             }
             What::RequestLine => escape(&of.the_request(), out),
+            What::Handler if of.handler_by_type => return None,
             What::Handler => escape(of.handler.as_ref()?, out),
             What::Time => self.time(of, sent, out),
             What::User => match last.user.as_deref()? {
