@@ -571,6 +571,8 @@ pub fn compile_htaccess(
         skip_document_roots: true,
         noted: std::collections::HashSet::new(),
     };
+    // Methods are registered for the whole server.
+    build.process.core.methods.clone_from(&snapshot.process.core.methods);
     let (mut server, mut part) = (ServerPart::default(), DirPart::default());
     let directory = Bytes::copy_from_slice(path::dir_name(path));
     let place = Place {

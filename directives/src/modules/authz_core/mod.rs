@@ -1,5 +1,6 @@
 //! mod_authz_core: `Require`, its providers and its containers.
 
+mod names;
 mod provider;
 mod weigh;
 

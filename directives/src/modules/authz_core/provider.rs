@@ -5,16 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Outcome;
+use super::names::{Names, unreadable};
 use crate::compile::Scope;
 use crate::diagnostic::codes;
-use crate::expr::{Condition, Template, Want};
+use crate::expr::{Condition, Want};
 use crate::log::Level;
 use crate::modules::authz_host::{Address, HostRule};
 use crate::modules::core::is_method;
 use crate::modules::{authz_groupfile, authz_owner, authz_user};
 use crate::request::{Lookup, Request};
 use crate::schema::{Problem, Result, Word};
-use crate::syntax::lexer;
 
 /// One condition.
 #[derive(Clone, Debug)]
@@ -50,46 +50,6 @@ pub enum Provider {
         /// It is about the user.
         needs_user: bool,
     },
-}
-
-/// Words of a condition, which a text with expressions becomes for each request.
-#[derive(Clone, Debug)]
-pub struct Names(Arc<Template>);
-
-impl Names {
-    fn parse(at: &Scope, text: &[u8], kind: &Word) -> Result<Names> {
-        match Template::parse(text, at.rules()) {
-            Ok(template) => Ok(Names(Arc::new(template))),
-            Err(why) => Err(unreadable(&why, kind)),
-        }
-    }
-
-    /// The words for a request. `who` asks, for whose log line there is a number.
-    fn of(
-        &self,
-        r: &mut Request,
-        (module, kind, ah): (&'static str, &str, u32),
-    ) -> std::result::Result<Vec<Bytes>, Outcome> {
-        match self.0.fill(r) {
-            Ok(Ok(text)) => {
-                let words = lexer::words(&text).into_iter();
-                let words = words.map(|word| Bytes::from(word.bytes));
-                Ok(words.take_while(|word| !word.is_empty()).collect())
-            }
-            Ok(Err(why)) => {
-                let text = format!(
-                    "{module} authorize: require {kind}: Can't evaluate require expression: {why}"
-                );
-                r.log(Level::Error, module, ah, text);
-                Err(Outcome::Denied)
-            }
-            Err(want) => Err(Outcome::Wants(want)),
-        }
-    }
-}
-
-fn unreadable(why: &str, kind: &Word) -> Problem {
-    Problem::from(format!("Cannot parse expression in require line: {why}")).at(kind.span)
 }
 
 /// Reads a condition: its name, its words, and the text that they are the words of.
