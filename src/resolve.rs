@@ -1,4 +1,4 @@
-//! Names of addresses, for `HostnameLookups` and rules by host name.
+//! Names of addresses and addresses of names, for `HostnameLookups` and rules by host name.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
@@ -15,4 +15,13 @@ pub fn name(ip: IpAddr, confirm: bool) -> Option<String> {
         found.find(|address| address.ip() == ip)?;
     }
     Some(name)
+}
+
+/// The addresses of a host; none if it is not known. This waits for the resolver.
+pub fn addresses(name: &str) -> Vec<IpAddr> {
+    let found = (name, 0).to_socket_addrs();
+    found.map_or_else(
+        |_| Vec::new(),
+        |all| all.map(|one| one.ip().to_canonical()).collect(),
+    )
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::bundle::{Entry, Files, Origin, Source, Sources};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expand::{Item, Reader};
+use crate::expr::Rules;
 use crate::known::{self, Known};
 use crate::modules::core::Limited;
 use crate::modules::{DirPart, Process, ServerPart, fastcgi};
@@ -203,6 +204,35 @@ impl<'b> Scope<'_, 'b> {
         apply_all(body, &place, self.server, self.dir, self.build);
     }
 
+    /// Compiles the body of the container at hand into the settings at hand; only
+    /// directives of these classes may stand in it.
+    pub fn body_of(&mut self, classes: Override) {
+        let Some(body) = &self.cmd.item.body else { return };
+        let allowed = Allowed { classes, ..Allowed::default() };
+        let place = Place {
+            container: Some(self.cmd.name),
+            allowed: Some(&allowed),
+            outer: Some(self.place),
+            ..*self.place
+        };
+        apply_all(body, &place, self.server, self.dir, self.build);
+    }
+
+    /// What a text with expressions may use here.
+    pub fn rules(&self) -> Rules {
+        Rules { restricted: self.place.context == Context::HTACCESS, dont_vary: true }
+    }
+
+    /// What a condition may use here; responses depend on what it looks at.
+    pub fn condition_rules(&self) -> Rules {
+        Rules { dont_vary: false, ..self.rules() }
+    }
+
+    /// How many errors were found so far.
+    pub fn errors(&self) -> usize {
+        self.build.diagnostics.iter().filter(|found| found.is_error()).count()
+    }
+
     /// The methods that the directive at hand is for.
     pub fn limited(&self) -> Limited {
         self.place.limited.cloned().unwrap_or_default()
@@ -312,20 +342,27 @@ fn set(at: &mut Scope, found: Found) -> Result {
         _ => {}
     }
     let words = Word::all(&item.args);
+    // In httpd's eyes an empty word is no word.
+    let is = |word: &Word| !word.bytes.is_empty();
+    let some = |word| is(word).then_some(word);
+    let until_empty = |words: &[Word]| words.iter().take_while(|word| is(word)).count();
     match (&directive.set, &words[..]) {
         (Set::None(set), []) => set(at),
-        (Set::One(set), [a]) => set(at, a),
-        (Set::OneOrTwo(set), [a]) => set(at, a, None),
-        (Set::OneOrTwo(set), [a, b]) => set(at, a, Some(b)),
-        (Set::Two(set), [a, b]) => set(at, a, b),
-        (Set::TwoOrThree(set), [a, b]) => set(at, a, b, None),
-        (Set::TwoOrThree(set), [a, b, c]) => set(at, a, b, Some(c)),
+        (Set::One(set), [a]) if is(a) => set(at, a),
+        (Set::OneOrTwo(set), [a]) if is(a) => set(at, a, None),
+        (Set::OneOrTwo(set), [a, b]) if is(a) => set(at, a, some(b)),
+        (Set::Two(set), [a, b]) if is(a) && is(b) => set(at, a, b),
+        (Set::TwoOrThree(set), [a, b]) if is(a) && is(b) => set(at, a, b, None),
+        (Set::TwoOrThree(set), [a, b, c]) if is(a) && is(b) => set(at, a, b, Some(c)),
         (Set::UpToThree(set), [a]) => set(at, a, None, None),
+        (Set::UpToThree(_), [a, ..]) if !is(a) => Err(usage()),
         (Set::UpToThree(set), [a, b]) => set(at, a, Some(b), None),
         (Set::UpToThree(set), [a, b, c]) => set(at, a, Some(b), Some(c)),
-        (Set::Each(set), [_, ..]) => words.iter().try_for_each(|word| set(at, word)),
-        (Set::FirstThenEach(set), [a, rest @ ..]) if !rest.is_empty() => {
-            rest.iter().try_for_each(|word| set(at, a, word))
+        (Set::Each(set), [_, ..]) => {
+            words[..until_empty(&words)].iter().try_for_each(|word| set(at, word))
+        }
+        (Set::FirstThenEach(set), [a, rest @ ..]) if is(a) && !rest.is_empty() => {
+            rest[..until_empty(rest)].iter().try_for_each(|word| set(at, a, word))
         }
         (Set::Flag(set), [word]) => set(at, word.flag().ok_or_else(usage)?),
         (Set::Words(set), words) => set(at, words),
@@ -485,6 +522,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         &mut build,
     );
     let mut diagnostics = build.diagnostics;
+    for diagnostic in &mut diagnostics {
+        crate::diagnostic::name_place(diagnostic, &sources);
+    }
     // httpd reports what it finds while reading before it applies anything.
     diagnostics
         .sort_by_key(|d| d.stage == crate::diagnostic::Stage::Apply && d.is_error());
@@ -531,6 +571,8 @@ pub fn compile_htaccess(
         skip_document_roots: true,
         noted: std::collections::HashSet::new(),
     };
+    // Methods are registered for the whole server.
+    build.process.core.methods.clone_from(&snapshot.process.core.methods);
     let (mut server, mut part) = (ServerPart::default(), DirPart::default());
     let directory = Bytes::copy_from_slice(path::dir_name(path));
     let place = Place {
@@ -562,14 +604,27 @@ impl Scope<'_, '_> {
     /// The words of a container's opening tag, without its bracket and what follows.
     /// Errors are httpd's: `unclosed_directive` and `missing_container_arg`.
     pub fn section_words(&self, args: &Text) -> Result<Vec<Word>> {
-        let shown = format!("{}>", self.cmd.name);
-        let Some(end) = args.bytes().iter().rposition(|&b| b == b'>') else {
-            return Err(format!("{shown} directive missing closing '>'").into());
-        };
-        let words = Word::all(&args.part(0..end));
+        let words = self.words_in_tag(args)?;
         if words.is_empty() {
-            return Err(format!("{shown} directive requires additional arguments").into());
+            let name = self.cmd.name;
+            return Err(format!("{name}> directive requires additional arguments").into());
         }
         Ok(words)
+    }
+
+    fn words_in_tag(&self, args: &Text) -> Result<Vec<Word>> {
+        match args.bytes().iter().rposition(|&b| b == b'>') {
+            Some(end) => Ok(Word::all(&args.part(0..end))),
+            // In a tag without arguments httpd does not miss the bracket.
+            None if args.bytes().is_empty() => Ok(Vec::new()),
+            None => {
+                Err(format!("{}> directive missing closing '>'", self.cmd.name).into())
+            }
+        }
+    }
+
+    /// Is there nothing in the opening tag of a container but its name?
+    pub fn no_words(&self, args: &Text) -> Result<bool> {
+        Ok(self.words_in_tag(args)?.is_empty())
     }
 }

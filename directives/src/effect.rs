@@ -22,6 +22,11 @@ pub enum Effect {
         /// Look the name up again (`HostnameLookups Double`).
         confirm: bool,
     },
+    /// The addresses of a host.
+    Addresses {
+        /// Its name.
+        name: String,
+    },
     /// Open a file for sending.
     Open {
         /// Its path.
@@ -85,6 +90,8 @@ impl Role {
 pub enum Answer {
     /// To [`Effect::Resolve`].
     Name(Option<String>),
+    /// To [`Effect::Addresses`]; none if there is no such host.
+    Addresses(Vec<IpAddr>),
     /// To [`Effect::Open`].
     Opened(Result<Meta, OsError>),
     /// To [`Effect::Password`].

@@ -88,7 +88,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "core.c",
         NOT_YET,
         "SetOutputFilter SetInputFilter ErrorLogFormat \
-      HttpProtocolOptions RegisterHttpMethod MergeTrailers Protocols ProtocolsHonorOrder \
+      HttpProtocolOptions MergeTrailers Protocols ProtocolsHonorOrder \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),

@@ -102,6 +102,8 @@ pub struct Request {
     pub auth_type: Option<Bytes>,
     /// The handler's name.
     pub handler: Option<Bytes>,
+    /// The handler is one that the media type stands for; logs show none.
+    pub handler_by_type: bool,
     /// The media type of the response.
     pub content_type: Option<Bytes>,
     /// `Content-Encoding` of the response.
@@ -112,6 +114,11 @@ pub struct Request {
     pub useragent_ip: IpAddr,
     /// The client's host name, once looked up.
     pub remote_host: Lookup,
+
+    /// The addresses of hosts, as far as they were looked up.
+    pub addresses: std::collections::HashMap<String, Vec<IpAddr>>,
+    /// The host whose addresses are being looked up.
+    pub(crate) asked_host: String,
 
     /// The status so far.
     pub status: u16,
@@ -132,6 +139,10 @@ pub struct Request {
 
     /// The request before an internal redirect.
     pub prev: Option<Box<Request>>,
+    /// When the phases were last gone on with, microseconds since 1970.
+    pub now: i64,
+    /// The error document that was asked for this request's error, and failed itself.
+    pub failed: Option<Box<Request>>,
     /// This is a sub-request; the configuration and the user of its parent.
     pub main: Option<Parent>,
     /// Internal redirects and sub-requests so far.
@@ -233,11 +244,14 @@ impl Request {
             user: None,
             auth_type: None,
             handler: None,
+            handler_by_type: false,
             content_type: None,
             content_encoding: None,
             content_languages: Vec::new(),
             useragent_ip: connection.client.ip().to_canonical(),
             remote_host: Lookup::Unasked,
+            addresses: std::collections::HashMap::new(),
+            asked_host: String::new(),
             status: 200,
             reason: None,
             headers_out: Headers::default(),
@@ -247,6 +261,8 @@ impl Request {
             allowed: Vec::new(),
             used_path_info: None,
             prev: None,
+            failed: None,
+            now: time,
             main: None,
             depth: 0,
             is_error_page: false,
@@ -274,6 +290,7 @@ impl Request {
             header_only: self.header_only,
             useragent_ip: self.useragent_ip,
             remote_host: self.remote_host.clone(),
+            addresses: self.addresses.clone(),
             status: self.status,
             no_local_copy: self.no_local_copy,
             main: self.main.clone(),
@@ -304,8 +321,6 @@ impl Request {
         self.script_alias = found.script_alias;
         self.used_path_info = found.used_path_info;
         self.dir = found.dir;
-        self.user = found.user;
-        self.auth_type = found.auth_type;
         for (name, value) in found.notes.iter() {
             self.notes.set(name.clone(), value.clone());
         }

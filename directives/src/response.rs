@@ -46,6 +46,7 @@ pub fn finish(r: &mut Request) -> Reply {
     {
         own.set("Content-Type", kind);
     }
+    vary(r, &mut own);
     let close = !keep_alive(r, &mut own);
     headers.extend(own);
     // The request keeps what the log formats can ask for.
@@ -61,6 +62,30 @@ pub fn finish(r: &mut Request) -> Reply {
         body,
         close,
         header_only: r.header_only,
+    }
+}
+
+/// What the response depends on, each once: `fixup_vary`.
+fn vary(r: &Request, headers: &mut Headers) {
+    if r.env.has(b"force-no-vary") {
+        headers.unset("Vary");
+        return;
+    }
+    let mut names: Vec<&[u8]> = Vec::new();
+    for (_, value) in
+        headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"vary"))
+    {
+        for name in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+            if !name.is_empty()
+                && !names.iter().any(|known| known.eq_ignore_ascii_case(name))
+            {
+                names.push(name);
+            }
+        }
+    }
+    if !names.is_empty() {
+        let joined = names.join(&b',');
+        headers.set("Vary", joined);
     }
 }
 
@@ -104,7 +129,9 @@ fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
         && (!r.env.has(b"nokeepalive") || r.headers_in.contains_key("via"))
         && (keep_sent || r.version >= 11);
     if !keep {
-        headers.merge("Connection", b"close");
+        if !dropped {
+            headers.merge("Connection", b"close");
+        }
         return false;
     }
     if keep_sent {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::pattern::Groups;
 
-/// Replaces `$0` to `$9` by groups of a match and `\$` by a dollar sign; `&` is plain.
+/// Replaces `$0` to `$9` by groups of a match; behind a backslash everything is plain.
 pub fn substitute(template: &[u8], groups: &Groups, subject: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(template.len());
     let mut i = 0;
@@ -15,8 +15,8 @@ pub fn substitute(template: &[u8], groups: &Groups, subject: &[u8]) -> Bytes {
                 out.extend_from_slice(groups.get(n, subject).unwrap_or_default());
                 i += 2;
             }
-            (b'\\', Some(b'$' | b'&')) => {
-                out.push(template[i + 1]);
+            (b'\\', Some(&next)) => {
+                out.push(next);
                 i += 2;
             }
             (byte, _) => {
@@ -35,6 +35,9 @@ mod tests {
     #[test]
     fn groups_are_filled_in() {
         let groups = Pattern::new(b"(a+)(b)?", false).unwrap().captures(b"xaac").unwrap();
-        assert_eq!(super::substitute(br"$1-$2-\$1-$", &groups, b"xaac"), r"aa--$1-$");
+        assert_eq!(
+            super::substitute(br#"$1-$2-\$1-\"-$"#, &groups, b"xaac"),
+            r#"aa--$1-"-$"#
+        );
     }
 }

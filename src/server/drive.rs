@@ -73,6 +73,7 @@ pub struct Answered {
 pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
     let mut answer = None;
     loop {
+        run.request_mut().now = crate::log::now();
         let next = run.step(answer.take());
         world.generation.clone().write_lines(run.request_mut());
         match next {
@@ -92,6 +93,11 @@ impl World {
                     crate::resolve::name(ip, confirm)
                 });
                 Answer::Name(name.await.ok().flatten())
+            }
+            Effect::Addresses { name } => {
+                let found =
+                    tokio::task::spawn_blocking(move || crate::resolve::addresses(&name));
+                Answer::Addresses(found.await.unwrap_or_default())
             }
             Effect::Open { path } => Answer::Opened(self.open(&path, run.request())),
             Effect::Password { file, given } => {

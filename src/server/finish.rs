@@ -49,7 +49,7 @@ impl Finished {
     /// Writes its lines. `written` is what the connection has sent by now. The answer is
     /// how many bytes were sent for it, and how many microseconds it took.
     pub fn log(self, written: u64, aborted: bool) -> (u64, u64) {
-        let held = self.r;
+        let mut held = self.r;
         let finished = now();
         let sent = Sent {
             body: held.body,
@@ -62,8 +62,9 @@ impl Finished {
             aborted: aborted && held.cut,
             kept: held.kept,
         };
-        log_config::each_line(&held.request, &sent, |target, line| {
-            if let Some(sink) = held.generation.log(&Name::Access(target.clone())) {
+        let generation = held.generation.clone();
+        log_config::each_line(&mut held.request, &sent, |target, line| {
+            if let Some(sink) = generation.log(&Name::Access(target.clone())) {
                 sink.line(&line);
             }
         });

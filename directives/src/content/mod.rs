@@ -168,12 +168,14 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Does httpd know this method?
-pub fn is_known_method(method: &Method) -> bool {
-    matches!(method.as_str(), "HEAD" | "TRACE") || KNOWN.contains(&method.as_str())
+pub fn is_known_method(method: &str) -> bool {
+    matches!(method, "HEAD" | "TRACE") || KNOWN.contains(&method)
 }
 
 fn unusual_method(r: &mut Request) -> Verdict {
-    if !is_known_method(&r.method) {
+    let method = r.method.as_str();
+    let registered = r.snapshot.process.core.methods.iter().any(|known| known == method);
+    if !registered && !is_known_method(method) {
         let line = String::from_utf8_lossy(&r.the_request()).into_owned();
         r.log(Level::Error, "core", 135, format!("Invalid method in request {line}"));
         return Verdict::Status(501);

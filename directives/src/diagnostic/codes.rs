@@ -62,7 +62,6 @@ codes! {
     REFUSED = 24, Error, "a directive that is known and refused";
     IGNORED = 25, Note, "a directive that is accepted and has no effect";
     DIFFERS = 26, Note, "a directive that works differently here";
-    CAUTION = 27, Warning, "a setting that deserves a second look";
     DOCUMENT_ROOT = 28, Warning, "a document root that is not there", AH 112;
     SERVER_NAME = 29, Warning, "a server without a name", AH 558;
     HOST_UNRESOLVED = 30, Warning, "a virtual host whose name has no address", AH 547;
@@ -71,5 +70,10 @@ codes! {
     FASTCGI = 44, Error, "FastCGI applications that contradict each other";
     PASS_ENV = 41, Warning, "a variable to pass that the server does not have", AH 1506, in "env";
     AUTH_MERGE = 42, Warning, "an authorizer inherited where httpd would drop it", in "fastcgi";
+    USELESS_OVERRIDE = 48, Warning, "AllowOverride where no file is looked for", AH 114;
+    USELESS_OVERRIDE_LIST = 49, Warning, "AllowOverrideList where no file is looked for", AH 115;
+    ONLY_NEGATIVE = 45, Error, "conditions that let nobody in", AH 1624, in "authz_core";
+    OVERRIDE_LIST = 46, Warning, "a name in AllowOverrideList that is no directive's", AH 116;
+    OVERRIDE_NEVER = 47, Warning, "a directive that .htaccess never has", AH 2304;
     FASTCGI_FIXED = 43, Note, "a FastCGI defect that is mended here", in "fastcgi";
 }

@@ -6,7 +6,7 @@ mod render;
 
 use crate::syntax::Span;
 pub use codes::Code;
-pub use render::{httpd, terminal};
+pub use render::{httpd, name_place, terminal};
 
 /// How bad a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

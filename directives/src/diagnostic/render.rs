@@ -14,6 +14,11 @@ pub fn httpd(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> Strin
     let name = sources.name(span.file);
     let line = diagnostic.line;
     match diagnostic.stage {
+        // Found when everything had been read.
+        Stage::Apply if let Some(ah) = diagnostic.code.ah => format!(
+            "AH{ah:05}: {}\nAH00014: Configuration check failed",
+            diagnostic.message
+        ),
         Stage::Apply => format!(
             "AH00526: Syntax error on line {line} of {name}:\n{}",
             diagnostic.message
@@ -34,6 +39,27 @@ pub fn httpd(diagnostic: &Diagnostic, sources: &Sources, program: &str) -> Strin
             )
         }
     }
+}
+
+/// Names the place in the text of a warning in which httpd does.
+pub fn name_place(diagnostic: &mut Diagnostic, sources: &Sources) {
+    let Some(span) = diagnostic.span else { return };
+    let (name, line) = (sources.name(span.file), diagnostic.line);
+    let place = match diagnostic.code.number {
+        n if n == codes::USELESS_OVERRIDE.number => format!(" in line {line} of {name}."),
+        n if [
+            &codes::USELESS_OVERRIDE_LIST,
+            &codes::OVERRIDE_LIST,
+            &codes::OVERRIDE_NEVER,
+        ]
+        .iter()
+        .any(|code| code.number == n) =>
+        {
+            format!(" at {name}:{line}")
+        }
+        _ => return,
+    };
+    diagnostic.message += &place;
 }
 
 /// With the source line, a caret and advice; `color` for a terminal.

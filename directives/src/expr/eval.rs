@@ -17,6 +17,8 @@ pub enum Want {
     Lookup(phase::Lookup),
     /// The client's host name.
     Name,
+    /// The addresses of a host.
+    Addresses(String),
 }
 
 /// What an expression is evaluated for.
@@ -120,7 +122,7 @@ impl<'a> Context<'a> {
             return Err(error);
         }
         if !self.vary.is_empty() && !self.rules.dont_vary {
-            let names = self.vary.join(&b", "[..]);
+            let names = self.vary.join(&b","[..]);
             self.r.headers_out.merge("Vary", &names);
         }
         Ok(value)
@@ -218,12 +220,6 @@ impl<'a> Context<'a> {
                     }
                 }
                 false
-            }
-            Cond::InList(word, function, argument) => {
-                let needle = self.word(word)?;
-                let argument = self.word(argument)?;
-                let list = function.value(self, &argument);
-                !list.is_empty() && list == needle
             }
             Cond::Test(test, word) => {
                 let argument = self.word(word)?;

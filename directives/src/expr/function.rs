@@ -16,7 +16,8 @@ macro_rules! functions {
         }
 
         impl Function {
-            fn named(name: &str) -> Option<Function> {
+            /// The function of a name, without regard to case.
+            pub fn named(name: &str) -> Option<Function> {
                 $(if name.eq_ignore_ascii_case($name) $(|| name.eq_ignore_ascii_case($alias))? {
                     return Some(Function::$id);
                 })*
@@ -32,7 +33,7 @@ functions! {
     Resp = "resp",
     Req = "req" | "http",
     Note = "note",
-    ReqEnv = "reqenv" | "v",
+    ReqEnv = "reqenv",
     ReqNoVary = "req_novary",
     ToLower = "tolower",
     ToUpper = "toupper",
@@ -45,23 +46,12 @@ functions! {
     Sha1 = "sha1",
     Md5 = "md5",
     Ldap = "ldap",
-    PeerExtList = "PeerExtList",
 }
 
 /// The longest file that `file()` reads, bytes.
 const MAX_FILE: u64 = 10 * 1024 * 1024;
 
 impl Function {
-    /// The function of a name that gives a text.
-    pub fn string(name: &str) -> Option<Function> {
-        Function::named(name).filter(|function| *function != Function::PeerExtList)
-    }
-
-    /// The function of a name that gives a list.
-    pub fn list(name: &str) -> Option<Function> {
-        Function::named(name).filter(|function| *function == Function::PeerExtList)
-    }
-
     /// Is it one that restricted contexts do not have?
     pub fn looks_at_files(self) -> bool {
         matches!(self, Function::File | Function::FileSize)
@@ -116,8 +106,6 @@ impl Function {
             Function::Sha1 => hex(&Sha1::digest(argument)),
             Function::Md5 => hex(&Md5::digest(argument)),
             Function::Ldap => ldap(argument),
-            // Without a client's certificate the list is empty.
-            Function::PeerExtList => Bytes::new(),
         }
     }
 }
@@ -148,24 +136,15 @@ fn hex(digest: &[u8]) -> Bytes {
     digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
-/// RFC 4514 and RFC 4515 together: what could end a name or a filter is escaped.
+/// RFC 4514 and RFC 4515 together: what could end a name or a filter is escaped. See
+/// `apr_pescape_ldap`.
 fn ldap(text: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(text.len());
-    for (i, &byte) in text.iter().enumerate() {
-        let edge =
-            i == 0 && matches!(byte, b' ' | b'#') || i + 1 == text.len() && byte == b' ';
-        match byte {
-            b'*' | b'(' | b')' | b'\\' | 0 => out.extend(format!("\\{byte:02x}").bytes()),
-            b'"' | b'+' | b',' | b';' | b'<' | b'>' | b'=' => {
-                out.push(b'\\');
-                out.push(byte);
-            }
-            _ if edge => {
-                out.push(b'\\');
-                out.push(byte);
-            }
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend(format!("\\{byte:02x}").bytes()),
+    for &byte in text {
+        if byte.is_ascii_graphic() && !b"*()\\\"+,;<>".contains(&byte) || byte == b' ' {
+            out.push(byte);
+        } else {
+            out.extend(format!("\\{byte:02x}").bytes());
         }
     }
     out.into()

@@ -23,7 +23,7 @@ pub use eval::{Context, Want, looked_up, variable};
 /// What an expression may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Files may not be looked at (`AP_EXPR_FLAG_RESTRICTED`).
+    /// Files may not be read (`AP_EXPR_FLAG_RESTRICTED`).
     pub restricted: bool,
     /// Header fields that are looked at do not go into `Vary`
     /// (`AP_EXPR_FLAG_DONT_VARY`).
@@ -66,6 +66,24 @@ impl Template {
     }
 }
 
+impl Condition {
+    /// May evaluating it stop, for something that has to be found out?
+    pub fn asks(&self) -> bool {
+        self.root.asks()
+    }
+}
+
+impl Cond {
+    fn asks(&self) -> bool {
+        match self {
+            Cond::Not(inner) => inner.asks(),
+            Cond::And(left, right) | Cond::Or(left, right) => left.asks() || right.asks(),
+            Cond::Test(Test::AccessibleFile | Test::AccessibleUrl, _) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A condition's parts.
 #[derive(Clone, Debug)]
 enum Cond {
@@ -77,8 +95,6 @@ enum Cond {
     Numbers(Ordering, Word, Word),
     Matches(Word, Pattern),
     In(Word, Vec<Word>),
-    /// `in` a function that gives a list.
-    InList(Word, Function, Word),
     Test(Test, Word),
     /// `-R`: the client's address is in the range.
     Client(Address),

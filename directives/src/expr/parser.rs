@@ -16,11 +16,11 @@ type Result<T> = std::result::Result<T, String>;
 
 /// Reads a condition.
 pub fn condition(text: &[u8], rules: Rules) -> Result<Cond> {
-    let mut parser = Parser::new(text, rules)?;
+    let mut parser = Parser::new(text, rules);
     let cond = parser.or()?;
     match parser.token {
         Token::End => Ok(cond),
-        _ => Err(parser.unexpected("the end")),
+        _ => Err(parser.unexpected("$end")),
     }
 }
 
@@ -39,19 +39,21 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a [u8], rules: Rules) -> Result<Parser<'a>> {
+    fn new(text: &'a [u8], rules: Rules) -> Parser<'a> {
         let mut lexer = Lexer::new(text);
-        let token = lexer.next()?;
-        Ok(Parser { lexer, token, rules, depth: 0 })
+        let token = lexer.next();
+        Parser { lexer, token, rules, depth: 0 }
     }
 
-    fn advance(&mut self) -> Result<Token> {
-        let next = self.lexer.next()?;
-        Ok(std::mem::replace(&mut self.token, next))
+    fn advance(&mut self) -> Token {
+        let next = self.lexer.next();
+        std::mem::replace(&mut self.token, next)
     }
 
+    /// What is wrong about the token at hand; `wanted` says what could stand there, if
+    /// that is not too much to say.
     fn unexpected(&self, wanted: &str) -> String {
-        format!("syntax error, unexpected {}, expecting {wanted}", self.token.shown())
+        unexpected(&self.token, wanted)
     }
 
     fn is_sign(&self, sign: &str) -> bool {
@@ -62,11 +64,11 @@ impl<'a> Parser<'a> {
         matches!(&self.token, Token::Name(this) if this == name)
     }
 
-    fn expect(&mut self, sign: &'static str) -> Result<()> {
+    fn expect(&mut self, sign: &'static str, wanted: &str) -> Result<()> {
         if !self.is_sign(sign) {
-            return Err(self.unexpected(&format!("'{sign}'")));
+            return Err(self.unexpected(wanted));
         }
-        self.advance()?;
+        self.advance();
         Ok(())
     }
 
@@ -81,7 +83,7 @@ impl<'a> Parser<'a> {
     fn or(&mut self) -> Result<Cond> {
         let mut left = self.and()?;
         while self.is_sign("||") || self.is_name("or") {
-            self.advance()?;
+            self.advance();
             left = Cond::Or(Box::new(left), Box::new(self.and()?));
         }
         Ok(left)
@@ -90,7 +92,7 @@ impl<'a> Parser<'a> {
     fn and(&mut self) -> Result<Cond> {
         let mut left = self.not()?;
         while self.is_sign("&&") || self.is_name("and") {
-            self.advance()?;
+            self.advance();
             left = Cond::And(Box::new(left), Box::new(self.not()?));
         }
         Ok(left)
@@ -100,27 +102,29 @@ impl<'a> Parser<'a> {
         self.deeper()?;
         let cond = match &self.token {
             Token::Sign("!") => {
-                self.advance()?;
+                self.advance();
                 Cond::Not(Box::new(self.not()?))
             }
             Token::Name(name) if name == "not" => {
-                self.advance()?;
+                self.advance();
                 Cond::Not(Box::new(self.not()?))
             }
             Token::Name(name) if name == "true" || name == "false" => {
                 let known = name == "true";
-                self.advance()?;
+                self.advance();
                 Cond::Known(known)
             }
             Token::Sign("(") => {
-                self.advance()?;
+                self.advance();
                 let inner = self.or()?;
-                self.expect(")")?;
+                self.expect(")", "T_OP_OR or T_OP_AND or ')'")?;
                 inner
             }
+            // Where a condition may begin, httpd says no more than what is wrong.
+            Token::Wrong(why) => return Err(why.clone()),
             Token::Dash(name) if name.len() == 1 => {
                 let name = name.clone();
-                self.advance()?;
+                self.advance();
                 self.test(&name)?
             }
             _ => self.comparison()?,
@@ -145,20 +149,8 @@ impl<'a> Parser<'a> {
             "z" => Test::Empty,
             "T" => Test::True,
             "R" => return Ok(Cond::Client(range("R", &word)?)),
-            _ => return Err(format!("Unary operator '{name}' does not exist")),
+            _ => return Err(format!("Unary operator '-{name}' does not exist")),
         };
-        let files = matches!(
-            test,
-            Test::Directory
-                | Test::Exists
-                | Test::File
-                | Test::NotEmptyFile
-                | Test::Link
-                | Test::Executable
-        );
-        if files && self.rules.restricted {
-            return Err(format!("-{name} not available in restricted context"));
-        }
         Ok(Cond::Test(test, word))
     }
 
@@ -166,16 +158,17 @@ impl<'a> Parser<'a> {
         let left = self.word()?;
         let operator = match &self.token {
             Token::Sign(sign) => (*sign).to_owned(),
-            Token::Name(name) => name.clone(),
-            Token::Dash(name) => format!("-{name}"),
-            _ => return Err(self.unexpected("an operator")),
+            Token::Name(name) if self.token.is_reserved() => name.clone(),
+            Token::Dash(name) if name.len() > 1 => format!("-{name}"),
+            _ => return Err(self.unexpected("")),
         };
         if matches!(operator.as_str(), "=~" | "!~") {
-            // What follows is no token.
-            let (source, flags) = self.lexer.regex()?;
-            self.token = self.lexer.next()?;
-            let multi = if flags.contains(&b'm') { &b"(?m)"[..] } else { b"" };
-            let pattern = Pattern::new(&[multi, source].concat(), flags.contains(&b'i'))
+            self.advance();
+            let Token::Regex { source, ignore_case } = self.token.clone() else {
+                return Err(self.unexpected("T_REGEX or T_REGEX_I"));
+            };
+            self.advance();
+            let pattern = Pattern::new(&source, ignore_case)
                 .map_err(|_| "Failed to compile regular expression".to_owned())?;
             let matches = Cond::Matches(left, pattern);
             return Ok(match operator.as_str() {
@@ -183,7 +176,7 @@ impl<'a> Parser<'a> {
                 _ => Cond::Not(Box::new(matches)),
             });
         }
-        self.advance()?;
+        let before = self.advance();
         let strings = |ordering, right| Cond::Strings(ordering, left.clone(), right);
         let numbers = |ordering, right| Cond::Numbers(ordering, left.clone(), right);
         match operator.as_str() {
@@ -200,50 +193,44 @@ impl<'a> Parser<'a> {
             "-gt" | "gt" => Ok(numbers(Ordering::Greater, self.word()?)),
             "-ge" | "ge" => Ok(numbers(Ordering::GreaterEqual, self.word()?)),
             "-in" | "in" => self.list(left),
-            _ => self.binary(left, &operator),
+            _ => self.binary(left, &before),
         }
     }
 
     /// An operator with a name.
-    fn binary(&mut self, left: Word, operator: &str) -> Result<Cond> {
-        let Some(name) = operator.strip_prefix('-').filter(|name| name.len() > 1) else {
-            return Err(format!(
-                "syntax error, unexpected '{operator}', expecting an operator"
-            ));
-        };
+    fn binary(&mut self, left: Word, operator: &Token) -> Result<Cond> {
+        let Token::Dash(name) = operator else { return Err(unexpected(operator, "")) };
         let right = self.word()?;
         match name.to_ascii_lowercase().as_str() {
             "ipmatch" => Ok(Cond::InRange(left, range(name, &right)?)),
             "strmatch" => Ok(Cond::Glob(Glob::Plain, left, right)),
             "strcmatch" => Ok(Cond::Glob(Glob::IgnoreCase, left, right)),
             "fnmatch" => Ok(Cond::Glob(Glob::Path, left, right)),
-            _ => Err(format!("Binary operator '{name}' does not exist")),
+            _ => Err(format!("Binary operator '-{name}' does not exist")),
         }
     }
 
     /// What follows `in`.
     fn list(&mut self, left: Word) -> Result<Cond> {
         if self.is_sign("{") {
-            self.advance()?;
+            self.advance();
             let mut words = vec![self.word()?];
             while self.is_sign(",") {
-                self.advance()?;
+                self.advance();
                 words.push(self.word()?);
             }
-            self.expect("}")?;
+            self.expect("}", "'}' or ','")?;
             return Ok(Cond::In(left, words));
         }
-        let Token::Name(name) = &self.token else {
-            return Err(self.unexpected("'{' or a function"));
+        let Token::Name(name) = self.token.clone() else {
+            return Err(self.unexpected("T_ID or '{'"));
         };
-        let name = name.clone();
-        let function = Function::list(&name)
-            .ok_or_else(|| format!("List-returning function '{name}' does not exist"))?;
-        self.advance()?;
-        self.expect("(")?;
-        let argument = self.word()?;
-        self.expect(")")?;
-        Ok(Cond::InList(left, function, argument))
+        self.advance();
+        self.expect("(", "'('")?;
+        self.word()?;
+        self.expect(")", CLOSE)?;
+        // The only one that there is belongs to mod_ssl.
+        Err(format!("List-returning function '{name}' does not exist"))
     }
 
     /// A value, or several joined by periods.
@@ -251,7 +238,7 @@ impl<'a> Parser<'a> {
         self.deeper()?;
         let mut words = vec![self.one_word()?];
         while self.is_sign(".") {
-            self.advance()?;
+            self.advance();
             words.push(self.one_word()?);
         }
         self.depth -= 1;
@@ -261,36 +248,36 @@ impl<'a> Parser<'a> {
     fn one_word(&mut self) -> Result<Word> {
         match self.token.clone() {
             Token::Number(digits) => {
-                self.advance()?;
+                self.advance();
                 Ok(Word::Literal(digits.into()))
             }
             Token::Group(n) => {
-                self.advance()?;
+                self.advance();
                 Ok(Word::Group(n))
             }
             Token::Quote(quote) => {
                 let word = self.string(Until::Quote(quote))?;
-                self.token = self.lexer.next()?;
+                self.token = self.lexer.next();
                 Ok(word)
             }
             Token::Variable => {
                 let word = self.variable()?;
-                self.token = self.lexer.next()?;
+                self.token = self.lexer.next();
                 Ok(word)
             }
-            Token::Name(name) => {
-                self.advance()?;
-                self.expect("(")?;
+            Token::Name(name) if !self.token.is_reserved() => {
+                self.advance();
+                self.expect("(", "'('")?;
                 let argument = self.word()?;
-                self.expect(")")?;
+                self.expect(")", CLOSE)?;
                 self.call(&name, argument)
             }
-            _ => Err(self.unexpected("a value")),
+            _ => Err(self.unexpected("")),
         }
     }
 
     fn call(&self, name: &str, argument: Word) -> Result<Word> {
-        let function = Function::string(name)
+        let function = Function::named(name)
             .ok_or_else(|| format!("Function '{name}' does not exist"))?;
         if function.looks_at_files() && self.rules.restricted {
             return Err(format!("{name} not available in restricted context"));
@@ -301,11 +288,12 @@ impl<'a> Parser<'a> {
     /// What follows `%{`, up to its brace.
     fn variable(&mut self) -> Result<Word> {
         self.deeper()?;
-        let Token::Name(name) = self.lexer.next()? else {
-            return Err("Unexpected variable character".to_owned());
+        let name = match self.lexer.next_of_variable() {
+            Token::Name(name) => name,
+            other => return Err(unexpected(&other, "T_ID")),
         };
-        let word = match self.lexer.next()? {
-            Token::Sign("}") => {
+        let word = match self.lexer.next_of_variable() {
+            Token::VariableEnd => {
                 let variable = Variable::named(&name);
                 Word::Variable(
                     variable
@@ -316,7 +304,7 @@ impl<'a> Parser<'a> {
                 let argument = self.string(Until::Brace)?;
                 self.call(&name, argument)?
             }
-            _ => return Err("Unexpected variable character".to_owned()),
+            other => return Err(unexpected(&other, "T_VAR_END or ':'")),
         };
         self.depth -= 1;
         Ok(word)
@@ -325,14 +313,46 @@ impl<'a> Parser<'a> {
     fn string(&mut self, until: Until) -> Result<Word> {
         let mut words = Vec::new();
         loop {
-            match self.lexer.piece(until)? {
+            match self.lexer.piece(until) {
                 Piece::Text(text) => words.push(Word::Literal(text.into())),
                 Piece::Group(n) => words.push(Word::Group(n)),
                 Piece::Variable => words.push(self.variable()?),
+                Piece::End if words.is_empty() && until == Until::Brace => {
+                    let wanted = "T_ERROR or T_STRING or T_REGEX_BACKREF or T_VAR_BEGIN";
+                    return Err(unexpected(&Token::VariableEnd, wanted));
+                }
                 Piece::End => return Ok(joined(words)),
+                Piece::Wrong(why) if words.is_empty() => return Err(why),
+                Piece::Wrong(why) => {
+                    return Err(unexpected(
+                        &Token::Wrong(why),
+                        match until {
+                            Until::End => "$end",
+                            Until::Quote(_) => {
+                                "T_STRING or T_REGEX_BACKREF or T_STR_END or T_VAR_BEGIN"
+                            }
+                            Until::Brace => {
+                                "T_STRING or T_REGEX_BACKREF or T_VAR_BEGIN or T_VAR_END"
+                            }
+                        },
+                    ));
+                }
             }
         }
     }
+}
+
+/// What may stand behind a function's argument.
+const CLOSE: &str = "T_OP_CONCAT or ')'";
+
+fn unexpected(token: &Token, wanted: &str) -> String {
+    let expecting =
+        if wanted.is_empty() { String::new() } else { format!(", expecting {wanted}") };
+    let why = match token {
+        Token::Wrong(why) => format!(": {why}"),
+        _ => String::new(),
+    };
+    format!("syntax error, unexpected {}{expecting}{why}", token.shown())
 }
 
 fn joined(mut words: Vec<Word>) -> Word {
@@ -349,7 +369,7 @@ fn range(name: &str, word: &Word) -> Result<Address> {
         return Err(format!("-{name} requires subnet/netmask as constant argument"));
     };
     match Address::parse(&String::from_utf8_lossy(text)) {
-        Ok(Some(range)) => Ok(range),
-        _ => Err("parsing of subnet/netmask failed".to_owned()),
+        Ok(range) => Ok(range),
+        Err(_) => Err("parsing of subnet/netmask failed".to_owned()),
     }
 }

@@ -10,9 +10,8 @@ fn what_is_wrong_is_said() {
     };
     assert_eq!(wrong("%{NOPE} == 'x'"), "Variable 'NOPE' does not exist");
     assert_eq!(wrong("nope('x') == 'x'"), "Function 'nope' does not exist");
-    assert_eq!(wrong("-Q 'x'"), "Unary operator 'Q' does not exist");
-    assert_eq!(wrong("'a' -quux 'x'"), "Binary operator 'quux' does not exist");
-    assert_eq!(wrong("-f 'x'"), "-f not available in restricted context");
+    assert_eq!(wrong("-Q 'x'"), "Unary operator '-Q' does not exist");
+    assert_eq!(wrong("'a' -quux 'x'"), "Binary operator '-quux' does not exist");
     assert_eq!(wrong("file('x') == ''"), "file not available in restricted context");
     assert_eq!(
         wrong("-R %{REMOTE_ADDR}"),
@@ -20,12 +19,8 @@ fn what_is_wrong_is_said() {
     );
     assert_eq!(wrong("-R 'nonsense'"), "parsing of subnet/netmask failed");
     assert_eq!(wrong("'a' =~ /(/"), "Failed to compile regular expression");
-    assert_eq!(wrong("'a' =~ /x"), "Unterminated regexp");
-    assert_eq!(wrong("'a' =~ /x/q"), "Invalid regexp flag(s)");
     assert_eq!(wrong("'a"), "Unterminated string or variable");
-    assert_eq!(wrong("true @"), "Parse error near character '@'");
-    assert_eq!(wrong("'\\400' == ''"), "Bad character escape sequence");
-    assert!(wrong("true true").starts_with("syntax error, unexpected 'true'"));
+    assert_eq!(wrong("'\\400' == ''"), "Escape sequence out of bound");
     assert!(wrong(&"!".repeat(1000)).contains("nested too deep"));
     assert!(wrong(&"%{req:".repeat(1000)).contains("nested too deep"));
 }

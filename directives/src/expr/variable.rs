@@ -150,9 +150,8 @@ impl Variable {
             Variable::TheRequest => r.the_request().into(),
             Variable::ContentType => r.content_type.clone().unwrap_or_default(),
             Variable::Handler => r.handler.clone().unwrap_or_default(),
-            Variable::RequestLogId => {
-                r.env.get(b"UNIQUE_ID").cloned().unwrap_or_default()
-            }
+            // httpd makes these numbers for `ErrorLogFormat` only.
+            Variable::RequestLogId | Variable::ConnLogId => Bytes::new(),
             Variable::ScriptUser => {
                 let user = r.finfo.and_then(|meta| r.files.user(Who::Id(meta.uid)));
                 copy(user.map_or(String::new(), |user| user.name).as_bytes())
@@ -180,7 +179,6 @@ impl Variable {
             }
             Variable::Https => on(r.connection.secure),
             Variable::Ipv6 => on(r.connection.client.ip().to_canonical().is_ipv6()),
-            Variable::ConnLogId => copy(r.connection.id.to_string().as_bytes()),
             Variable::ConnRemoteAddr => {
                 copy(r.connection.client.ip().to_canonical().to_string().as_bytes())
             }

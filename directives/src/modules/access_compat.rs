@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 
-use super::authz_host::{Address, HostRule};
+use super::authz_host::{Address, HostRule, NoAddress};
 use super::core::{Limited, PerMethod};
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
@@ -49,7 +49,7 @@ struct Rule {
 }
 
 /// Settings of a section.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Dir {
     order: PerMethod<Order>,
     satisfy: PerMethod<Satisfy>,
@@ -58,21 +58,18 @@ pub struct Dir {
 }
 
 impl Merge for Dir {
-    // Lists are replaced, not joined: see merge_access_compat_dir_config.
+    // The module has no merger: a section that says anything of it says everything.
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        let list = |inner: &Vec<Rule>, outer: &Vec<Rule>| {
-            if inner.is_empty() { outer.clone() } else { inner.clone() }
-        };
-        Dir {
-            order: PerMethod::merge(&outer.order, &inner.order),
-            satisfy: PerMethod::merge(&outer.satisfy, &inner.satisfy),
-            allow: list(&inner.allow, &outer.allow),
-            deny: list(&inner.deny, &outer.deny),
-        }
+        if inner.is_silent() { outer.clone() } else { inner.clone() }
     }
 }
 
 impl Dir {
+    fn is_silent(&self) -> bool {
+        let Dir { order, satisfy, allow, deny } = self;
+        order.is_empty() && satisfy.is_empty() && allow.is_empty() && deny.is_empty()
+    }
+
     /// What `Satisfy` says for a method.
     pub fn satisfy(&self, method: &Method) -> Option<Satisfy> {
         self.satisfy.get(method).copied()
@@ -83,7 +80,7 @@ impl Dir {
 pub type Server = ();
 
 static ORDER: Directive = Directive {
-    name: "Order",
+    name: "order",
     syntax: "ordering",
     context: Context::PER_DIRECTORY,
     overrides: Override::LIMIT,
@@ -129,9 +126,14 @@ fn subject(from: &Word, word: &Word) -> Result<Subject> {
         return Ok(Subject::All);
     }
     match Address::parse(&text) {
-        Ok(Some(address)) => Ok(Subject::Address(address)),
-        Ok(None) => Ok(Subject::Host(HostRule::new(&text))),
-        Err(why) => Err(Problem::from(why).at(word.span)),
+        Ok(address) => Ok(Subject::Address(address)),
+        Err(NoAddress::Other) if !text.contains('/') => {
+            Ok(Subject::Host(HostRule::new(&text)))
+        }
+        Err(why) => {
+            let sentence = why.sentence().unwrap_or("An IP address was expected");
+            Err(Problem::from(sentence).at(word.span))
+        }
     }
 }
 
@@ -244,10 +246,8 @@ fn check(r: &mut Request) -> Verdict {
     if passes {
         return OK;
     }
-    if config.satisfy(&r.method) != Some(Satisfy::Any) {
-        let text = [b"client denied by server configuration: ", &r.filename[..]].concat();
-        r.log(Level::Error, "access_compat", 1797, text);
-    }
+    let text = [b"client denied by server configuration: ", &r.filename[..]].concat();
+    r.log(Level::Error, "access_compat", 1797, text);
     Verdict::Status(403)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
+use crate::expr::Template;
 use crate::log::Level;
 use crate::merge::Merge;
 use crate::path;
@@ -27,6 +28,8 @@ enum From {
 struct Alias {
     from: From,
     to: Bytes,
+    /// In a section the target is a text with expressions.
+    text: Option<Template>,
     /// `ScriptAlias`.
     script: bool,
 }
@@ -36,6 +39,8 @@ struct Redirect {
     from: From,
     /// Empty for a status without a place to go.
     to: Bytes,
+    /// In a section the target is a text with expressions.
+    text: Option<Template>,
     status: u16,
 }
 
@@ -124,7 +129,7 @@ fn regex(word: &Word) -> Result<From> {
 }
 
 fn add_alias(at: &mut Scope, from: From, to: &Word, script: bool) -> Result {
-    let alias = Arc::new(Alias { from, to: to.bytes.clone(), script });
+    let alias = Arc::new(Alias { from, to: to.bytes.clone(), text: None, script });
     at.server.alias().aliases.push(alias);
     Ok(())
 }
@@ -134,8 +139,14 @@ fn alias(at: &mut Scope, first: &Word, second: Option<&Word>, script: bool) -> R
     let in_location = at.place.container.is_some_and(|c| c != "<VirtualHost");
     match second {
         None if in_location => {
+            let container = at.place.container.unwrap_or_default();
+            if !container.starts_with("<Location") {
+                let message = format!("{name} cannot occur within {container}> section");
+                return Err(message.into());
+            }
             let from = From::Section(at.place.path.cloned().unwrap_or_default());
-            let alias = Alias { from, to: first.bytes.clone(), script };
+            let text = Some(text(at, first, "alias")?);
+            let alias = Alias { from, to: first.bytes.clone(), text, script };
             at.dir.alias().alias = Some(Arc::new(alias));
             Ok(())
         }
@@ -145,6 +156,13 @@ fn alias(at: &mut Scope, first: &Word, second: Option<&Word>, script: bool) -> R
         }
         Some(to) => add_alias(at, From::Prefix(first.bytes.clone()), to, script),
     }
+}
+
+fn text(at: &Scope, word: &Word, what: &str) -> Result<Template> {
+    Template::parse(&word.bytes, at.rules()).map_err(|why| {
+        let text = word.lossy();
+        Problem::from(format!("Cannot parse {what} expression '{text}': {why}")).at(word.span)
+    })
 }
 
 static ALIAS: Directive = Directive {
@@ -157,7 +175,8 @@ Maps a URL path, and what lies below it, to a file or directory outside of
 `DocumentRoot`. The first alias that matches is used. The target need not exist: it may
 be the path of a FastCGI application.
 
-With a slash at the end of the URL path, the path without it is not mapped.
+With a slash at the end of the URL path, the path without it is not mapped. In a
+`<Location>`, without a URL path, the target is a text with expressions, and the whole name.
 
 ## Example
     FastCgiExternalServer /virtual/app -host 127.0.0.1:9000
@@ -251,20 +270,21 @@ fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status:
         },
         (None, None) => return Err("URL to redirect to is missing".into()),
     };
-    let in_location = at.place.container.is_some_and(|c| c.starts_with("<Location"));
+    let in_section = at.place.container.is_some_and(|c| c != "<VirtualHost")
+        || at.place.allowed.is_some();
     let redirects = takes_target(status);
     let (from, to) = match (rest, redirects) {
         ([from, to], true) => (Some(*from), Some(*to)),
-        ([to], true) if in_location => (None, Some(*to)),
+        ([to], true) if in_section => (None, Some(*to)),
         ([from], false) => (Some(*from), None),
-        ([], false) if in_location => (None, None),
+        ([], false) if in_section => (None, None),
         ([_, to], false) => {
             let message = "Redirect URL not valid for this status";
             return Err(Problem::from(message).at(to.span));
         }
         _ => return Err("URL to redirect to is missing".into()),
     };
-    if let Some(to) = to
+    if let (Some(to), Some(_)) = (to, from)
         && !regex_form
         && !path::is_url(&to.bytes)
         && to.bytes.first() != Some(&b'/')
@@ -276,10 +296,13 @@ fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status:
         Some(word) => From::Prefix(word.bytes.clone()),
         None => From::Section(at.place.path.cloned().unwrap_or_default()),
     };
+    let text = match (&from, to) {
+        (From::Section(_), Some(word)) => Some(text(at, word, "redirect")?),
+        _ => None,
+    };
     let to = to.map(|word| word.bytes.clone()).unwrap_or_default();
-    let redirect = Arc::new(Redirect { from, to, status });
-    let in_section = at.place.container.is_some_and(|c| c != "<VirtualHost");
-    if in_section || at.place.allowed.is_some() {
+    let redirect = Arc::new(Redirect { from, to, text, status });
+    if in_section {
         at.dir.alias().redirects.push(redirect);
     } else {
         at.server.alias().redirects.push(redirect);
@@ -307,7 +330,8 @@ redirects! {
         "an optional status, then document to be redirected and destination URL", r"
 Sends clients elsewhere: what follows the URL path is appended to the target. The status
 is `permanent`, `temp` (the default), `seeother`, `gone` or a number; one that is no
-redirection takes no target.
+redirection takes no target. In a section, without a URL path, the target is a text with
+expressions, and the whole of it.
 
 ## Example
     Redirect permanent /old https://www.example.org/new
@@ -391,11 +415,24 @@ fn translate(r: &mut Request) -> Verdict {
     }
     let dir = r.dir.clone();
     for alias in dir.alias.alias.iter().chain(&config.aliases) {
-        if map(r, alias) {
-            return OK;
+        match map(r, alias) {
+            Ok(true) => return OK,
+            Ok(false) => {}
+            Err(status) => return Verdict::Status(status),
         }
     }
     DECLINED
+}
+
+/// What a target's expressions come to; an error is the status.
+fn filled(r: &mut Request, text: &Template, what: &str, ah: u32, status: u16) -> std::result::Result<Bytes, u16> {
+    // Names of clients are known before any target is wanted.
+    let text = text.fill(r).unwrap_or_else(|_| Err("too early for a look-up".to_owned()));
+    text.map_err(|why| {
+        let line = format!("Can't evaluate {what} expression: {why}");
+        r.log(Level::Error, "alias", ah, line);
+        status
+    })
 }
 
 /// `fixup_redir`.
@@ -405,32 +442,37 @@ fn fixups(r: &mut Request) -> Verdict {
 }
 
 /// Maps the path if the alias matches. See `try_alias_list`.
-fn map(r: &mut Request, alias: &Alias) -> bool {
-    let found = match &alias.from {
-        From::Prefix(fake) => {
-            let Some(length) = prefix(&r.uri, fake) else { return false };
+fn map(r: &mut Request, alias: &Alias) -> std::result::Result<bool, u16> {
+    let mut to = alias.to.clone();
+    let found = match (&alias.from, &alias.text) {
+        (From::Prefix(fake), _) => {
+            let Some(length) = prefix(&r.uri, fake) else { return Ok(false) };
             [&alias.to[..], &r.uri[length..]].concat()
         }
-        From::Section(_) => alias.to.to_vec(),
-        From::Regex(pattern) => {
-            let Some(groups) = pattern.captures(&r.uri) else { return false };
+        (From::Section(_), Some(text)) => {
+            to = filled(r, text, "alias", 2825, 403)?;
+            to.to_vec()
+        }
+        (From::Section(_), None) => alias.to.to_vec(),
+        (From::Regex(pattern), _) => {
+            let Some(groups) = pattern.captures(&r.uri) else { return Ok(false) };
             template::substitute(&alias.to, &groups, &r.uri).to_vec()
         }
     };
     let Some(filename) = path::server_relative(&r.snapshot.server_root, &found) else {
-        return false;
+        return Ok(false);
     };
     // A pattern says nothing about where a tree begins: httpd sets no context for it.
     if let From::Prefix(fake) | From::Section(fake) = &alias.from {
         r.context_prefix = fake.clone();
-        r.context_document_root = Some(alias.to.clone());
+        r.context_document_root = Some(to);
     }
     r.filename = filename;
     if alias.script {
         r.handler = Some(Bytes::from_static(b"cgi-script"));
         r.script_alias = true;
     }
-    true
+    Ok(true)
 }
 
 fn redirected(r: &mut Request, redirects: &[Arc<Redirect>]) -> Option<Verdict> {
@@ -457,7 +499,13 @@ fn redirected(r: &mut Request, redirects: &[Arc<Redirect>]) -> Option<Verdict> {
         return Some(Verdict::Status(status));
     }
     let relative = r.dir.alias.relative.unwrap_or(false);
-    let mut target = target;
+    let mut target = match &redirect.text {
+        None => target,
+        Some(text) => match filled(r, text, "redirect", 2826, 500) {
+            Ok(text) => escaped_url(&text),
+            Err(status) => return Some(Verdict::Status(status)),
+        },
+    };
     if target.first() == Some(&b'/') && !relative {
         target = r.construct_url(&target);
     } else if !(path::is_url(&target) || relative && target.first() == Some(&b'/')) {

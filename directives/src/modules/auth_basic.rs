@@ -9,7 +9,7 @@ use super::{authn_anon, authnz_fcgi};
 use crate::bundle::OsError;
 use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
-use crate::expr::{Rules, Template};
+use crate::expr::Template;
 use crate::log::Level;
 use crate::merge::Merge;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
@@ -158,21 +158,20 @@ application that wants some. Name and password are expressions. `off` ends it.
         let fake = if user.is("off") && password.is_none() {
             None
         } else {
-            let rules = Rules {
-                restricted: at.place.context == Context::HTACCESS,
-                dont_vary: true,
-            };
-            let read = |what: &str, text: &[u8], word: &Word| {
-                Template::parse(text, rules).map_err(|why| {
-                    Problem::from(format!("Could not parse fake {what} expression '{}': {why}",
-                        word.lossy())).at(word.span)
-                })
-            };
-            let name = read("username", &user.bytes, user)?;
-            let password = match password {
-                Some(word) => read("password", &word.bytes, word)?,
-                None => read("password", b"password", user)?,
-            };
+            let rules = at.rules();
+            let shown = user.lossy();
+            let name = Template::parse(&user.bytes, rules).map_err(|why| {
+                let message = format!("Could not parse fake username expression '{shown}': {why}");
+                Problem::from(message).at(user.span)
+            })?;
+            let word = password.unwrap_or(user);
+            let text = password.map_or(&b"password"[..], |word| &word.bytes[..]);
+            let password = Template::parse(text, rules).map_err(|why| {
+                let message = format!(
+                    "Could not parse fake password expression associated to user '{shown}': {why}"
+                );
+                Problem::from(message).at(word.span)
+            })?;
             Some(Arc::new((name, password)))
         };
         at.dir.auth_basic().fake = Some(fake);
@@ -274,12 +273,15 @@ fn fake(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
     let Some(Some(fake)) = &dir.auth_basic.fake else { return DECLINED };
     let mut texts = Vec::new();
-    for template in [&fake.0, &fake.1] {
+    for (template, what, ah) in [(&fake.0, "user", 2455), (&fake.1, "password", 2456)] {
         match template.fill(r) {
             Ok(Ok(text)) => texts.push(text),
             Ok(Err(why)) => {
-                let text = format!("AuthBasicFake: could not evaluate: {why}");
-                r.log(Level::Error, "auth_basic", 2456, text);
+                let uri = String::from_utf8_lossy(&r.uri);
+                let text = format!(
+                    "AuthBasicFake: could not evaluate {what} expression for URI '{uri}': {why}"
+                );
+                r.log(Level::Error, "auth_basic", ah, text);
                 return Verdict::Status(500);
             }
             Err(want) => return super::core::expr_wants(r, want, self::fake),
@@ -287,6 +289,8 @@ fn fake(r: &mut Request) -> Verdict {
     }
     let pair = texts.join(&b':');
     let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let line = format!("AuthBasicFake: \"Authorization: {value}\"");
+    r.log(Level::Info, "auth_basic", 2457, line);
     if let Ok(value) = http::HeaderValue::from_str(&value) {
         let headers = Arc::make_mut(&mut r.headers_in);
         headers.insert(http::header::AUTHORIZATION, value);

@@ -83,7 +83,7 @@ macro_rules! flags {
 flags! {
     MUST_GIVE_EMAIL: "Anonymous_MustGiveEmail", must_give_email, "On",
         "Limited to 'on' or 'off'", "Is an empty password refused?";
-    NO_USER_ID: "Anonymous_NoUserID", no_user_id, "Off",
+    NO_USER_ID: "Anonymous_NoUserId", no_user_id, "Off",
         "Limited to 'on' or 'off'", "May the name be empty?";
     VERIFY_EMAIL: "Anonymous_VerifyEmail", verify_email, "Off",
         "Limited to 'on' or 'off'", "Must the password look like a mail address?";
@@ -113,17 +113,20 @@ pub fn check(r: &mut Request, given: &Credentials) -> Checked {
     if !known {
         return Checked::NoUser;
     }
-    let given = config.must_give_email == Some(false) || !mail.is_empty();
-    let looks = mail.contains(&b'@') && mail.contains(&b'.');
-    let fine = given && (config.verify_email != Some(true) || looks);
-    if config.log_email != Some(false) {
-        let shown = String::from_utf8_lossy(mail);
-        let (level, ah, text) = if fine {
-            (Level::Info, 1672, format!("Anonymous: Passwd <{shown}> Accepted"))
-        } else {
-            (Level::Error, 1673, format!("Anonymous: Authentication failed: Passwd <{shown}>"))
-        };
-        r.log(level, "authn_anon", ah, text);
+    let verify = config.verify_email == Some(true);
+    let fine = if verify && mail.contains(&b'@') && mail.contains(&b'.') {
+        true
+    } else if mail.is_empty() {
+        config.must_give_email == Some(false)
+    } else {
+        !verify
+    };
+    if !fine {
+        return Checked::Denied;
     }
-    if fine { Checked::Granted } else { Checked::Denied }
+    if config.log_email != Some(false) {
+        let text = format!("Anonymous: Passwd <{}> Accepted", String::from_utf8_lossy(mail));
+        r.log(Level::Info, "authn_anon", 1672, text);
+    }
+    Checked::Granted
 }

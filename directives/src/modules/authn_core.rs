@@ -1,38 +1,64 @@
 //! mod_authn_core: what kind of authentication a section has, and for which realm.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::compile::Scope;
 use crate::diagnostic::codes;
+use crate::expr::Template;
 use crate::log::Level;
 use crate::merge_options;
-use crate::phase::{DECLINED, OK, Phase, Verdict, last};
+use crate::phase::{OK, Phase, Verdict, last};
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Problem, Set};
+use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
 
-/// Settings of a section.
+/// Settings of a section. Both are texts with expressions in them.
 #[derive(Debug, Default)]
 pub struct Dir {
-    kind: Option<Option<Bytes>>,
-    name: Option<Bytes>,
+    /// `None` inside for `AuthType None`.
+    kind: Option<Option<Arc<Template>>>,
+    name: Option<Arc<Template>>,
 }
 
 merge_options!(Dir { kind, name });
 
-impl Dir {
-    /// `AuthType`, unless it is `None`: `ap_auth_type`.
-    pub fn auth_type(&self) -> Option<&Bytes> {
-        self.kind.as_ref()?.as_ref()
-    }
+/// `AuthType`, unless it is `None`: `ap_auth_type`.
+pub fn auth_type(r: &mut Request) -> Option<Bytes> {
+    let kind = r.dir.authn_core.kind.clone()??;
+    let kind = fill(r, &kind, "AuthType", 2834)?;
+    (!kind.eq_ignore_ascii_case(b"none")).then_some(kind)
+}
 
-    /// Is `AuthType` `Basic`?
-    pub fn is_basic(&self) -> bool {
-        self.auth_type().is_some_and(|kind| kind.eq_ignore_ascii_case(b"basic"))
-    }
+/// Is `AuthType` `Basic`?
+pub fn is_basic(r: &mut Request) -> bool {
+    auth_type(r).is_some_and(|kind| kind.eq_ignore_ascii_case(b"basic"))
+}
 
-    /// `AuthName`, with its quotes escaped: `ap_auth_name`.
-    pub fn auth_name(&self) -> Option<&Bytes> {
-        self.name.as_ref()
+/// `AuthName`, with its quotes escaped: `ap_auth_name`.
+pub fn auth_name(r: &mut Request) -> Option<Bytes> {
+    let name = r.dir.authn_core.name.clone()?;
+    fill(r, &name, "AuthName", 2835).map(|name| escape_quotes(&name).into())
+}
+
+fn fill(r: &mut Request, text: &Template, what: &str, ah: u32) -> Option<Bytes> {
+    match text.fill(r) {
+        Ok(Ok(text)) => Some(text),
+        Ok(Err(why)) => {
+            let line = format!("{what} expression could not be evaluated: {why}");
+            r.log(Level::Error, "authn_core", ah, line);
+            None
+        }
+        // The client's name is known before anybody asks who it is.
+        Err(_) => None,
     }
+}
+
+fn template(at: &Scope, word: &Word) -> Result<Arc<Template>> {
+    Template::parse(&word.bytes, at.rules()).map(Arc::new).map_err(|why| {
+        let (text, name) = (word.lossy(), at.cmd.name);
+        Problem::from(format!("Cannot parse expression '{text}' in {name}: {why}")).at(word.span)
+    })
 }
 
 /// Settings of a server: none.
@@ -46,7 +72,7 @@ static AUTH_TYPE: Directive = Directive {
     default: "None",
     summary: "an HTTP authorization type (e.g., \"Basic\")",
     docs: r#"
-How users say who they are. `Basic` is built in; any other word leaves the question to an
+How users say who they are; a text with expressions in it. `Basic` is built in; any other word leaves the question to an
 application, which then has to be one that answers it.
 
 ## Example
@@ -63,7 +89,7 @@ application, which then has to be one that answers it.
             let help = "use AuthType Basic over TLS";
             return Err(Problem::new(&codes::REFUSED, message).at(word.span).help(help));
         }
-        let kind = (!word.is("none")).then(|| word.bytes.clone());
+        let kind = if word.is("none") { None } else { Some(template(at, word)?) };
         at.dir.authn_core().kind = Some(kind);
         Ok(())
     }),
@@ -77,7 +103,7 @@ static AUTH_NAME: Directive = Directive {
     overrides: Override::AUTH_CONFIG,
     summary: "the authentication realm (e.g. \"Members Only\")",
     docs: r#"
-The realm that browsers show when they ask for a password.
+The realm that browsers show when they ask for a password; a text with expressions in it.
 
 ## Example
     <Location /intern>
@@ -88,7 +114,7 @@ The realm that browsers show when they ask for a password.
     </Location>
 "#,
     set: Set::One(|at, word| {
-        at.dir.authn_core().name = Some(escape_quotes(&word.bytes).into());
+        at.dir.authn_core().name = Some(template(at, word)?);
         Ok(())
     }),
     ..Directive::EXACT
@@ -116,10 +142,14 @@ pub static MODULE: Module = Module {
     hooks: &[last(Phase::Authn, no_user)],
 };
 
-/// Without `AuthType` there is nothing to do: `authenticate_no_user`. Whether that is
-/// enough, the caller sees.
+/// Without `AuthType` there is nothing to do, and whether that is enough, the caller sees;
+/// with one, somebody should have done it: `authenticate_no_user`.
 fn no_user(r: &mut Request) -> Verdict {
-    if r.dir.authn_core.auth_type().is_none() { OK } else { DECLINED }
+    let Some(kind) = auth_type(r) else { return OK };
+    let kind = String::from_utf8_lossy(&kind);
+    let text = format!("AuthType {kind} configured without corresponding module");
+    r.log(Level::Error, "authn_core", 1796, text);
+    Verdict::Status(500)
 }
 
 /// A client's user name and password.
@@ -152,13 +182,12 @@ pub struct Numbers {
 /// The client's credentials, for `AuthType Basic`; `None` if that is another one. The
 /// user is the request's from then on. An error is the status: without credentials the
 /// client is asked for them. See `ap_get_basic_auth_pw`.
-pub fn credentials(r: &mut Request, numbers: Numbers) -> Result<Option<Credentials>, u16> {
-    let dir = r.dir.clone();
+pub fn credentials(r: &mut Request, numbers: Numbers) -> std::result::Result<Option<Credentials>, u16> {
     let Numbers { name, scheme, module } = numbers;
-    if !dir.authn_core.is_basic() {
+    if !is_basic(r) {
         return Ok(None);
     }
-    if dir.authn_core.auth_name().is_none() {
+    if auth_name(r).is_none() {
         let text = [b"need AuthName: ", &r.uri[..]].concat();
         r.log(Level::Error, module, name, text);
         return Err(500);
@@ -207,10 +236,9 @@ pub fn decode_base64(text: &[u8]) -> Vec<u8> {
 
 /// Asks the client for credentials: `ap_note_auth_failure`.
 pub fn challenge(r: &mut Request) {
-    let dir = r.dir.clone();
-    match dir.authn_core.auth_type() {
-        Some(_) if dir.authn_core.is_basic() => {
-            let name = dir.authn_core.auth_name().cloned().unwrap_or_default();
+    match auth_type(r) {
+        Some(kind) if kind.eq_ignore_ascii_case(b"basic") => {
+            let name = auth_name(r).unwrap_or_default();
             let value = [b"Basic realm=\"", &name[..], b"\""].concat();
             r.err_headers_out.set("WWW-Authenticate", value);
         }

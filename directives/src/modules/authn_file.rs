@@ -62,37 +62,74 @@ pub static MODULE: Module = Module {
     hooks: &[],
 };
 
-/// The hash that a password file has for a user: `check_password`.
-pub fn hash_of<'a>(text: &'a [u8], user: &[u8]) -> Option<&'a [u8]> {
+/// The hash that a password file has for a user: `check_password`. A line without a colon
+/// is a user whose hash is empty, and nobody's password.
+pub fn hash_of(text: &[u8], user: &[u8]) -> Option<Vec<u8>> {
     entries(text).find(|(name, _)| *name == user).map(|(_, hash)| hash)
 }
 
 /// All hashes of a password file.
-pub fn hashes(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn hashes(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     entries(text).map(|(_, hash)| hash)
 }
 
-fn entries(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let lines = text.split(|&b| b == b'\n').filter(|line| !line.starts_with(b"#"));
-    lines.filter_map(|line| {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut words = line.splitn(3, |&b| b == b':');
-        let (name, hash) = (words.next()?, words.next()?);
-        (!name.is_empty()).then(|| (name, hash.trim_ascii_end()))
+fn entries(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    lines(text).into_iter().map(|line| {
+        let (name, rest) = word(&line);
+        let (hash, _) = word(rest);
+        (name.to_vec(), hash.to_vec())
     })
+}
+
+/// What stands before the next colon, and what behind it; several colons are one:
+/// `ap_getword`.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&b| b == b':').unwrap_or(text.len());
+    let rest = &text[end..];
+    let next = rest.iter().position(|&b| b != b':').unwrap_or(rest.len());
+    (&text[..end], &rest[next..])
+}
+
+/// The lines of a file of users or groups: without comments, without the blanks around
+/// them, and with those joined that end in a backslash. See `ap_cfg_getline`.
+pub fn lines(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines = Vec::new();
+    let mut begun: Vec<u8> = Vec::new();
+    let last = text.split(|&b| b == b'\n').count() - 1;
+    for (i, line) in text.split(|&b| b == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if let Some(part) = line.strip_suffix(b"\\").filter(|_| i < last) {
+            begun.extend_from_slice(part);
+            continue;
+        }
+        begun.extend_from_slice(line);
+        let whole = begun.trim_ascii();
+        if !whole.is_empty() && !whole.starts_with(b"#") {
+            lines.push(whole.to_vec());
+        }
+        begun.clear();
+    }
+    lines
 }
 
 #[cfg(test)]
 mod tests {
-    use super::hash_of;
+    use super::{hash_of, lines};
 
     #[test]
     fn users_are_lines() {
-        let text = b"#joe:x\nann:$apr1$a$b\r\njoe:{SHA}abc= :Joe\nann:other\nbroken\n:x\n";
-        assert_eq!(hash_of(text, b"ann"), Some(&b"$apr1$a$b"[..]));
-        assert_eq!(hash_of(text, b"joe"), Some(&b"{SHA}abc="[..]));
-        assert_eq!(hash_of(text, b"broken"), None);
-        assert_eq!(hash_of(text, b""), None);
-        assert_eq!(hash_of(text, b"#joe"), None);
+        let text = b"#joe:x\nann:$apr1$a$b\r\njoe:{SHA}abc= :Joe\nann:other\nbroken\n:x\n  bob::y";
+        let hash = |user: &[u8]| hash_of(text, user);
+        assert_eq!(hash(b"ann").as_deref(), Some(&b"$apr1$a$b"[..]));
+        assert_eq!(hash(b"joe").as_deref(), Some(&b"{SHA}abc= "[..]));
+        assert_eq!(hash(b"broken").as_deref(), Some(&b""[..]));
+        assert_eq!(hash(b"").as_deref(), Some(&b"x"[..]));
+        assert_eq!(hash(b"bob").as_deref(), Some(&b"y"[..]));
+        assert_eq!(hash(b"#joe"), None);
+    }
+
+    #[test]
+    fn lines_are_joined_and_trimmed() {
+        assert_eq!(lines(b" a \\\n b\n\n#c\nd\\"), [&b"a  b"[..], b"d\\"]);
     }
 }

@@ -442,7 +442,7 @@ fn check_authn(r: &mut Request) -> Verdict {
             Ok(None) => return Verdict::Status(500),
             Err(status) => return Verdict::Status(status),
         }
-    } else if dir.authn_core.is_basic()
+    } else if authn_core::is_basic(r)
         && r.header("authorization").is_some()
         && let Ok(Some(given)) = authn_core::credentials(r, NUMBERS)
     {
@@ -519,6 +519,6 @@ fn name_user(r: &mut Request) -> Verdict {
         return Verdict::Status(500);
     };
     r.user = Some(name);
-    r.auth_type = dir.authn_core.auth_type().cloned();
+    r.auth_type = authn_core::auth_type(r);
     OK
 }

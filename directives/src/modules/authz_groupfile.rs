@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 
+use super::{authn_file, authz_owner};
 use crate::log::Level;
 use crate::merge_options;
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Set};
+use crate::syntax::lexer;
 
 /// Settings of a section.
 #[derive(Debug, Default)]
 pub struct Dir {
-    file: Option<Option<Bytes>>,
+    file: Option<Bytes>,
 }
 
 merge_options!(Dir { file });
@@ -27,7 +29,7 @@ static AUTH_GROUP_FILE: Directive = Directive {
     docs: r#"
 The file that `Require group` looks groups up in; a change is seen by the next request. A
 line is a group, a colon and its members, separated by blanks; several lines may add to one
-group. `None` takes an inherited file away. The path may be below the server root.
+group. The case of a group's name does not matter. The path may be below the server root.
 
 ## Example
     <Location /intern>
@@ -39,16 +41,11 @@ group. `None` takes an inherited file away. The path may be below the server roo
     </Location>
 "#,
     set: Set::One(|at, word| {
-        let file = if word.is("none") {
-            None
-        } else {
-            let Some(path) = at.server_relative(&word.bytes) else {
-                let message = format!("Invalid file path {}", word.lossy());
-                return Err(Problem::from(message).at(word.span));
-            };
-            Some(path.into())
+        let Some(path) = at.server_relative(&word.bytes) else {
+            let message = format!("Invalid file path {}", word.lossy());
+            return Err(Problem::from(message).at(word.span));
         };
-        at.dir.authz_groupfile().file = Some(file);
+        at.dir.authz_groupfile().file = Some(path.into());
         Ok(())
     }),
     ..Directive::EXACT
@@ -62,12 +59,56 @@ pub static MODULE: Module = Module {
     hooks: &[],
 };
 
+/// What is asked, and the numbers of its log lines.
+struct Question {
+    no_file: u32,
+    unreadable: u32,
+    no_groups: u32,
+    others: u32,
+    what: &'static str,
+}
+
+const GROUP: Question = Question {
+    no_file: 1664,
+    unreadable: 1665,
+    no_groups: 1666,
+    others: 1667,
+    what: "group(s)",
+};
+
+const FILE_GROUP: Question = Question {
+    no_file: 1668,
+    unreadable: 1669,
+    no_groups: 1670,
+    others: 1671,
+    what: "file group",
+};
+
 /// Is the user in one of these groups? See `group_check_authorization`.
 pub fn is_member(r: &mut Request, user: &Bytes, groups: &[Bytes]) -> bool {
+    let holds =
+        |own: &[Vec<u8>]| groups.iter().any(|g| own.iter().any(|o| o.eq_ignore_ascii_case(g)));
+    check(r, user, &GROUP, |_, own| holds(own))
+}
+
+/// Is the user in the file's group? See `filegroup_check_authorization`.
+pub fn is_in_file_group(r: &mut Request, user: &Bytes) -> bool {
+    check(r, user, &FILE_GROUP, |r, own| {
+        let group = authz_owner::group_of_file(r, user);
+        group.is_some_and(|group| own.iter().any(|o| o.eq_ignore_ascii_case(&group)))
+    })
+}
+
+fn check(
+    r: &mut Request,
+    user: &Bytes,
+    question: &Question,
+    holds: impl Fn(&mut Request, &[Vec<u8>]) -> bool,
+) -> bool {
     let dir = r.dir.clone();
-    let Some(Some(file)) = &dir.authz_groupfile.file else {
+    let Some(file) = &dir.authz_groupfile.file else {
         let text = "No group file was specified in the configuration";
-        r.log(Level::Error, "authz_groupfile", 1664, text);
+        r.log(Level::Error, "authz_groupfile", question.no_file, text);
         return false;
     };
     let shown = String::from_utf8_lossy(file).into_owned();
@@ -75,37 +116,36 @@ pub fn is_member(r: &mut Request, user: &Bytes, groups: &[Bytes]) -> bool {
         Ok(text) => text,
         Err(error) => {
             let line = format!("Could not open group file: {shown}");
-            r.log_os(Level::Error, "authz_groupfile", 1665, Some(error), line);
+            r.log_os(Level::Error, "authz_groupfile", question.unreadable, Some(error), line);
             return false;
         }
     };
-    let own: Vec<&[u8]> = groups_of(&text, user);
-    if groups.iter().any(|group| own.contains(&&group[..])) {
+    let own = groups_of(&text, user);
+    let uri = String::from_utf8_lossy(&r.uri).into_owned();
+    let name = String::from_utf8_lossy(user).into_owned();
+    let begin = format!("Authorization of user {name} to access {uri} failed, reason: user");
+    if own.is_empty() {
+        let line = format!("{begin} doesn't appear in group file ({shown}).");
+        r.log(Level::Info, "authz_groupfile", question.no_groups, line);
+        return false;
+    }
+    if holds(r, &own) {
         return true;
     }
-    let uri = String::from_utf8_lossy(&r.uri).into_owned();
-    let user = String::from_utf8_lossy(user);
-    let begin = format!("Authorization of user {user} to access {uri} failed, reason: user");
-    let (ah, text) = if own.is_empty() {
-        (1666, format!("{begin} doesn't appear in group file ({shown})."))
-    } else {
-        (1667, format!("{begin} is not part of the 'require'ed group(s)."))
-    };
-    r.log(Level::Error, "authz_groupfile", ah, text);
+    let line = format!("{begin} is not part of the 'require'ed {}.", question.what);
+    r.log(Level::Debug, "authz_groupfile", question.others, line);
     false
 }
 
 /// The groups that a user is in: `groups_for_user`.
-fn groups_of<'a>(text: &'a [u8], user: &[u8]) -> Vec<&'a [u8]> {
-    let lines = text.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
-    let lines = lines.filter(|line| !line.starts_with(b"#"));
-    lines
-        .filter_map(|line| {
-            let colon = line.iter().position(|&b| b == b':')?;
-            let mut members = line[colon + 1..].split(u8::is_ascii_whitespace);
-            members.any(|member| member == user).then_some(&line[..colon])
-        })
-        .collect()
+fn groups_of(text: &[u8], user: &[u8]) -> Vec<Vec<u8>> {
+    let groups = authn_file::lines(text).into_iter().filter_map(|line| {
+        let colon = line.iter().position(|&b| b == b':')?;
+        let mut members = lexer::words(&line[colon + 1..]).into_iter();
+        let group = line[..colon].trim_ascii_end().to_vec();
+        members.any(|member| member.bytes == user).then_some(group)
+    });
+    groups.collect()
 }
 
 #[cfg(test)]
@@ -114,10 +154,10 @@ mod tests {
 
     #[test]
     fn groups_are_lines() {
-        let text = b"# staff: eve\nstaff: ann  bob\nadmin:ann\n\nstaff: carl\n";
-        assert_eq!(groups_of(text, b"ann"), [b"staff", b"admin"]);
+        let text = b"# staff: eve\n staff : ann  bob\nadmin:ann \"two words\"\n\nstaff: carl\n";
+        assert_eq!(groups_of(text, b"ann"), [&b"staff"[..], b"admin"]);
         assert_eq!(groups_of(text, b"carl"), [b"staff"]);
+        assert_eq!(groups_of(text, b"two words"), [b"admin"]);
         assert!(groups_of(text, b"eve").is_empty());
-        assert!(groups_of(text, b"").is_empty() || text.windows(2).any(|w| w == b"  "));
     }
 }

@@ -1,7 +1,7 @@
 //! mod_authz_host: addresses and host names of clients, and the `Require` providers `ip`,
 //! `host`, `forward-dns` and `local`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::schema::Module;
 
@@ -17,49 +17,59 @@ pub struct Address {
     mask: u128,
 }
 
+/// Why a text is no range of addresses, in APR's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAddress {
+    /// It looks like something else: a host name.
+    Other,
+    /// `APR_EBADIP`.
+    Ip,
+    /// `APR_EBADMASK`.
+    Mask,
+}
+
+impl NoAddress {
+    /// APR's sentence, where it has one.
+    pub fn sentence(self) -> Option<&'static str> {
+        match self {
+            NoAddress::Other => None,
+            NoAddress::Ip => Some("The specified IP address is invalid."),
+            NoAddress::Mask => Some("The specified network mask is invalid."),
+        }
+    }
+}
+
 impl Address {
-    /// `10.1`, `10.1.2.3`, `10.0.0.0/8`, `10.0.0.0/255.0.0.0`, `2001:db8::/32`. `None` if
-    /// the text is no address at all; an error if it is a broken one. See
+    /// `10.1`, `10.1.2.3`, `10.0.0.0/8`, `10.0.0.0/255.0.0.0`, `2001:db8::/32`. See
     /// `apr_ipsubnet_create`.
-    pub fn parse(text: &str) -> Result<Option<Address>, String> {
-        let looks_numeric = text.bytes().all(|b| b.is_ascii_digit() || b".:/".contains(&b))
-            || text.contains(':');
+    pub fn parse(text: &str) -> Result<Address, NoAddress> {
         let (base, length) = match text.split_once('/') {
             Some((base, length)) => (base, Some(length)),
             None => (text, None),
         };
-        if !looks_numeric && length.is_none() {
-            return Ok(None);
+        let dotted = base.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !dotted && !base.contains(':') {
+            return Err(NoAddress::Other);
         }
-        let broken = || format!("An IP address is expected, not '{text}'");
-        if let Ok(ip) = base.parse::<Ipv6Addr>() {
-            let bits = match length {
-                Some(length) => length.parse::<u32>().ok().filter(|n| *n <= 128).ok_or_else(broken)?,
-                None => 128,
-            };
-            return Ok(Some(Address { ip: IpAddr::V6(ip), mask: prefix(bits, 128) }));
-        }
-        let parts: Vec<&str> = base.split('.').filter(|part| !part.is_empty()).collect();
-        let mut octets = [0_u8; 4];
-        if parts.is_empty() || parts.len() > 4 {
-            return if looks_numeric { Err(broken()) } else { Ok(None) };
-        }
-        for (octet, part) in octets.iter_mut().zip(&parts) {
-            match part.parse() {
-                Ok(number) => *octet = number,
-                Err(_) if looks_numeric => return Err(broken()),
-                Err(_) => return Ok(None),
+        let ip: IpAddr = match base.parse() {
+            // Addresses of clients are never of this form.
+            Ok(IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => {
+                return Err(NoAddress::Ip);
             }
-        }
+            Ok(ip) => ip,
+            Err(_) if length.is_none() => return network(base),
+            Err(_) => return Err(NoAddress::Ip),
+        };
+        let width = if ip.is_ipv4() { 32 } else { 128 };
         let mask = match length {
-            None => prefix(parts.len() as u32 * 8, 32),
+            None => prefix(width, width),
             Some(length) => match (length.parse::<u32>(), length.parse::<Ipv4Addr>()) {
-                (Ok(bits), _) if bits <= 32 => prefix(bits, 32),
-                (_, Ok(mask)) => u128::from(u32::from(mask)),
-                _ => return Err(broken()),
+                (Ok(bits), _) if (1..=width).contains(&bits) => prefix(bits, width),
+                (_, Ok(mask)) if ip.is_ipv4() => u128::from(u32::from(mask)),
+                _ => return Err(NoAddress::Mask),
             },
         };
-        Ok(Some(Address { ip: IpAddr::V4(Ipv4Addr::from(octets)), mask }))
+        Ok(Address { ip, mask })
     }
 
     /// Is this address within the range?
@@ -75,6 +85,24 @@ impl Address {
             _ => false,
         }
     }
+}
+
+/// The first bytes of an address, each with a period or none behind it.
+fn network(text: &str) -> Result<Address, NoAddress> {
+    let parts = text.strip_suffix('.').unwrap_or(text).split('.');
+    let mut octets = [0_u8; 4];
+    let mut bits = 0;
+    for part in parts {
+        let digits = part.bytes().all(|b| b.is_ascii_digit());
+        let octet = part.parse().ok().filter(|_| digits);
+        match (octets.get_mut(bits as usize / 8), octet) {
+            (Some(place), Some(octet)) => *place = octet,
+            _ if text.is_empty() => break,
+            _ => return Err(NoAddress::Ip),
+        }
+        bits += 8;
+    }
+    Ok(Address { ip: IpAddr::V4(Ipv4Addr::from(octets)), mask: prefix(bits, 32) })
 }
 
 /// The `bits` highest of `width` bits.
@@ -115,7 +143,7 @@ mod tests {
     use super::*;
 
     fn holds(range: &str, ip: &str) -> bool {
-        Address::parse(range).unwrap().unwrap().contains(ip.parse().unwrap())
+        Address::parse(range).unwrap().contains(ip.parse().unwrap())
     }
 
     #[test]
@@ -126,10 +154,14 @@ mod tests {
         assert!(holds("10.0.0.0/255.0.0.0", "10.9.9.9"));
         assert!(holds("2001:db8::/32", "2001:db8:1::1") && !holds("2001:db8::/32", "2001:db9::"));
         assert!(holds("127.0.0.1", "::ffff:127.0.0.1"));
-        assert!(holds("0.0.0.0/0", "8.8.8.8"));
-        assert_eq!(Address::parse("example.org"), Ok(None));
-        assert!(Address::parse("10.0.0.0/33").is_err());
-        assert!(Address::parse("300.1").is_err());
+        let wrong = |text: &str| Address::parse(text).unwrap_err();
+        assert_eq!(wrong("example.org"), NoAddress::Other);
+        assert_eq!(wrong("10.0.0.0/33"), NoAddress::Mask);
+        assert_eq!(wrong("0.0.0.0/0"), NoAddress::Mask);
+        assert_eq!(wrong("10/8"), NoAddress::Ip);
+        assert_eq!(wrong("300.1"), NoAddress::Ip);
+        assert_eq!(wrong("10..1"), NoAddress::Ip);
+        assert_eq!(wrong("1.2.3.4.5"), NoAddress::Ip);
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use super::authz_groupfile;
-use crate::bundle::{Meta, Who};
+use crate::bundle::{Meta, OsError, Who};
 use crate::log::Level;
 use crate::request::Request;
 use crate::schema::Module;
@@ -23,41 +22,48 @@ pub static MODULE: Module = Module {
 
 /// Is the user the account that owns the file? See `fileowner_check_authorization`.
 pub fn owns(r: &mut Request, user: &Bytes) -> bool {
-    let owner = file(r).and_then(|meta| r.files.user(Who::Id(meta.uid)));
-    let reason = match owner {
+    let Some(meta) = file(r, user, 1632, 1634) else { return false };
+    match r.files.user(Who::Id(meta.uid)) {
         Some(owner) if owner.name.as_bytes() == &user[..] => return true,
         Some(owner) => {
-            format!("file owner {} does not match user {}", owner.name, shown(user))
+            let reason = format!("file owner {} does not match.", owner.name);
+            deny(r, user, 1637, None, &reason);
         }
-        None => "file owner is not known".to_owned(),
-    };
-    deny(r, &reason)
-}
-
-/// Is the user in the file's group, as `AuthGroupFile` has it? See
-/// `filegroup_check_authorization`.
-pub fn in_group(r: &mut Request, user: &Bytes) -> bool {
-    let group = file(r).and_then(|meta| r.files.group(Who::Id(meta.gid)));
-    match group {
-        Some(group) => authz_groupfile::is_member(r, user, &[group.name.into()]),
-        None => deny(r, "file group is not known"),
+        None => deny(r, user, 1636, None, "could not get name of file owner"),
     }
-}
-
-fn file(r: &Request) -> Option<Meta> {
-    if r.finfo.is_some() || r.filename.is_empty() {
-        return r.finfo;
-    }
-    r.files.stat(&r.filename).ok()
-}
-
-fn deny(r: &mut Request, reason: &str) -> bool {
-    let uri = String::from_utf8_lossy(&r.uri).into_owned();
-    let text = format!("Authorization of user to access {uri} failed, reason: {reason}");
-    r.log(Level::Info, "authz_owner", 1637, text);
     false
 }
 
-fn shown(user: &Bytes) -> String {
-    String::from_utf8_lossy(user).into_owned()
+/// The name of the file's group: `authz_owner_get_file_group`.
+pub fn group_of_file(r: &mut Request, user: &Bytes) -> Option<Bytes> {
+    let meta = file(r, user, 1638, 1639)?;
+    let group = r.files.group(Who::Id(meta.gid));
+    if group.is_none() {
+        deny(r, user, 1641, None, "could not get name of file group");
+    }
+    Some(group?.name.into())
+}
+
+/// Facts about the file; `unnamed` and `missing` are the numbers of the log lines if there
+/// are none.
+fn file(r: &mut Request, user: &Bytes, unnamed: u32, missing: u32) -> Option<Meta> {
+    if r.filename.is_empty() {
+        deny(r, user, unnamed, None, "no filename available");
+        return None;
+    }
+    match r.files.stat(&r.filename) {
+        Ok(meta) => Some(meta),
+        Err(error) => {
+            let reason =
+                format!("could not stat file {}", String::from_utf8_lossy(&r.filename));
+            deny(r, user, missing, Some(error), &reason);
+            None
+        }
+    }
+}
+
+fn deny(r: &mut Request, user: &Bytes, ah: u32, error: Option<OsError>, reason: &str) {
+    let (uri, user) = (String::from_utf8_lossy(&r.uri), String::from_utf8_lossy(user));
+    let text = format!("Authorization of user {user} to access {uri} failed, reason: {reason}");
+    r.log_os(Level::Error, "authz_owner", ah, error, text);
 }

@@ -29,6 +29,6 @@ pub fn is_named(r: &mut Request, user: &Bytes, names: &[Bytes]) -> bool {
         "access to {uri} failed, reason: user '{user}' does not meet 'require'ments for user to \
          be allowed access"
     );
-    r.log(Level::Error, "authz_user", 1663, text);
+    r.log(Level::Debug, "authz_user", 1663, text);
     false
 }

@@ -310,7 +310,8 @@ fn fallback(r: &mut Request) -> Verdict {
 
 fn fell_back(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     let status = found.status;
-    match settle(r, found, true) {
+    // An error's fields are left behind, a redirection's are not.
+    match settle(r, found, false) {
         Some(verdict) => verdict,
         None if status != 404 && status != 200 => Verdict::Status(status),
         None => DECLINED,

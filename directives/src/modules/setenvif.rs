@@ -120,13 +120,15 @@ fn add(
 }
 
 fn set_env_if_expr(at: &mut Scope, words: &[Word]) -> Result {
-    let Some((text, features)) = words.split_first().filter(|(_, f)| !f.is_empty()) else {
-        return Err("Missing envariable expression for SetEnvIfExpr".into());
+    let Some((text, features)) = words.split_first() else {
+        return Err("Missing expression for SetEnvIfExpr".into());
     };
-    let restricted = at.place.context == Context::HTACCESS;
-    let rules = expr::Rules { restricted, dont_vary: true };
-    let condition = expr::Condition::parse(&text.bytes, rules).map_err(|why| {
-        Problem::from(format!("Failed to parse expression: {why}")).at(text.span)
+    if features.is_empty() {
+        return Err("Missing envariable expression for SetEnvIfExpr".into());
+    }
+    let condition = expr::Condition::parse(&text.bytes, at.condition_rules()).map_err(|why| {
+        let shown = text.lossy();
+        Problem::from(format!("Could not parse expression \"{shown}\": {why}")).at(text.span)
     })?;
     push(at, Test::Holds(condition), features)
 }

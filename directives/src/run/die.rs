@@ -3,8 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::log::Level;
-use crate::modules::core::ErrorDocument;
+use crate::modules::core::ErrorKind as Kind;
 use crate::phase::Redirect;
 use crate::reply::{Body, Headers};
 use crate::request::Request;
@@ -27,9 +26,10 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
             let Some(prev) = r.prev.take() else { break };
             let err_headers = std::mem::take(&mut r.err_headers_out);
             let lines = std::mem::take(&mut r.lines);
-            *r = *prev;
+            let mut failed = std::mem::replace(r, *prev);
             r.err_headers_out = err_headers;
             r.lines.extend(lines);
+            r.failed = failed.failed.take().or_else(|| Some(Box::new(failed)));
         }
         let status = r.status;
         canned(r, status, Some(also));
@@ -38,14 +38,15 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
     let kind = if (100..1000).contains(&kind) { kind } else { 500 };
     r.status = kind;
     let document = r.dir.core.error_documents.get(&kind).cloned().flatten();
+    let document = document.and_then(|document| Some((document.kind, document.text(r)?)));
     match document {
-        Some(ErrorDocument::Url(url)) => {
+        Some((Kind::Url, url)) => {
             r.status = 302;
             r.headers_out.set("Location", url);
             canned(r, 302, None);
             Fate::Respond
         }
-        Some(ErrorDocument::Path(uri)) => {
+        Some((Kind::Path, uri)) => {
             r.no_local_copy = true;
             r.env.set(
                 "REQUEST_METHOD",
@@ -57,16 +58,9 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
             r.method = http::Method::GET;
             Fate::Redirect(Redirect { uri, content_type: None })
         }
-        Some(ErrorDocument::Text(text)) => {
+        Some((Kind::Text, text)) => {
             prepare(r, kind);
             r.body = Body::Bytes(text);
-            Fate::Respond
-        }
-        Some(ErrorDocument::Invalid(text)) => {
-            let shown = String::from_utf8_lossy(&text).into_owned();
-            let line = format!("Invalid error redirection directive: {shown}");
-            r.log(Level::Error, "core", 1580, line);
-            canned(r, kind, Some(500));
             Fate::Respond
         }
         None => {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
+use crate::modules::authn_core;
 use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
@@ -194,7 +195,7 @@ impl Run {
             (Phase::AccessEx, Verdict::Ok) => self.enter(Phase::Type),
             (Phase::AccessEx, _) => self.enter(Phase::Authn),
             (Phase::Authn, Verdict::Declined) => self.misconfigured("check user"),
-            (Phase::Authn, _) if asks_authorizer_only(&frame.r) => {
+            (Phase::Authn, _) if asks_authorizer_only(&mut frame.r) => {
                 self.enter(Phase::Authz)
             }
             (Phase::Authn, _) if frame.r.user.is_none() => {
@@ -267,6 +268,7 @@ impl Run {
     fn choose_handler(&mut self) {
         let r = self.request_mut();
         if r.handler.is_none() {
+            r.handler_by_type = true;
             let kind = r.content_type.as_deref();
             r.handler = Some(match kind {
                 Some(kind) => {
@@ -381,11 +383,11 @@ fn satisfy(r: &Request) -> Satisfy {
 
 /// A `FastCgiAuthorizer` without `AuthType` decides alone, and may find out by itself who
 /// the user is.
-fn asks_authorizer_only(r: &Request) -> bool {
+fn asks_authorizer_only(r: &mut Request) -> bool {
     r.dir.user_implied
         && r.dir.fastcgi.authorizer.is_some()
         && r.dir.fastcgi.authenticator.is_none()
-        && r.dir.authn_core.auth_type().is_none()
+        && authn_core::auth_type(r).is_none()
 }
 
 /// A redirected or sub-request whose configuration is its parent's need not authenticate

@@ -41,6 +41,7 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     Effect::Resolve { .. } => {
                         Answer::Name(Some("client.example.org".into()))
                     }
+                    Effect::Addresses { .. } => Answer::Addresses(Vec::new()),
                     Effect::Open { path } => Answer::Opened(r.files.stat(&path)),
                     // Whoever says his own name is right.
                     Effect::Password { given, .. } => {
@@ -74,6 +75,7 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
             let confirm = if *confirm { ", to be confirmed" } else { "" };
             writeln!(out, "resolve {ip}{confirm}")
         }
+        Effect::Addresses { name } => writeln!(out, "look {name} up"),
         Effect::Open { path } => writeln!(out, "open {}", path.escape_ascii()),
         Effect::Password { file, given } => writeln!(
             out,

@@ -89,6 +89,7 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
 fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
     match effect {
         Effect::Resolve { .. } => (String::new(), Answer::Name(None)),
+        Effect::Addresses { .. } => (String::new(), Answer::Addresses(Vec::new())),
         Effect::Open { path } => (String::new(), Answer::Opened(tree.stat(path))),
         Effect::Password { file, .. } => {
             let out = format!("checks a password in {}\n", String::from_utf8_lossy(file));

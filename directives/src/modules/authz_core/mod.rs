@@ -1,5 +1,6 @@
 //! mod_authz_core: `Require`, its providers and its containers.
 
+mod names;
 mod provider;
 mod weigh;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 pub use weigh::Outcome;
 use weigh::{Logic, Rule, What};
 
-use crate::compile::Scope;
+use crate::compile::{Place, Scope};
 use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
@@ -18,6 +19,7 @@ use crate::modules::core::expr_wants;
 use crate::phase::{DECLINED, Hook, OK, Phase, Verdict, last};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::syntax::{Text, lexer};
 
 /// `AuthMerging`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +88,7 @@ static REQUIRE: Directive = Directive {
     summary: "specifies authorization directives which one must pass (or not) for a request to \
               suceeed",
     docs: r"
-Who is let in: `all granted`, `all denied`, `ip` and addresses, `host` and names, `local`,
+Who is let in: `all granted`, `all denied`, `ip` and addresses, `host` and names, `forward-dns` and names, `local`,
 `env` and variables, `method` and methods, `user` and names, `group` and names (of
 `AuthGroupFile`), `valid-user`, `file-owner`, `file-group`, `expr` and a condition. Several conditions outside of a container are
 alternatives. A section's conditions replace those of the enclosing ones unless
@@ -106,17 +108,36 @@ alternatives. A section's conditions replace those of the enclosing ones unless
 };
 
 fn require(at: &mut Scope, words: &[Word]) -> Result {
-    let (negated, rest) = match words.split_first() {
-        Some((first, rest)) if first.is("not") => (true, rest),
-        _ => (false, words),
+    let negated = words.first().is_some_and(|first| first.is("not"));
+    let Some((kind, args)) = words[usize::from(negated)..].split_first() else {
+        return Err("Unknown Authz provider: ".into());
     };
-    let Some((kind, args)) = rest.split_first() else {
-        return Err("Require directive requires additional arguments".into());
-    };
-    let provider = Arc::new(provider::parse(at, kind, args)?);
+    // Some conditions are a text rather than words.
+    let line = at.cmd.item.args.bytes();
+    let mut end = 0;
+    for _ in 0..=usize::from(negated) {
+        end = lexer::word(line, end).map_or(line.len(), |(_, after)| after);
+    }
+    let provider = Arc::new(provider::parse(at, kind, args, line[end..].trim_ascii())?);
     let rule = Rule { what: What::One(provider), negated, limited: at.limited() };
+    let (around, logic) = around(at.place);
+    if negated && logic == Logic::Any {
+        let name = at.cmd.name;
+        let message = format!("negative {name} directive has no effect in {around}> directive");
+        return Err(message.into());
+    }
     at.dir.authz_core().building.push(rule);
     Ok(())
+}
+
+/// The container that a condition stands in; outside of all it is a `<RequireAny>`.
+fn around<'a>(place: &Place<'a>) -> (&'a str, Logic) {
+    match (place.container, place.outer) {
+        (Some(name @ "<RequireAll"), _) => (name, Logic::All),
+        (Some(name @ ("<RequireAny" | "<RequireNone")), _) => (name, Logic::Any),
+        (Some("<Limit" | "<LimitExcept"), Some(outer)) => around(outer),
+        _ => ("<RequireAny", Logic::Any),
+    }
 }
 
 macro_rules! containers {
@@ -127,7 +148,7 @@ macro_rules! containers {
             overrides: Override::AUTH_CONFIG,
             summary: $summary,
             docs: $docs,
-            set: Set::Section(|at, _| container(at, Logic::$logic, $negated)),
+            set: Set::Section(|at, args| container(at, args, Logic::$logic, $negated)),
             ..Directive::EXACT
         };)*
     };
@@ -178,23 +199,31 @@ Conditions of which none may hold. It lets nobody in by itself: it belongs into 
 ";
 }
 
-fn container(at: &mut Scope, logic: Logic, negated: bool) -> Result {
+fn container(at: &mut Scope, args: &Text, logic: Logic, negated: bool) -> Result {
+    let name = at.cmd.name;
+    if !at.no_words(args)? {
+        return Err(format!("{name}> directive doesn't take additional arguments").into());
+    }
     let outer = std::mem::take(&mut at.dir.authz_core().building);
     // The body's conditions are gathered in the same settings, then taken out again.
-    let mut part = std::mem::take(at.dir);
-    at.body(None, &mut part);
-    *at.dir = part;
+    let errors = at.errors();
+    at.body_of(Override::AUTH_CONFIG.with(Override::LIMIT));
     let rules = std::mem::replace(&mut at.dir.authz_core().building, outer);
     if rules.is_empty() {
-        let message = format!("{}> has no conditions", at.cmd.name);
-        return Err(message.into());
+        // What is wrong inside was said.
+        if at.errors() > errors {
+            return Ok(());
+        }
+        return Err(format!("{name}> directive contains no authorization directives").into());
     }
-    if rules.iter().all(|rule| rule.negated) && !negated {
-        let name = at.cmd.name;
-        let message = format!(
-            "{name}> directive contains only negative authorization directives"
-        );
-        at.note(Problem::new(&codes::CAUTION, message));
+    if rules.iter().all(|rule| rule.negated) && at.place.context != Context::HTACCESS {
+        let message =
+            format!("{name}> directive contains only negative authorization directives");
+        return Err(Problem::new(&codes::ONLY_NEGATIVE, message));
+    }
+    if negated && let (around, Logic::Any) = around(at.place) {
+        let message = format!("{name}> directive has no effect in {around}> directive");
+        return Err(message.into());
     }
     let rule = Rule { negated, ..Rule::many(logic, rules) };
     at.dir.authz_core().building.push(rule);
@@ -298,14 +327,20 @@ fn authorize(r: &mut Request, after_authn: bool) -> Verdict {
         if dir.user_implied {
             return implied(r);
         }
-        if dir.authn_core.auth_type().is_none() {
+        if authn_core::auth_type(r).is_none() {
             return OK;
         }
         let text = "AuthType configured with no corresponding authorization directives";
         r.log(Level::Error, "authz_core", 1627, text);
         return Verdict::Status(500);
     };
-    match rules.weigh(r, Logic::All) {
+    let said = r.lines.len();
+    let outcome = rules.weigh(r, Logic::All);
+    if matches!(outcome, Outcome::NoName | Outcome::Wants(_)) {
+        // It will be weighed again, and said again.
+        r.lines.truncate(said);
+    }
+    match outcome {
         Outcome::Granted => OK,
         Outcome::NoName => {
             let ask = Effect::Resolve { ip: r.useragent_ip, confirm: true };
@@ -330,7 +365,7 @@ fn authorize(r: &mut Request, after_authn: bool) -> Verdict {
             Verdict::Status(401)
         }
         Outcome::Denied | Outcome::Neutral
-            if !after_authn || dir.authn_core.auth_type().is_none() =>
+            if !after_authn || authn_core::auth_type(r).is_none() =>
         {
             forbidden(r)
         }

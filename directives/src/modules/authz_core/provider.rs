@@ -5,13 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Outcome;
+use super::names::{Names, unreadable};
 use crate::compile::Scope;
 use crate::diagnostic::codes;
-use crate::expr::{Condition, Rules, Template};
+use crate::expr::{Condition, Want};
+use crate::log::Level;
 use crate::modules::authz_host::{Address, HostRule};
+use crate::modules::core::is_method;
 use crate::modules::{authnz_fcgi, authz_groupfile, authz_owner, authz_user};
 use crate::request::{Lookup, Request};
-use crate::schema::{Context, Problem, Result, Word};
+use crate::schema::{Problem, Result, Word};
 
 /// One condition.
 #[derive(Clone, Debug)]
@@ -25,10 +28,12 @@ pub enum Provider {
     /// `ip`.
     Ip(Vec<Address>),
     /// `host`.
-    Host(Vec<HostRule>),
+    Host(Names),
     /// `local`: loopback, or the same address at both ends.
     Local,
-    /// `user`: names, which may hold variables.
+    /// `forward-dns`: names whose addresses may come in.
+    ForwardDns(Names),
+    /// `user`.
     User(Names),
     /// `valid-user`.
     ValidUser,
@@ -49,76 +54,12 @@ pub enum Provider {
     },
 }
 
-/// Words of a condition, with httpd's expressions in them.
-#[derive(Clone, Debug)]
-pub enum Names {
-    /// Words as they stand.
-    Plain(Vec<Bytes>),
-    /// A text that becomes words for each request.
-    Filled(Arc<Template>),
-}
-
-impl Names {
-    fn parse(at: &Scope, args: &[Word]) -> Result<Names> {
-        if !args.iter().any(|word| word.bytes.windows(2).any(|two| two == b"%{")) {
-            return Ok(Names::Plain(args.iter().map(|word| word.bytes.clone()).collect()));
-        }
-        let text: Vec<&[u8]> = args.iter().map(|word| &word.bytes[..]).collect();
-        let template = Template::parse(&text.join(&b' '), rules(at)).map_err(|why| {
-            Problem::from(format!("Cannot parse expression in require line: {why}"))
-                .at(args[0].span)
-        })?;
-        Ok(Names::Filled(Arc::new(template)))
-    }
-
-    /// The words for a request.
-    pub fn of(&self, r: &mut Request) -> std::result::Result<Vec<Bytes>, Outcome> {
-        match self {
-            Names::Plain(names) => Ok(names.clone()),
-            Names::Filled(template) => match template.fill(r) {
-                Ok(Ok(text)) => Ok(words(&text)),
-                Ok(Err(why)) => Err(broken(r, &why)),
-                Err(want) => Err(Outcome::Wants(want)),
-            },
-        }
-    }
-}
-
-fn words(text: &Bytes) -> Vec<Bytes> {
-    let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    words.map(|word| text.slice_ref(word)).collect()
-}
-
-fn rules(at: &Scope) -> Rules {
-    Rules { restricted: at.place.context == Context::HTACCESS, dont_vary: false }
-}
-
-/// Expressions that cannot be evaluated fail the request.
-fn broken(r: &mut Request, why: &str) -> Outcome {
-    let text = format!("Can't evaluate require expression: {why}");
-    r.log(crate::log::Level::Error, "authz_core", 2592, text);
-    Outcome::Error
-}
-
-/// Reads a condition.
-pub fn parse(at: &mut Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
+/// Reads a condition: its name, its words, and the text that they are the words of.
+pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
     if let Some(application) = authnz_fcgi::provider(at, kind, false) {
         return Ok(Provider::Fcgi(application));
     }
-    let name = kind.lossy().to_ascii_lowercase();
-    let needs = |what: &str| {
-        if args.is_empty() {
-            return Err(Problem::from(format!("'Require {name}' needs {what}")).at(kind.span));
-        }
-        Ok(())
-    };
-    let alone = || match args.first() {
-        Some(extra) => {
-            let message = format!("'require {name}' does not take arguments");
-            Err(Problem::from(message).at(extra.span))
-        }
-        None => Ok(()),
-    };
+    let name = kind.lossy();
     Ok(match name.as_str() {
         "all" => match args {
             [word] if word.is("granted") => Provider::All(true),
@@ -128,12 +69,14 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
                 return Err(Problem::from(message).at(kind.span));
             }
         },
-        "env" => {
-            needs("a variable")?;
-            Provider::Env(args.iter().map(|word| word.bytes.clone()).collect())
-        }
+        "env" => Provider::Env(args.iter().map(|word| word.bytes.clone()).collect()),
         "method" => {
-            needs("a method")?;
+            for word in args {
+                if !is_method(at, &word.lossy()) {
+                    let message = format!("Invalid Method '{}'", word.lossy());
+                    return Err(Problem::from(message).at(word.span));
+                }
+            }
             Provider::Method(args.iter().map(Word::lossy).collect())
         }
         "ip" => {
@@ -142,41 +85,24 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
             }
             Provider::Ip(args.iter().map(address).collect::<Result<_>>()?)
         }
-        "host" => {
-            needs("a host")?;
-            Provider::Host(args.iter().map(|word| HostRule::new(&word.lossy())).collect())
-        }
-        "local" => {
-            alone()?;
-            Provider::Local
-        }
-        "user" => {
-            needs("a user")?;
-            Provider::User(Names::parse(at, args)?)
-        }
-        "group" => {
-            needs("a group")?;
-            Provider::Group(Names::parse(at, args)?)
-        }
-        // What stands behind it says nothing, and httpd takes it.
+        "host" => Provider::Host(Names::parse(at, text, kind)?),
+        "forward-dns" => Provider::ForwardDns(Names::parse(at, text, kind)?),
+        "user" => Provider::User(Names::parse(at, text, kind)?),
+        "group" => Provider::Group(Names::parse(at, text, kind)?),
+        // What stands behind these says nothing, and httpd takes it.
+        "local" => Provider::Local,
         "valid-user" => Provider::ValidUser,
-        "file-owner" => {
-            alone()?;
-            Provider::FileOwner
-        }
-        "file-group" => {
-            alone()?;
-            Provider::FileGroup
-        }
-        "expr" => expression(at, kind, args)?,
-        "forward-dns" | "ldap-user" | "ldap-group" | "ldap-dn" | "ldap-attribute"
-        | "ldap-filter" | "dbm-group" | "dbd-group" | "ssl" | "ssl-verify-client"
-        | "unix-user" | "unix-group" => {
+        "file-owner" => Provider::FileOwner,
+        "file-group" => Provider::FileGroup,
+        "expr" => expression(at, kind, args, text)?,
+        "ldap-user" | "ldap-group" | "ldap-dn" | "ldap-attribute" | "ldap-filter"
+        | "dbm-group" | "dbd-group" | "ssl" | "ssl-verify-client" | "unix-user"
+        | "unix-group" => {
             let message = format!("'Require {name}' is refused: this server cannot check it");
             return Err(Problem::new(&codes::REFUSED, message).at(kind.span));
         }
         _ => {
-            let message = format!("Unknown Authz provider: {}", kind.lossy());
+            let message = format!("Unknown Authz provider: {name}");
             let help = "a condition that cannot be checked is never passed over";
             return Err(Problem::from(message).at(kind.span).help(help));
         }
@@ -184,31 +110,22 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
 }
 
 fn address(word: &Word) -> Result<Address> {
-    match Address::parse(&word.lossy()) {
-        Ok(Some(address)) => Ok(address),
-        _ => {
-            let message = format!("ip address '{}' appears to be invalid", word.lossy());
-            Err(Problem::from(message).at(word.span))
-        }
-    }
+    let text = word.lossy();
+    Address::parse(&text).map_err(|why| {
+        let why = why.sentence().map_or(String::new(), |sentence| format!(": {sentence}"));
+        let message = format!("ip address '{text}' appears to be invalid{why}");
+        Problem::from(message).at(word.span)
+    })
 }
 
 /// The whole rest of the line is one condition, in quotes or not.
-fn expression(at: &Scope, kind: &Word, args: &[Word]) -> Result<Provider> {
+fn expression(at: &Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
     let text = match args {
-        [] => return Err(Problem::from("'Require expr' needs a condition").at(kind.span)),
-        [word] => word.bytes.clone(),
-        [..] => {
-            let line = at.cmd.item.args.bytes();
-            let start = kind.span.end - at.cmd.item.args.whole().start;
-            let start = (start as usize).min(line.len());
-            Bytes::copy_from_slice(line[start..].trim_ascii())
-        }
+        [word] => &word.bytes[..],
+        _ => text,
     };
-    let condition = Condition::parse(&text, rules(at)).map_err(|why| {
-        let message = format!("Cannot parse expression in require line: {why}");
-        Problem::from(message).at(args[0].span)
-    })?;
+    let condition = Condition::parse(text, at.condition_rules())
+        .map_err(|why| unreadable(&why, kind))?;
     let upper = text.to_ascii_uppercase();
     let needs_user = upper.windows(11).any(|part| part == b"REMOTE_USER");
     Ok(Provider::Expr { condition: Arc::new(condition), needs_user })
@@ -218,68 +135,110 @@ impl Provider {
     /// Whether it holds for a request.
     pub fn ask(&self, r: &mut Request) -> Outcome {
         let holds = match self {
-            Provider::All(granted) => *granted,
-            Provider::Env(names) => names.iter().any(|name| r.env.has(name)),
-            Provider::Method(methods) => methods.iter().any(|method| {
+            Provider::All(granted) => Ok(*granted),
+            Provider::Env(names) => Ok(names.iter().any(|name| r.env.has(name))),
+            Provider::Method(methods) => Ok(methods.iter().any(|method| {
                 let head = r.method == http::Method::HEAD;
                 let own = if head { "GET" } else { r.method.as_str() };
                 method == own || method == "HEAD" && own == "GET"
-            }),
-            Provider::Ip(ranges) => ranges.iter().any(|range| range.contains(r.useragent_ip)),
-            Provider::Host(rules) => match &r.remote_host {
-                Lookup::Unasked => return Outcome::NoName,
-                Lookup::Unknown => false,
-                Lookup::Known(name) => rules.iter().any(|rule| rule.matches(name)),
-            },
+            })),
+            Provider::Ip(ranges) => {
+                Ok(ranges.iter().any(|range| range.contains(r.useragent_ip)))
+            }
+            Provider::Host(names) => host(r, names),
+            Provider::ForwardDns(names) => forward_dns(r, names),
             Provider::Local => {
                 let local = r.connection.local.ip().to_canonical();
-                r.useragent_ip.is_loopback() || r.useragent_ip == local
+                Ok(r.useragent_ip.is_loopback() || r.useragent_ip == local)
             }
-            Provider::Expr { condition, needs_user } => {
-                return expr(r, condition, *needs_user);
-            }
-            Provider::Fcgi(application) => {
-                if r.user.is_none() {
-                    return Outcome::NoUser;
-                }
-                return authnz_fcgi::require(r, application);
-            }
+            Provider::Fcgi(_) if r.user.is_none() => Err(Outcome::NoUser),
+            Provider::Fcgi(application) => Err(authnz_fcgi::require(r, application)),
+            Provider::Expr { condition, needs_user } => expr(r, condition, *needs_user),
             Provider::User(_)
             | Provider::ValidUser
             | Provider::Group(_)
             | Provider::FileOwner
-            | Provider::FileGroup => {
-                let Some(user) = r.user.clone() else { return Outcome::NoUser };
-                return self.ask_about(r, &user);
-            }
+            | Provider::FileGroup => match r.user.clone() {
+                Some(user) => self.ask_about(r, &user),
+                None => Err(Outcome::NoUser),
+            },
         };
-        if holds { Outcome::Granted } else { Outcome::Denied }
+        match holds {
+            Ok(true) => Outcome::Granted,
+            Ok(false) => Outcome::Denied,
+            Err(outcome) => outcome,
+        }
     }
 
-    fn ask_about(&self, r: &mut Request, user: &Bytes) -> Outcome {
-        let holds = match self {
-            Provider::User(names) => match names.of(r) {
-                Ok(names) => authz_user::is_named(r, user, &names),
-                Err(outcome) => return outcome,
-            },
-            Provider::Group(names) => match names.of(r) {
-                Ok(names) => authz_groupfile::is_member(r, user, &names),
-                Err(outcome) => return outcome,
-            },
+    fn ask_about(&self, r: &mut Request, user: &Bytes) -> Holds {
+        Ok(match self {
+            Provider::User(names) => {
+                let names = names.of(r, ("authz_user", "user", 2594))?;
+                authz_user::is_named(r, user, &names)
+            }
+            Provider::Group(names) => {
+                let names = names.of(r, ("authz_groupfile", "group", 2592))?;
+                authz_groupfile::is_member(r, user, &names)
+            }
             Provider::FileOwner => authz_owner::owns(r, user),
-            Provider::FileGroup => authz_owner::in_group(r, user),
+            Provider::FileGroup => authz_groupfile::is_in_file_group(r, user),
             _ => true,
-        };
-        if holds { Outcome::Granted } else { Outcome::Denied }
+        })
     }
 }
 
-fn expr(r: &mut Request, condition: &Condition, needs_user: bool) -> Outcome {
+/// Whether a condition holds, or what else it comes to.
+type Holds = std::result::Result<bool, Outcome>;
+
+/// See `host_check_authorization`.
+fn host(r: &mut Request, names: &Names) -> Holds {
+    let names = names.of(r, ("authz_host", "host", 2593))?;
+    match &r.remote_host {
+        Lookup::Unasked => Err(Outcome::NoName),
+        Lookup::Unknown => Ok(false),
+        Lookup::Known(known) => Ok(names.iter().any(|name| {
+            HostRule::new(&String::from_utf8_lossy(name)).matches(known)
+        })),
+    }
+}
+
+/// See `forward_dns_check_authorization`.
+fn forward_dns(r: &mut Request, names: &Names) -> Holds {
+    for name in names.of(r, ("authz_host", "forward-dns", 3354))? {
+        let name = String::from_utf8_lossy(&name).into_owned();
+        // The rest is a comment.
+        let (name, last) = match name.split_once('#') {
+            Some(("", _)) => break,
+            Some((name, _)) => (name.to_owned(), true),
+            None => (name, false),
+        };
+        let Some(found) = r.addresses.get(&name).cloned() else {
+            return Err(Outcome::Wants(Want::Addresses(name)));
+        };
+        if found.is_empty() {
+            let text = format!("No sockaddr info for \"{name}\"");
+            r.log(Level::Warn, "authz_host", 3356, text);
+        }
+        if found.contains(&r.useragent_ip) {
+            return Ok(true);
+        }
+        if last {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+/// See `expr_check_authorization`: with a user who does not please, another may.
+fn expr(r: &mut Request, condition: &Condition, needs_user: bool) -> Holds {
     match condition.holds(r) {
-        Ok(Ok(true)) => Outcome::Granted,
-        Ok(Ok(false)) if needs_user && r.user.is_none() => Outcome::NoUser,
-        Ok(Ok(false)) => Outcome::Denied,
-        Ok(Err(why)) => broken(r, &why),
-        Err(want) => Outcome::Wants(want),
+        Ok(Ok(false)) if needs_user => Err(Outcome::NoUser),
+        Ok(Ok(holds)) => Ok(holds),
+        Ok(Err(why)) => {
+            let text = format!("Error evaluating expression in 'Require expr': {why}");
+            r.log(Level::Error, "authz_core", 2320, text);
+            Err(Outcome::Error)
+        }
+        Err(want) => Err(Outcome::Wants(want)),
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
-use crate::expr::{self, Condition, Rules, Want};
+use crate::effect::{Answer, Effect};
+use crate::expr::{self, Condition, Want};
 use crate::log::Level;
 use crate::merge::Merged;
 use crate::modules::DirPart;
@@ -26,6 +27,7 @@ pub struct Branch {
 }
 
 fn branch(at: &mut Scope, args: &Text, is_else: bool, conditional: bool) -> Result {
+    super::sections::not_within(at, &[])?;
     let condition = if conditional {
         let words = at.section_words(args)?;
         if let Some(extra) = words.get(1) {
@@ -33,17 +35,18 @@ fn branch(at: &mut Scope, args: &Text, is_else: bool, conditional: bool) -> Resu
             let help = "an expression with blanks needs quotes around it";
             return Err(Problem::from(message).at(extra.span).help(help));
         }
-        let restricted = at.place.context == Context::HTACCESS;
-        let rules = Rules { restricted, dont_vary: false };
-        let parsed = Condition::parse(&words[0].bytes, rules).map_err(|why| {
+        let parsed = Condition::parse(&words[0].bytes, at.condition_rules()).map_err(|why| {
             Problem::from(format!("Cannot parse condition clause: {why}")).at(words[0].span)
         })?;
         Some(Arc::new(parsed))
     } else {
         None
     };
+    if !conditional && !at.no_words(args)? {
+        return Err("<Else> does not take an argument".into());
+    }
     if is_else && at.dir.core().branches.last().is_none_or(|last| last.condition.is_none()) {
-        return Err("<ElseIf> or <Else> section without previous <If> or <ElseIf> section in \
+        return Err("<Else> or <ElseIf> section without previous <If> or <ElseIf> section in \
                     same scope"
             .into());
     }
@@ -130,8 +133,12 @@ pub fn expr_wants(r: &mut Request, want: Want, hook: fn(&mut Request) -> Verdict
     match want {
         Want::Lookup(lookup) => Verdict::Look(lookup, looked_up),
         Want::Name => {
-            let ask = crate::effect::Effect::Resolve { ip: r.useragent_ip, confirm: false };
+            let ask = Effect::Resolve { ip: r.useragent_ip, confirm: false };
             Verdict::Ask(ask, named)
+        }
+        Want::Addresses(name) => {
+            r.asked_host.clone_from(&name);
+            Verdict::Ask(Effect::Addresses { name }, found)
         }
     }
 }
@@ -148,8 +155,18 @@ fn looked_up(r: &mut Request, lookup: &Lookup, found: Box<Request>) -> Verdict {
     resume(r)
 }
 
-fn named(r: &mut Request, answer: crate::effect::Answer) -> Verdict {
+fn named(r: &mut Request, answer: Answer) -> Verdict {
     r.remember_name(answer);
+    resume(r)
+}
+
+fn found(r: &mut Request, answer: Answer) -> Verdict {
+    let addresses = match answer {
+        Answer::Addresses(addresses) => addresses,
+        _ => Vec::new(),
+    };
+    let name = std::mem::take(&mut r.asked_host);
+    r.addresses.insert(name, addresses);
     resume(r)
 }
 

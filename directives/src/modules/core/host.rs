@@ -1,6 +1,9 @@
 //! What a server is called in what it sends: `UseCanonicalName`, `ServerSignature`,
 //! `HostnameLookups`.
 
+use crate::effect::{Answer, Effect};
+use crate::phase::{DECLINED, Verdict};
+use crate::request::{Lookup, Request};
 use crate::schema::{Context, Directive, Override, Problem, Set};
 
 /// `UseCanonicalName`.
@@ -142,3 +145,18 @@ Look up the names of clients for REMOTE_HOST and the logs.
     }),
     ..Directive::EXACT
 };
+
+/// Looks the client's name up where `HostnameLookups` says so. httpd does so when the name
+/// is used first; here it is known by then.
+pub fn names(r: &mut Request) -> Verdict {
+    if r.remote_host != Lookup::Unasked || !r.looks_up_names() {
+        return DECLINED;
+    }
+    let confirm = r.dir.core.hostname_lookups == Some(Lookups::Double);
+    Verdict::Ask(Effect::Resolve { ip: r.useragent_ip, confirm }, named)
+}
+
+fn named(r: &mut Request, answer: Answer) -> Verdict {
+    r.remember_name(answer);
+    DECLINED
+}

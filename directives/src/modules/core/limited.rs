@@ -28,6 +28,18 @@ impl Limited {
     }
 }
 
+impl Limited {
+    /// Is there a method that both cover?
+    fn meets(&self, other: &Limited) -> bool {
+        match (self.except, other.except) {
+            (true, true) => true,
+            (false, true) => self.methods.iter().any(|m| !other.methods.contains(m)),
+            (true, false) => other.meets(self),
+            (false, false) => self.methods.iter().any(|m| other.methods.contains(m)),
+        }
+    }
+}
+
 /// A setting that may differ between methods.
 #[derive(Clone, Debug)]
 pub struct PerMethod<T>(Vec<(Limited, T)>);
@@ -54,12 +66,6 @@ impl<T: Clone> PerMethod<T> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// An inner section's values over an outer one's.
-    #[must_use]
-    pub fn merge(outer: &PerMethod<T>, inner: &PerMethod<T>) -> PerMethod<T> {
-        PerMethod(outer.0.iter().chain(&inner.0).cloned().collect())
-    }
 }
 
 fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
@@ -68,25 +74,61 @@ fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
     for word in at.section_words(args)? {
         let method = word.lossy();
         if method == "TRACE" && !except {
-            let message = "TRACE cannot be controlled by <Limit>, see TraceEnable";
+            let message = format!("TRACE cannot be controlled by {name}>, see TraceEnable");
             return Err(Problem::from(message).at(word.span));
         }
-        if method.parse::<Method>().is_err() {
-            let message = format!("unknown method \"{method}\" in {name}>");
+        if at.place.context != Context::HTACCESS {
+            at.process().core.methods.push(method.clone());
+        } else if !is_method(at, &method) {
+            let message = format!(
+                "Could not register method '{method}' for {name} from .htaccess configuration"
+            );
             return Err(Problem::from(message).at(word.span));
         }
         methods.push(if method == "HEAD" { "GET".to_owned() } else { method });
     }
     let limited = Limited { methods, except };
+    // Both would have to hold, which httpd finds out from the bits.
+    if let Some(outer) = at.place.limited
+        && !outer.meets(&limited)
+    {
+        return Err(format!("{name}> directive excludes all methods").into());
+    }
     // What is said inside belongs to the same section.
     at.limited_body(&limited);
     Ok(())
 }
 
+/// Is a method of this name known here? `ap_method_number_of`.
+pub fn is_method(at: &mut Scope, name: &str) -> bool {
+    crate::content::is_known_method(name)
+        || at.process().core.methods.iter().any(|known| known == name)
+}
+
+pub static REGISTER_HTTP_METHOD: Directive = Directive {
+    name: "RegisterHttpMethod",
+    syntax: "method [method] ...",
+    context: Context::SERVER,
+    summary: "Registers non-standard HTTP methods",
+    docs: r"
+Makes methods known to `Require method`. Requests of any method go to an application
+without it.
+
+## Example
+    RegisterHttpMethod PURGE
+",
+    set: Set::Each(|at, word| {
+        let method = word.lossy();
+        at.process().core.methods.push(method);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
 pub static LIMIT: Directive = Directive {
     name: "<Limit",
     syntax: "method [method] ...",
-    context: Context::ANYWHERE,
+    context: Context::PER_DIRECTORY,
     overrides: Override::ALL,
     summary: "Container for authentication directives when accessed using specified HTTP methods",
     docs: r"
@@ -108,7 +150,7 @@ hold for these only. GET includes HEAD. Other methods are not restricted by it:
 pub static LIMIT_EXCEPT: Directive = Directive {
     name: "<LimitExcept",
     syntax: "method [method] ...",
-    context: Context::ANYWHERE,
+    context: Context::PER_DIRECTORY,
     overrides: Override::ALL,
     summary: "Container for authentication directives to be applied when any HTTP method other \
               than those specified is used to access the resource",

@@ -28,9 +28,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use conditional::{Branch, expr_wants};
-pub use error_document::ErrorDocument;
+pub use error_document::{ErrorDocument, Kind as ErrorKind};
 pub use host::{CanonicalName, Lookups, Signature};
-pub use limited::{Limited, PerMethod};
+pub use limited::{Limited, PerMethod, is_method};
 pub use logging::ErrorLog;
 pub use network::Listen;
 pub use options::{OptionSet, Options};
@@ -275,6 +275,8 @@ pub struct Process {
     /// How often `User` and `Group` were given; FastCGI directives look whether they
     /// changed (C-46).
     pub identity_changes: u32,
+    /// Methods of other names than httpd's own: of `<Limit>` and `RegisterHttpMethod`.
+    pub methods: Vec<String>,
     /// `PidFile`, absolute.
     pub pid_file: Option<Bytes>,
     /// `ServerTokens`.
@@ -309,6 +311,7 @@ impl Default for Process {
             user_gid: None,
             group: None,
             identity_changes: 0,
+            methods: Vec::new(),
             pid_file: None,
             server_tokens: Tokens::default(),
             graceful_shutdown_timeout: Duration::ZERO,
@@ -427,11 +430,14 @@ pub static MODULE: Module = Module {
         &conditional::ELSE,
         &limited::LIMIT,
         &limited::LIMIT_EXCEPT,
+        &limited::REGISTER_HTTP_METHOD,
         &paths::MERGE_SLASHES,
         &process::EXTENDED_STATUS,
         &process::SEE_REQUEST_TAIL,
     ],
     hooks: &[
+        first(Phase::Received, host::names),
+        first(Phase::Headers, host::names),
         on(Phase::UrlSections, conditional::walk),
         on(Phase::Sections, conditional::walk),
         really_last(Phase::Translate, translate),

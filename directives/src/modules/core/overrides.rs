@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::OptionSet;
 use crate::compile::{Allowed, Nonfatal, Scope};
-use crate::schema::{Context, Directive, Override, Problem, Result, Set, Word};
+use crate::diagnostic::codes;
+use crate::known;
+use crate::schema::{Context, Directive, Override, Problem, Result, Set, Word, lookup};
 use crate::syntax::Text;
 
 pub static ALLOW_OVERRIDE: Directive = Directive {
@@ -35,7 +37,7 @@ fn allow_override(at: &mut Scope, args: &Text) -> Result {
     if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
         // No file is looked for there; httpd says so and goes on.
         let message = "Useless use of AllowOverride";
-        at.note(Problem::new(&crate::diagnostic::codes::CAUTION, message));
+        at.note(Problem::new(&codes::USELESS_OVERRIDE, message));
     }
     let mut allowed = Allowed::default();
     for word in Word::all(args) {
@@ -112,9 +114,19 @@ Single directives that `.htaccess` files may use beside the classes of `AllowOve
     </Directory>
 ",
     set: Set::Words(|at, words| {
+        if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
+            let message = "Useless use of AllowOverrideList";
+            at.note(Problem::new(&codes::USELESS_OVERRIDE_LIST, message));
+        }
         let mut list = Vec::new();
         for word in words {
-            if !word.is("none") {
+            if word.is("none") {
+                if words.len() > 1 {
+                    let message =
+                        "'None' not allowed with other directives in AllowOverrideList";
+                    return Err(Problem::from(message).at(word.span));
+                }
+            } else if is_listable(at, word) {
                 list.push(word.lossy().to_ascii_lowercase());
             }
         }
@@ -127,6 +139,28 @@ Single directives that `.htaccess` files may use beside the classes of `AllowOve
     }),
     ..Directive::EXACT
 };
+
+/// Can `.htaccess` files have the directive of this name? If not, it is passed over with a
+/// warning.
+fn is_listable(at: &mut Scope, word: &Word) -> bool {
+    let name = word.lossy();
+    let found = lookup::directive(&word.bytes);
+    let problem = match found {
+        Some(found) if found.directive.context.allows(Context::HTACCESS) => return true,
+        Some(_) => {
+            let message = format!("Discarding directive `{name}' not allowed in AllowOverrideList");
+            Problem::new(&codes::OVERRIDE_NEVER, message)
+        }
+        None if known::find(&name).is_some() => return true,
+        None => {
+            let message =
+                format!("Discarding unrecognized directive `{name}' in AllowOverrideList");
+            Problem::new(&codes::OVERRIDE_LIST, message)
+        }
+    };
+    at.note(problem.at(word.span));
+    false
+}
 
 pub static ACCESS_FILE_NAME: Directive = Directive {
     name: "AccessFileName",

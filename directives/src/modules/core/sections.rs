@@ -95,7 +95,13 @@ fn files(at: &mut Scope, args: &Text, regex: bool) -> Result {
 }
 
 /// Sections that may not stand within each other; see `ap_check_cmd_context`.
-fn not_within(at: &Scope, containers: &[&str]) -> Result {
+pub(super) fn not_within(at: &Scope, containers: &[&str]) -> Result {
+    if ["<Limit", "<LimitExcept"].iter().any(|container| at.place.is_within(container)) {
+        let name = at.cmd.name;
+        let message =
+            format!("{name}> cannot occur within <Limit> or <LimitExcept> section");
+        return Err(Problem::new(&codes::CONTEXT, message).at(at.cmd.item.name_span));
+    }
     let found = containers.iter().find(|container| at.place.is_within(container));
     match found {
         Some(container) => {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::app::{App, Kind};
 use super::{HANDLER, identity, permission, response};
 use crate::cgi;
+use crate::content;
 use crate::effect::{Answer, Call, Effect, Failure, Role};
 use crate::log::Level;
 use crate::modules::core::OptionSet;
@@ -48,13 +49,7 @@ pub fn handle(r: &mut Request) -> Verdict {
             Err(status) => return Verdict::Status(status),
         },
     };
-    if let (Some(length), Some(limit)) = (r.content_length(), r.dir.core.body_limit())
-        && length > limit
-    {
-        let text = format!(
-            "Requested content-length of {length} is larger than the configured limit of {limit}"
-        );
-        r.log(Level::Error, "http", 1588, text);
+    if content::body_is_too_large(r) {
         return Verdict::Status(413);
     }
     if r.path_info.is_empty() || r.notes.has(b"path-translated") {

@@ -334,7 +334,7 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
         return DECLINED;
     }
     log::<P>(r);
-    if P::CHALLENGES && dir.authn_core.is_basic() {
+    if P::CHALLENGES && authn_core::is_basic(r) {
         authn_core::challenge(r);
     }
     Verdict::Status(status)

@@ -7,34 +7,48 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Action, Change, When};
 use crate::expr::Want;
+use crate::log::Level;
 use crate::modules::core::expr_wants;
 use crate::pattern::Pattern;
 use crate::phase::{DECLINED, Verdict};
 use crate::reply::Headers;
 use crate::request::Request;
-use crate::response::has_token;
 use crate::template;
+
+/// Whose fields are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// The request's.
+    Request,
+    /// The response's.
+    Response,
+    /// Those of a response that survive errors.
+    Always,
+}
 
 /// `early`, by the server's own settings.
 pub fn early(r: &mut Request) -> Verdict {
     let root = r.server.root.clone();
-    if !root.headers.request.iter().any(|change| matches!(change.when, When::Early)) {
-        return DECLINED;
-    }
-    to_request(r, &root.headers.request, true);
+    change(r, Side::Request, &root.headers.request, true);
+    change(r, Side::Always, &root.headers.always, true);
+    change(r, Side::Response, &root.headers.response, true);
     DECLINED
 }
 
-/// Fields of the request.
+/// Fields of the request. What the response's conditions want to know is asked here,
+/// too: it is too late for it when there is a response.
 pub fn request(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
-    if dir.headers.request.is_empty() || r.main.is_some() {
+    let headers = &dir.headers;
+    if r.main.is_some() {
         return DECLINED;
     }
-    if let Some(want) = first_want(r, &dir.headers.request) {
-        return expr_wants(r, want, request);
+    for changes in [&headers.request, &headers.always, &headers.response] {
+        if let Some(want) = first_want(r, changes) {
+            return expr_wants(r, want, request);
+        }
     }
-    to_request(r, &dir.headers.request, false);
+    change(r, Side::Request, &headers.request, false);
     DECLINED
 }
 
@@ -42,146 +56,144 @@ pub fn request(r: &mut Request) -> Verdict {
 fn first_want(r: &mut Request, changes: &[Arc<Change>]) -> Option<Want> {
     for change in changes {
         if let When::Holds(condition) = &change.when
+            && condition.asks()
             && let Err(want) = condition.holds(r)
         {
-            return Some(want);
-        }
-        let (Action::Add(value)
-        | Action::Append(value)
-        | Action::Merge(value)
-        | Action::Set(value)
-        | Action::SetIfEmpty(value)
-        | Action::Edit { value, .. }) = &change.action
-        else {
-            continue;
-        };
-        if let Err(want) = value.of(r) {
             return Some(want);
         }
     }
     None
 }
 
-fn to_request(r: &mut Request, changes: &[Arc<Change>], early: bool) {
-    let mut fields = Headers::default();
-    for (name, value) in r.headers_in.iter() {
-        fields.add(name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes()));
-    }
-    change(r, &mut fields, changes, early);
-    let fields = fields.iter().filter_map(|(name, value)| {
-        let name = HeaderName::from_bytes(name).ok()?;
-        Some((name, HeaderValue::from_bytes(value).ok()?))
-    });
-    let mut map = http::HeaderMap::new();
-    for (name, value) in fields {
-        map.append(name, value);
-    }
-    r.headers_in = Arc::new(map);
-}
-
 /// Fields of the response: those that survive errors first, as httpd has it.
 pub fn response(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
-    let (always, success) = (&dir.headers.always, &dir.headers.response);
-    if !always.is_empty() {
-        let mut fields = std::mem::take(&mut r.err_headers_out);
-        change(r, &mut fields, always, false);
-        r.err_headers_out = fields;
-    }
-    if !success.is_empty() && !r.is_error_page {
-        let mut fields = std::mem::take(&mut r.headers_out);
-        change(r, &mut fields, success, false);
-        r.headers_out = fields;
+    change(r, Side::Always, &dir.headers.always, false);
+    if !r.is_error_page {
+        change(r, Side::Response, &dir.headers.response, false);
     }
     DECLINED
 }
 
-fn change(r: &mut Request, fields: &mut Headers, changes: &[Arc<Change>], early: bool) {
+fn change(r: &mut Request, side: Side, changes: &[Arc<Change>], early: bool) {
     for change in changes {
         let applies = match &change.when {
             When::Early => early,
             _ if early => false,
             When::Always => true,
             When::Env { name, negated } => r.env.has(name) != *negated,
-            When::Holds(condition) => matches!(condition.holds(r), Ok(Ok(true))),
+            When::Holds(condition) => match condition.holds(r) {
+                Ok(Ok(holds)) => holds,
+                Ok(Err(why)) => {
+                    let text = format!("Failed to evaluate expression ({why}) - ignoring");
+                    r.log(Level::Error, "headers", 1501, text);
+                    true
+                }
+                Err(_) => false,
+            },
         };
         if applies {
-            apply(r, fields, change);
+            apply(r, side, change);
         }
     }
 }
 
-fn apply(r: &mut Request, fields: &mut Headers, change: &Change) {
+fn apply(r: &mut Request, side: Side, change: &Change) {
     let name = String::from_utf8_lossy(&change.name).into_owned();
-    let mut value_of = |value: &super::Value| value.of(r).ok().flatten();
-    let is_type = name.eq_ignore_ascii_case("content-type");
+    let is_type = side != Side::Request && name.eq_ignore_ascii_case("content-type");
+    let value = match change.action.value().map(|value| value.of(r)) {
+        Some(Ok(value)) => value,
+        Some(Err(_)) => return,
+        None => Vec::new(),
+    };
     match &change.action {
-        Action::Add(value) => {
-            if let Some(value) = value_of(value) {
-                fields.add(change.name.clone(), value);
-            }
+        Action::Add(_) => fields(r, side, |fields| fields.add(change.name.clone(), value)),
+        Action::Append(_) => {
+            fields(r, side, |fields| fields.merge(change.name.clone(), &value));
         }
-        Action::Append(value) => {
-            if let Some(value) = value_of(value) {
-                fields.merge(change.name.clone(), &value);
+        Action::Merge(_) => fields(r, side, |fields| match fields.get(&name) {
+            Some(old) if has_item(old, &value) => {}
+            _ => fields.merge(change.name.clone(), &value),
+        }),
+        Action::Set(_) | Action::SetIfEmpty(_) => {
+            let keeps = matches!(change.action, Action::SetIfEmpty(_));
+            let there = keeps && is_type && r.content_type.is_some();
+            if there || keeps && fields(r, side, |fields| fields.has(&name)) {
+                return;
             }
-        }
-        Action::Merge(value) => {
-            if let Some(value) = value_of(value) {
-                match fields.get(&name) {
-                    Some(old) if has_token(old, value.trim_ascii()) => {}
-                    _ => fields.merge(change.name.clone(), &value),
-                }
+            if is_type {
+                r.content_type = Some(value.clone().into());
             }
-        }
-        Action::Set(value) => {
-            if let Some(value) = value_of(value) {
-                if is_type {
-                    r.content_type = Some(value.clone().into());
-                }
-                fields.set(change.name.clone(), value);
-            }
-        }
-        Action::SetIfEmpty(value) => {
-            let there = fields.has(&name) || is_type && r.content_type.is_some();
-            if !there && let Some(value) = value.of(r).ok().flatten() {
-                if is_type {
-                    r.content_type = Some(value.clone().into());
-                }
-                fields.set(change.name.clone(), value);
-            }
+            fields(r, side, |fields| fields.set(change.name.clone(), value));
         }
         Action::Unset => {
             if is_type {
                 r.content_type = None;
             }
-            fields.unset(&name);
+            fields(r, side, |fields| fields.unset(&name));
         }
         Action::Echo(pattern) => {
             let named = |name: &HeaderName| pattern.is_match(name.as_str().as_bytes());
-            for (name, value) in r.headers_in.iter().filter(|(name, _)| named(name)) {
+            let sent = r.headers_in.clone();
+            for (name, value) in sent.iter().filter(|(name, _)| named(name)) {
+                let name = Bytes::copy_from_slice(name.as_str().as_bytes());
                 let value = Bytes::copy_from_slice(value.as_bytes());
-                fields.add(Bytes::copy_from_slice(name.as_str().as_bytes()), value);
+                fields(r, side, |fields| fields.add(name, value));
             }
         }
-        Action::Edit { pattern, value, all } => {
-            let Some(replacement) = value_of(value) else { return };
+        Action::Edit { pattern, all, .. } => {
             if is_type && let Some(kind) = r.content_type.take() {
-                r.content_type = Some(edited(&kind, pattern, &replacement, *all));
+                r.content_type = Some(edited(&kind, pattern, &value, *all));
             }
-            for (_, value) in fields
-                .iter_mut()
-                .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
-            {
-                *value = edited(value, pattern, &replacement, *all);
-            }
+            fields(r, side, |fields| {
+                let same = |field: &Bytes| field.eq_ignore_ascii_case(name.as_bytes());
+                for (_, old) in fields.iter_mut().filter(|(field, _)| same(field)) {
+                    *old = edited(old, pattern, &value, *all);
+                }
+            });
         }
         Action::Note(note) => {
-            if let Some(value) = fields.get(&name) {
-                r.notes.set(note.clone(), value.clone());
+            let value = fields(r, side, |fields| fields.get(&name).cloned());
+            if let Some(value) = value {
+                r.notes.set(note.clone(), value);
             }
         }
     }
+}
+
+/// Is `item` one of a list's, letter by letter? Commas in quotes separate nothing.
+fn has_item(list: &[u8], item: &[u8]) -> bool {
+    let mut quoted = false;
+    let mut items = list.split(|&b| {
+        quoted ^= b == b'"';
+        b == b',' && !quoted
+    });
+    items.any(|known| known.trim_ascii_start() == item)
+}
+
+/// Does something to fields.
+fn fields<T>(r: &mut Request, side: Side, work: impl FnOnce(&mut Headers) -> T) -> T {
+    match side {
+        Side::Response => return work(&mut r.headers_out),
+        Side::Always => return work(&mut r.err_headers_out),
+        Side::Request => {}
+    }
+    // httpd joins fields of one name when it reads them.
+    let mut fields = Headers::default();
+    for (name, value) in r.headers_in.iter() {
+        fields.merge(name.as_str().to_owned(), value.as_bytes());
+    }
+    let result = work(&mut fields);
+    let mut map = http::HeaderMap::new();
+    for (name, value) in fields.iter() {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            map.append(name, value);
+        }
+    }
+    r.headers_in = Arc::new(map);
+    result
 }
 
 /// Replaces the first match, or all: `process_regexp`.

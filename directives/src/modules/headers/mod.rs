@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
-use crate::expr::{Condition, Rules};
+use crate::diagnostic::codes;
+use crate::expr::Condition;
 use crate::merge::Merge;
 use crate::pattern::Pattern;
 use crate::phase::{Phase, first, last};
@@ -30,6 +31,21 @@ enum Action {
     Edit { pattern: Pattern, value: Value, all: bool },
     /// The response's field becomes a note.
     Note(Bytes),
+}
+
+impl Action {
+    /// Its value, if it has one.
+    fn value(&self) -> Option<&Value> {
+        match self {
+            Action::Add(value)
+            | Action::Append(value)
+            | Action::Merge(value)
+            | Action::Set(value)
+            | Action::SetIfEmpty(value)
+            | Action::Edit { value, .. } => Some(value),
+            Action::Unset | Action::Echo(_) | Action::Note(_) => None,
+        }
+    }
 }
 
 /// When it is done.
@@ -76,79 +92,70 @@ impl Merge for Dir {
 }
 
 /// `header_inout_cmd`: the words behind the condition of a `Header`.
-fn change(at: &Scope, words: &[Word], of_request: bool) -> Result<Change> {
-    let name = at.cmd.name;
-    let (Some(action), Some(field)) = (words.first(), words.get(1)) else {
-        return Err(format!("{name} requires at least two arguments").into());
-    };
-    let mut rest = &words[2..];
-    let field_name = field.bytes.strip_suffix(b":").unwrap_or(&field.bytes);
-    let field_name = Bytes::copy_from_slice(field_name);
-    let kind = action.lossy().to_ascii_lowercase();
-    let mut value = || -> Result<Value> {
-        let Some((word, others)) = rest.split_first() else {
-            let message = format!("Header {kind} takes a value as the third argument");
-            return Err(Problem::from(message).at(action.span));
-        };
-        rest = others;
-        value::parse(at, word)
-    };
+fn change(at: &mut Scope, words: &[Word], of_request: bool) -> Result<Change> {
+    let action = words.first();
+    let kind = action.map_or(String::new(), |word| word.lossy().to_ascii_lowercase());
+    let field = words.get(1).map_or(Bytes::new(), |word| word.bytes.clone());
+    let mut rest = words.get(2..).unwrap_or_default().iter();
+    let mut value = || rest.next().ok_or("Header requires three arguments");
     let action = match kind.as_str() {
-        "add" => Action::Add(value()?),
-        "append" => Action::Append(value()?),
-        "merge" => Action::Merge(value()?),
-        "set" => Action::Set(value()?),
-        "setifempty" => Action::SetIfEmpty(value()?),
+        "add" => Action::Add(value::parse(at, value()?)?),
+        "append" => Action::Append(value::parse(at, value()?)?),
+        "merge" => Action::Merge(value::parse(at, value()?)?),
+        "set" => Action::Set(value::parse(at, value()?)?),
+        "setifempty" => Action::SetIfEmpty(value::parse(at, value()?)?),
         "unset" => Action::Unset,
-        "echo" if !of_request => Action::Echo(regex(field, true)?),
-        "note" if !of_request => {
-            let Some((word, others)) = rest.split_first() else {
-                return Err("header note requires a note name".into());
-            };
-            rest = others;
-            Action::Note(word.bytes.clone())
-        }
+        "echo" if !of_request => Action::Echo(regex(&field, true, "echo", words.get(1))?),
+        "note" if !of_request => Action::Note(value()?.bytes.clone()),
+        "echo" => return Err("Header echo only valid on Header directives".into()),
+        "note" => return Err("RequestHeader does not support the 'note' action".into()),
         "edit" | "edit*" => {
-            let Some((pattern, others)) = rest.split_first() else {
+            let (Some(pattern), Some(text)) = (rest.next(), rest.next()) else {
                 return Err("Header edit requires a match and a substitution".into());
             };
-            rest = others;
-            let Some((text, others)) = rest.split_first() else {
-                return Err("Header edit requires a match and a substitution".into());
-            };
-            rest = others;
-            let (pattern, all) = (regex(pattern, false)?, kind.ends_with('*'));
+            let all = kind.ends_with('*');
+            let pattern = regex(&pattern.bytes, false, "edit", Some(pattern))?;
             Action::Edit { pattern, value: value::parse(at, text)?, all }
         }
         _ => {
             let message = "first argument must be 'add', 'set', 'setifempty', 'append', \
                            'merge', 'unset', 'echo', 'note', 'edit', or 'edit*'.";
-            return Err(Problem::from(message).at(action.span));
+            let problem = Problem::from(message);
+            return Err(match action {
+                Some(word) => problem.at(word.span),
+                None => problem,
+            });
         }
     };
-    let when = match rest {
-        [] => When::Always,
-        [word] => when(at, word)?,
-        [_, extra, ..] => {
-            let message = format!("{name} has too many arguments");
-            return Err(Problem::from(message).at(extra.span));
-        }
-    };
-    Ok(Change { name: field_name, action, when })
+    let when = rest.next().map_or(Ok(When::Always), |word| when(at, word))?;
+    if let Some(extra) = rest.next() {
+        return Err(Problem::from("Too many arguments to directive").at(extra.span));
+    }
+    let field = field.strip_suffix(b":").map_or(field.clone(), Bytes::copy_from_slice);
+    Ok(Change { name: field, action, when })
 }
 
-fn regex(word: &Word, ignore_case: bool) -> Result<Pattern> {
-    Pattern::new(&word.bytes, ignore_case).map_err(|why| {
-        Problem::from("Header regex could not be compiled").at(word.span).help(why)
+fn regex(
+    text: &[u8],
+    ignore_case: bool,
+    action: &str,
+    word: Option<&Word>,
+) -> Result<Pattern> {
+    Pattern::new(text, ignore_case).map_err(|why| {
+        let message = format!("Header {action} regex could not be compiled");
+        let problem = Problem::from(message).help(why);
+        match word {
+            Some(word) => problem.at(word.span),
+            None => problem,
+        }
     })
 }
 
-fn when(at: &Scope, word: &Word) -> Result<When> {
+fn when(at: &mut Scope, word: &Word) -> Result<When> {
     if word.is("early") {
         if at.place.container.is_some_and(|c| c != "<VirtualHost") || at.place.allowed.is_some() {
-            let message = "early is only for a server, not for a section: it comes before \
-                           sections are known";
-            return Err(Problem::from(message).at(word.span));
+            let message = "early has no effect in a section: it comes before sections are known";
+            at.note(Problem::new(&codes::IGNORED, message).at(word.span));
         }
         return Ok(When::Early);
     }
@@ -157,18 +164,20 @@ fn when(at: &Scope, word: &Word) -> Result<When> {
             Some(name) => (true, name),
             None => (false, text),
         };
+        if name.is_empty() {
+            let message = "error: missing environment variable name. envclause should be in \
+                           the form env=envar ";
+            return Err(Problem::from(message).at(word.span));
+        }
         return Ok(When::Env { name: Bytes::copy_from_slice(name), negated });
     }
     if let Some(text) = word.bytes.strip_prefix(b"expr=") {
-        let rules =
-            Rules { restricted: at.place.context == Context::HTACCESS, dont_vary: true };
-        let condition = Condition::parse(text, rules).map_err(|why| {
-            Problem::from(format!("Can't parse condition expression: {why}")).at(word.span)
+        let condition = Condition::parse(text, at.condition_rules()).map_err(|why| {
+            Problem::from(format!("Can't parse envclause/expression: {why}")).at(word.span)
         })?;
         return Ok(When::Holds(Arc::new(condition)));
     }
-    let message = "error: Unknown parameter, expected env=, expr= or early";
-    Err(Problem::from(message).at(word.span))
+    Err(Problem::from(format!("Unknown parameter: {}", word.lossy())).at(word.span))
 }
 
 static HEADER: Directive = Directive {
@@ -182,7 +191,8 @@ static HEADER: Directive = Directive {
     docs: r#"
 Changes fields of responses. `always` also concerns error pages and redirections, and the
 fields that applications set; the default, `onsuccess`, does not. A value may hold `%{NAME}e`
-(a variable of the environment), `%t` (when the request came), `%%`, or be an expression
+(a variable of the environment), `%t` (when the request came), `%D` (how long it took), `%l`
+(the system's load), `%%`, or be an expression
 behind `expr=`. `edit` replaces the first match of a regular expression, `edit*` all.
 
 ## Example

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
-use crate::expr::{Rules, Template, Want};
+use crate::diagnostic::codes;
+use crate::expr::{Template, Want};
+use crate::log::Level;
 use crate::request::Request;
-use crate::schema::{Context, Problem, Result, Word};
+use crate::schema::{Problem, Result, Word};
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub enum Piece {
     Env(Bytes),
     /// `%t`: microseconds since 1970.
     Time,
+    /// `%D`: how long the request took so far, microseconds.
+    Duration,
+    /// `%l`: the system's load.
+    Load,
     /// `%{NAME}s`: nothing is known of TLS here.
     Nothing,
 }
@@ -34,9 +40,7 @@ pub enum Piece {
 /// Reads a value: `parse_format_string`.
 pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
     if let Some(text) = word.bytes.strip_prefix(b"expr=") {
-        let rules =
-            Rules { restricted: at.place.context == Context::HTACCESS, dont_vary: true };
-        let template = Template::parse(text, rules).map_err(|why| {
+        let template = Template::parse(text, at.rules()).map_err(|why| {
             Problem::from(format!("Can't parse value expression : {why}")).at(word.span)
         })?;
         return Ok(Value::Filled(Arc::new(template)));
@@ -46,6 +50,18 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
     let mut plain = Vec::new();
     let mut i = 0;
     while let Some(&byte) = text.get(i) {
+        let escaped = text.get(i + 1).filter(|_| byte == b'\\').and_then(|next| match next {
+            b'\\' => Some(b'\\'),
+            b'r' => Some(b'\r'),
+            b'n' => Some(b'\n'),
+            b't' => Some(b'\t'),
+            _ => None,
+        });
+        if let Some(byte) = escaped {
+            plain.push(byte);
+            i += 2;
+            continue;
+        }
         if byte != b'%' {
             plain.push(byte);
             i += 1;
@@ -68,10 +84,20 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
                         (Piece::Env(Bytes::copy_from_slice(&inner[..end])), end + 3)
                     }
                     (Some(end), Some(b's')) => (Piece::Nothing, end + 3),
-                    _ => return Err(unknown(word)),
+                    (Some(_), Some(letter)) => return Err(unknown(word, &[*letter])),
+                    _ => return Err(unknown(word, b"")),
                 }
             }
-            _ => return Err(unknown(word)),
+            [b'D', ..] => (Piece::Duration, 1),
+            [b'l', ..] => (Piece::Load, 1),
+            [letter @ (b'i' | b'b'), ..] => {
+                let message = format!(
+                    "%{} is refused: there are no workers to count",
+                    char::from(*letter)
+                );
+                return Err(Problem::new(&codes::REFUSED, message).at(word.span));
+            }
+            [letter, ..] => return Err(unknown(word, &[*letter])),
         };
         if !plain.is_empty() {
             pieces.push(Piece::Plain(std::mem::take(&mut plain).into()));
@@ -85,18 +111,26 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
     Ok(Value::Pieces(pieces))
 }
 
-fn unknown(word: &Word) -> Problem {
-    let help = "known are %%, %t, %{NAME}e and %{NAME}s";
-    Problem::from("Unrecognized Header or RequestHeader directive %-format").at(word.span).help(help)
+fn unknown(word: &Word, letter: &[u8]) -> Problem {
+    let help = "known are %%, %t, %D, %l, %{NAME}e and %{NAME}s";
+    let letter = String::from_utf8_lossy(letter);
+    Problem::from(format!("Unrecognized header format %{letter}")).at(word.span).help(help)
 }
 
 impl Value {
-    /// The text for a request; an expression that fails gives none.
-    pub fn of(&self, r: &mut Request) -> std::result::Result<Option<Vec<u8>>, Want> {
+    /// The text for a request; an expression that fails gives an empty one.
+    pub fn of(&self, r: &mut Request) -> std::result::Result<Vec<u8>, Want> {
         let pieces = match self {
             Value::Pieces(pieces) => pieces,
             Value::Filled(template) => {
-                return Ok(template.fill(r)?.ok().map(|text| text.to_vec()));
+                return Ok(match template.fill(r)? {
+                    Ok(text) => text.to_vec(),
+                    Err(why) => {
+                        let text = format!("Can't evaluate value expression: {why}");
+                        r.log(Level::Error, "headers", 2557, text);
+                        Vec::new()
+                    }
+                });
             }
         };
         let mut out = Vec::new();
@@ -110,9 +144,18 @@ impl Value {
                 Piece::Time => {
                     out.extend_from_slice(format!("t={}", r.request_time).as_bytes());
                 }
+                Piece::Duration => {
+                    out.extend_from_slice(format!("D={}", r.now - r.request_time).as_bytes());
+                }
+                Piece::Load => {
+                    let text = r.files.read(b"/proc/loadavg").unwrap_or_default();
+                    let words = text.split(|&b| b == b' ').take(3);
+                    out.extend_from_slice(b"l=");
+                    out.extend(words.collect::<Vec<_>>().join(&b' '));
+                }
                 Piece::Nothing => out.extend_from_slice(b"(null)"),
             }
         }
-        Ok(Some(out))
+        Ok(out)
     }
 }

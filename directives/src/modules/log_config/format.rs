@@ -142,6 +142,7 @@ impl Format {
     pub fn render(&self, r: &Request, sent: &Sent) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let first = r.first();
+        let r = r.failed.as_deref().unwrap_or(r);
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
@@ -222,7 +223,7 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
 fn meaning(letter: u8, argument: &str, braced: bool) -> Option<(What, Which)> {
     use Which::{First, Last};
     Some(match letter {
-        b'h' => (if argument == "c" { What::PeerAddr } else { What::RemoteHost }, Last),
+        b'h' => (What::RemoteHost, Last),
         b'a' => (if argument == "c" { What::PeerAddr } else { What::RemoteAddr }, Last),
         b'A' => (What::LocalAddr, Last),
         b'B' => (What::BodyBytes, Last),
@@ -343,6 +344,7 @@ impl Item {
                 }
             }
             What::RequestLine => escape(&of.the_request(), out),
+            What::Handler if of.handler_by_type => return None,
             What::Handler => escape(of.handler.as_ref()?, out),
             What::Time => self.time(of, sent, out),
             What::User => match last.user.as_deref()? {

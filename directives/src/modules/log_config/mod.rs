@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 pub use format::{Format, Sent};
 
 use crate::compile::Scope;
+use crate::expr;
 use crate::merge::Merge;
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Module, Problem, Result, Set, Word};
@@ -32,10 +33,12 @@ pub enum Target {
 }
 
 /// A condition of `CustomLog`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Condition {
-    variable: Bytes,
-    negated: bool,
+#[derive(Clone, Debug)]
+enum Condition {
+    /// `env=`.
+    Env { variable: Bytes, negated: bool },
+    /// `expr=`.
+    Holds(Arc<expr::Condition>),
 }
 
 /// One log.
@@ -99,11 +102,16 @@ impl Server {
 }
 
 impl Log {
-    /// Does this request go into this log?
-    pub fn wants(&self, r: &Request) -> bool {
-        self.condition
-            .as_ref()
-            .is_none_or(|condition| r.env.has(&condition.variable) != condition.negated)
+    /// Does this request go into this log? A condition that would have to look a URL or a
+    /// file up does not hold: the request is over.
+    fn wants(&self, r: &mut Request) -> bool {
+        match &self.condition {
+            None => true,
+            Some(Condition::Env { variable, negated }) => r.env.has(variable) != *negated,
+            Some(Condition::Holds(condition)) => {
+                matches!(condition.holds(r), Ok(Ok(true)))
+            }
+        }
     }
 }
 
@@ -129,7 +137,16 @@ fn condition(word: &Word) -> Result<Condition> {
         if variable.is_empty() {
             return Err(Problem::from("missing environment variable name").at(word.span));
         }
-        return Ok(Condition { variable, negated });
+        return Ok(Condition::Env { variable, negated });
+    }
+    if let Some(text) = text.strip_prefix(b"expr=") {
+        if text.is_empty() {
+            return Err(Problem::from("missing condition").at(word.span));
+        }
+        let rules = expr::Rules { dont_vary: true, ..expr::Rules::default() };
+        let parsed = expr::Condition::parse(text, rules);
+        let condition = parsed.map_err(|why| Problem::from(why).at(word.span))?;
+        return Ok(Condition::Holds(Arc::new(condition)));
     }
     Err(Problem::from("error in condition clause").at(word.span))
 }
@@ -144,17 +161,18 @@ fn check(word: &Word) -> Result {
 
 static CUSTOM_LOG: Directive = Directive {
     name: "CustomLog",
-    syntax: "file|pipe format|nickname [env=[!]environment-variable]",
+    syntax: "file|pipe format|nickname [env=[!]environment-variable|expr=expression]",
     context: Context::SERVERS,
     summary: "a file name, a custom log format string or format name, and an optional \"env=\" or \
               \"expr=\" clause (see docs)",
     docs: r#"
 A log of requests. The format is a string or the nickname that a `LogFormat` gives it; a
-condition chooses requests by a variable. A relative name is below `ServerRoot`.
+condition chooses requests by a variable or an expression. A relative name is below `ServerRoot`.
 
 ## Example
     LogFormat "%h %l %u %t \"%r\" %>s %b" common
     CustomLog logs/access_log common env=!quiet
+    CustomLog logs/errors common "expr=%{REQUEST_STATUS} -ge 400"
 "#,
     set: Set::TwoOrThree(|at, file, format, clause| {
         let target = target(at, file)?;
@@ -241,7 +259,7 @@ pub static MODULE: Module = Module {
 };
 
 /// Calls `write` with every log's target and line for a finished request.
-pub fn each_line(r: &Request, sent: &Sent, mut write: impl FnMut(&Target, Vec<u8>)) {
+pub fn each_line(r: &mut Request, sent: &Sent, mut write: impl FnMut(&Target, Vec<u8>)) {
     let server = r.server.clone();
     for log in &server.config.log_config.logs {
         if log.wants(r) {
