@@ -2,6 +2,7 @@
 //! and ended by their process number.
 
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::root::Root;
+use crate::server::built;
 
 /// How long an application may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -135,6 +137,17 @@ impl Application {
         let mut command = Command::new(program);
         command.arg("--nodaemonize").arg("--no-php-ini").arg("--fpm-config").arg(conf);
         Application::start(root, address, &mut command)
+    }
+
+    /// The probe on `run/name`. With directives every request is answered after them.
+    pub fn probe(root: &Root, name: &str, directives: &[&str]) -> Result<Application> {
+        let path = root.join("run").join(name);
+        let mut command = Command::new(built("probe"));
+        command.arg(format!("unix:{}", path.display())).args(directives);
+        let probe = Application::start(root, Address::Unix(path.clone()), &mut command)?;
+        // The server connects as another user.
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
+        Ok(probe)
     }
 
     /// Its process.

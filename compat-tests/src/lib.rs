@@ -9,3 +9,4 @@ pub mod page;
 pub mod play;
 pub mod root;
 pub mod server;
+pub mod site;

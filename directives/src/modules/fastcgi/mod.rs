@@ -24,7 +24,7 @@ pub use app::{Address, App, Identity, Kind};
 pub use authorizers::{Dir, cautions};
 pub use identity::identity;
 pub use ipc::IpcDir;
-pub(crate) use ipc::settle;
+pub(crate) use ipc::{check_access, settle};
 
 use crate::compile::Scope;
 use crate::path;

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use compat_tests::application::{Address, Application};
 
-use crate::site::{Site, variable};
+use compat_tests::site::{Site, variable};
 
 /// `/app` behind an access checker that always answers the same; further lines stand in
 /// the section.
