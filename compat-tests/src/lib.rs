@@ -3,6 +3,7 @@
 //! in its place.
 
 pub mod application;
+pub mod guarded;
 pub mod http;
 pub mod normal;
 pub mod page;

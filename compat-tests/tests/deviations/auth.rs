@@ -1,39 +1,17 @@
 //! The phases in which an application decides.
 
 use anyhow::{Result, ensure};
-use compat_tests::application::Application;
-use compat_tests::site::{Site, basic, variable};
+use compat_tests::guarded::Guarded;
+use compat_tests::site::{basic, variable};
 
-/// `/app` behind authorizers `/virtual/NAME`, each with its answer.
-fn guarded(
-    authorizers: &[(&str, &str)],
-    lines: &str,
-) -> Result<(Site, Vec<Application>)> {
-    let mut site = Site::new()?;
-    let mut probes = vec![Application::probe(&site.root, "app", &[])?];
-    let mut conf = format!(
-        "FastCgiExternalServer {{root}}/htdocs/app {}\n",
-        probes[0].address.option()
-    );
-    for (name, answer) in authorizers {
-        let calls = site.root.join("logs").join(name);
-        let answer = format!("note={}&{answer}", calls.display());
-        let probe = Application::probe(&site.root, name, &[&answer])?;
-        conf += &format!(
-            "FastCgiExternalServer {{root}}/virtual/{name} {}\n",
-            probe.address.option()
-        );
-        probes.push(probe);
+/// `/app` behind gates, each with its answer.
+fn guarded(gates: &[(&str, &str)], lines: &str) -> Result<Guarded> {
+    let mut guarded = Guarded::new()?;
+    for (name, answer) in gates {
+        guarded.gate(name, answer, "")?;
     }
-    // A password file's "secret" (SHA-1).
-    site.root.write("conf/users", b"ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")?;
-    site.serve(&(conf + lines))?;
-    Ok((site, probes))
-}
-
-/// How often an authorizer was asked.
-fn calls(site: &Site, name: &str) -> usize {
-    site.root.log(name).lines().count()
+    guarded.serve(lines)?;
+    Ok(guarded)
 }
 
 const NO: &str = "status=403+No&header=X-Denied:+yes&header=Variable-BY:+nobody";
@@ -50,7 +28,8 @@ fn an_access_checker_that_does_not_decide_leaves_nothing() -> Result<()> {
     Require all denied
 </Location>
 ";
-    let (site, _probes) = guarded(&[("check", NO)], lines)?;
+    let guarded = guarded(&[("check", NO)], lines)?;
+    let site = &guarded.site;
     for (target, status) in [("/app?env", 200), ("/app/denied", 403)] {
         let answer = site.get(target)?;
         ensure!(answer.status == status, "{answer}");
@@ -58,7 +37,7 @@ fn an_access_checker_that_does_not_decide_leaves_nothing() -> Result<()> {
         ensure!(answer.header("Variable-BY").is_none(), "{answer}");
         ensure!(variable(&answer.text(), "BY").is_none(), "{answer}");
     }
-    ensure!(calls(&site, "check") == 2, "{}", calls(&site, "check"));
+    ensure!(guarded.calls("check").len() == 2, "{}", guarded.calls("check").len());
     site.logged(
         "FastCgiAccessChecker did not agree, and is not authoritative: /app/denied",
     )
@@ -77,7 +56,8 @@ fn an_authorizer_that_does_not_decide_leaves_nothing() -> Result<()> {
 </Location>
 ";
     let authz = format!("unless=REMOTE_USER joe&{NO}");
-    let (site, _probes) = guarded(&[("anybody", ""), ("authz", &authz)], lines)?;
+    let guarded = guarded(&[("anybody", ""), ("authz", &authz)], lines)?;
+    let site = &guarded.site;
     // The application's consent is final, and `Require` decides about others.
     for (user, status) in [("joe", 200), ("ann", 200), ("bob", 401)] {
         let answer = site.ask("GET /app?env", &[&basic(user, "any")], b"")?;
@@ -101,7 +81,8 @@ fn an_authenticator_that_does_not_decide_leaves_nothing() -> Result<()> {
 </Location>
 ";
     let auth = format!("unless=REMOTE_PASSWD good&{NO}");
-    let (site, _probes) = guarded(&[("auth", &auth)], lines)?;
+    let guarded = guarded(&[("auth", &auth)], lines)?;
+    let site = &guarded.site;
     let cases = [
         ("joe", "good", 200),
         ("ann", "secret", 200),
@@ -128,7 +109,8 @@ fn an_authenticator_without_require_is_asked() -> Result<()> {
 </Location>
 ";
     let auth = "unless=REMOTE_USER ann&status=401+No";
-    let (site, _probes) = guarded(&[("auth", auth)], lines)?;
+    let guarded = guarded(&[("auth", auth)], lines)?;
+    let site = &guarded.site;
     let answer = site.get("/app?env")?;
     ensure!(answer.status == 401, "{answer}");
     ensure!(
@@ -136,14 +118,14 @@ fn an_authenticator_without_require_is_asked() -> Result<()> {
         "{answer}"
     );
     ensure!(
-        calls(&site, "auth") == 0,
+        guarded.calls("auth").is_empty(),
         "without credentials there is nothing to ask about"
     );
     let answer = site.ask("GET /app?env", &[&basic("joe", "any")], b"")?;
     ensure!(answer.status == 401, "{answer}");
     let answer = site.ask("GET /app?env", &[&basic("ann", "any")], b"")?;
     ensure!(answer.status == 200, "{answer}");
-    ensure!(calls(&site, "auth") == 3, "{}", calls(&site, "auth"));
+    ensure!(guarded.calls("auth").len() == 3, "{}", guarded.calls("auth").len());
     Ok(())
 }
 
@@ -155,15 +137,16 @@ fn nobody_is_asked_about_path_info() -> Result<()> {
     FastCgiAccessChecker {root}/virtual/check
 </Location>
 ";
-    let (site, _probes) = guarded(&[("check", NO)], lines)?;
+    let guarded = guarded(&[("check", NO)], lines)?;
+    let site = &guarded.site;
     let text = site.get("/app/private/x?env")?.text();
     let translated = site.root.join("htdocs/private/x").display().to_string();
     ensure!(variable(&text, "PATH_TRANSLATED") == Some(&translated), "{text}");
-    ensure!(calls(&site, "check") == 0, "it was asked");
+    ensure!(guarded.calls("check").is_empty(), "it was asked");
     ensure!(!site.root.log("error_log").contains("access denied"), "it was logged");
     // Somebody is there to be asked.
     ensure!(site.get("/private/x")?.status == 403);
-    ensure!(calls(&site, "check") == 1, "it was not asked");
+    ensure!(guarded.calls("check").len() == 1, "it was not asked");
     Ok(())
 }
 
@@ -185,7 +168,8 @@ fn an_inner_section_keeps_the_outer_ones_authorizers() -> Result<()> {
 </Location>
 ";
     let outer = "unless=HTTP_KNOCK once&status=403+No";
-    let (site, _probes) = guarded(&[("outer", outer), ("inner", "")], lines)?;
+    let guarded = guarded(&[("outer", outer), ("inner", "")], lines)?;
+    let site = &guarded.site;
     let credentials = basic("joe", "any");
     for target in ["/app/flag", "/app/other"] {
         let answer = site.ask(&format!("GET {target}"), &[&credentials], b"")?;
@@ -194,7 +178,10 @@ fn an_inner_section_keeps_the_outer_ones_authorizers() -> Result<()> {
             site.ask(&format!("GET {target}"), &[&credentials, "Knock: once"], b"")?;
         ensure!(answer.status == 200, "{target}: {answer}");
     }
-    ensure!((calls(&site, "outer"), calls(&site, "inner")) == (4, 1), "calls");
+    ensure!(
+        (guarded.calls("outer").len(), guarded.calls("inner").len()) == (4, 1),
+        "calls"
+    );
     // Whoever knows the original is told.
     site.logged(
         "FastCgiAccessChecker is inherited by /app/flag; mod_fastcgi dropped it there",
