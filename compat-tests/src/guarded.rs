@@ -10,10 +10,11 @@ const USERS: &str = "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n";
 
 /// The site, and the programs behind it.
 pub struct Guarded {
+    // They end before their directory goes.
+    programs: Vec<Application>,
     /// Where it is.
     pub site: Site,
     conf: String,
-    programs: Vec<Application>,
 }
 
 impl Guarded {
