@@ -51,6 +51,35 @@ fn the_socket_directory_is_for_the_final_user() -> Result<()> {
     Ok(())
 }
 
+/// The original judged it as root, or as nobody, where no other directive had looked.
+#[test]
+fn an_authorizers_program_is_for_the_final_user() -> Result<()> {
+    ensure!(is_root(), "only root can give a program away");
+    let root = Root::new()?;
+    let gate = root.write("apps/gate", b"#!/bin/sh\n")?;
+    std::fs::set_permissions(&gate, PermissionsExt::from_mode(0o700))?;
+    let conf = "ServerRoot {root}\nListen 127.0.0.1:{port}\nServerName www.example.org\n\
+                ErrorLog logs/error_log\nFastCgiIpcDir run/sockets\n<Location /app>\n\
+                FastCgiAccessChecker apps/gate\n</Location>\nUser www-data\n\
+                Group www-data\n";
+    root.write("conf/httpd.conf", root.fill(conf).as_bytes())?;
+    let user = nix::unistd::User::from_name("www-data")?.context("no www-data")?;
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+
+    let said = Server::check(Kind::Ours, &root)?;
+    let why = format!(
+        "FastCgiAccessChecker: \"{}\" access for server (uid {uid}, gid {gid}) not allowed: \
+         execute not allowed\n",
+        gate.display()
+    );
+    ensure!(said.starts_with("refused") && said.contains(&why), "{said}");
+    ensure!(said.contains("Syntax error on line 7 of "), "{said}");
+    std::os::unix::fs::chown(&gate, Some(uid), None)?;
+    let said = Server::check(Kind::Ours, &root)?;
+    ensure!(said.starts_with("taken"), "{said}");
+    Ok(())
+}
+
 /// The original took it for a redefinition, or never reached the longer one.
 #[test]
 fn the_longest_path_answers() -> Result<()> {

@@ -154,7 +154,7 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
 }
 
 /// A directory that was given, and that the final `User` may not use.
-pub(crate) fn check_access(process: &Process, files: &dyn Files) -> Option<Diagnostic> {
+pub(super) fn check_access(process: &Process, files: &dyn Files) -> Option<Diagnostic> {
     let IpcDir { path, given } = process.fastcgi.ipc_dir.as_ref()?;
     let (span, line) = (*given)?;
     let meta = files.stat(path).ok().filter(|meta| meta.kind == bundle::Kind::Directory)?;

@@ -24,9 +24,11 @@ pub use app::{Address, App, Identity, Kind};
 pub use authorizers::{Dir, cautions};
 pub use identity::identity;
 pub use ipc::IpcDir;
-pub(crate) use ipc::{check_access, settle};
+pub(crate) use ipc::settle;
 
+use crate::bundle::Files;
 use crate::compile::Scope;
+use crate::diagnostic::Diagnostic;
 use crate::path;
 use crate::phase::{Phase, first, on};
 use crate::schema::option::{self, Arg};
@@ -60,7 +62,7 @@ pub struct Process {
     /// How often `User` and `Group` had changed at the last directive that cares (C-46).
     identity_seen: Option<u32>,
     /// Programs that an auth phase asks, and that no directive defines.
-    authorizers: std::collections::HashSet<Bytes>,
+    candidates: Vec<authorizers::Candidate>,
     made: Mutex<Made>,
 }
 
@@ -118,7 +120,7 @@ impl Process {
 
     /// Is this a program that an auth phase asks?
     pub fn is_authorizer(&self, file: &[u8]) -> bool {
-        self.authorizers.contains(file)
+        self.candidates.iter().any(|candidate| candidate.program == file)
     }
 
     fn add(&mut self, app: App) {
@@ -228,6 +230,13 @@ fn advice(kind: u8, word: &Word) -> String {
         }
         _ => "an option begins with a dash; a path with blanks needs quotes".to_owned(),
     }
+}
+
+/// What the final `User` may not use, once everything has been read.
+pub(crate) fn check_access(process: &crate::modules::Process, files: &dyn Files) -> Vec<Diagnostic> {
+    let mut found = authorizers::check_access(process, files);
+    found.extend(ipc::check_access(process, files));
+    found
 }
 
 /// Refuses a change of `User` or `Group` between directives that depend on them (C-46).
