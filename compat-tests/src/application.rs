@@ -79,6 +79,18 @@ impl Application {
         address: Address,
         command: &mut Command,
     ) -> Result<Application> {
+        let listens = address.clone();
+        Application::start_until(root, address, command, || listens.answers())
+    }
+
+    /// The same for a program that a connection only to look would disturb: `is_ready`
+    /// finds out by other means.
+    pub fn start_until(
+        root: &Root,
+        address: Address,
+        command: &mut Command,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<Application> {
         let out = std::fs::File::options()
             .create(true)
             .append(true)
@@ -87,7 +99,7 @@ impl Application {
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut application = Application { child, address };
         let deadline = Instant::now() + PATIENCE;
-        while !application.address.answers() {
+        while !is_ready() {
             if let Some(status) = application.child.try_wait()? {
                 bail!("{command:?} ended with {status}: {}", root.log("application"));
             }

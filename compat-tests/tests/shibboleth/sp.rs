@@ -40,7 +40,10 @@ pub fn start(root: &Root) -> Result<Daemon> {
     let mut command = Command::new(shibd);
     command.arg("-F").arg("-f").arg("-c").arg(root.join("conf/shibboleth.xml"));
     command.arg("-p").arg(root.join("run/shibd.pid"));
-    Application::start(root, Address::Unix(root.join("run/shibd.sock")), &mut command)
+    // A connection that is closed at once may take the next one with it.
+    let address = Address::Unix(root.join("run/shibd.sock"));
+    let is_ready = || root.log("shibd").contains("listener service starting");
+    Application::start_until(root, address, &mut command, is_ready)
 }
 
 /// Makes a key and a certificate for it, `conf/NAME-key.pem` and `conf/NAME-cert.pem`.
