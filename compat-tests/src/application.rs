@@ -2,6 +2,7 @@
 //! and ended by their process number.
 
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::root::Root;
+use crate::server::built;
 
 /// How long an application may take to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,6 +79,18 @@ impl Application {
         address: Address,
         command: &mut Command,
     ) -> Result<Application> {
+        let listens = address.clone();
+        Application::start_until(root, address, command, || listens.answers())
+    }
+
+    /// The same for a program that a connection only to look would disturb: `is_ready`
+    /// finds out by other means.
+    pub fn start_until(
+        root: &Root,
+        address: Address,
+        command: &mut Command,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<Application> {
         let out = std::fs::File::options()
             .create(true)
             .append(true)
@@ -85,7 +99,7 @@ impl Application {
         let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
         let mut application = Application { child, address };
         let deadline = Instant::now() + PATIENCE;
-        while !application.address.answers() {
+        while !is_ready() {
             if let Some(status) = application.child.try_wait()? {
                 bail!("{command:?} ended with {status}: {}", root.log("application"));
             }
@@ -135,6 +149,17 @@ impl Application {
         let mut command = Command::new(program);
         command.arg("--nodaemonize").arg("--no-php-ini").arg("--fpm-config").arg(conf);
         Application::start(root, address, &mut command)
+    }
+
+    /// The probe on `run/name`. With directives every request is answered after them.
+    pub fn probe(root: &Root, name: &str, directives: &[&str]) -> Result<Application> {
+        let path = root.join("run").join(name);
+        let mut command = Command::new(built("probe"));
+        command.arg(format!("unix:{}", path.display())).args(directives);
+        let probe = Application::start(root, Address::Unix(path.clone()), &mut command)?;
+        // The server connects as another user.
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
+        Ok(probe)
     }
 
     /// Its process.

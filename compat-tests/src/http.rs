@@ -164,7 +164,8 @@ impl Client {
         Ok(())
     }
 
-    fn until(&mut self, end: &[u8]) -> Result<Vec<u8>> {
+    /// Reads up to a mark; what is before it comes back.
+    pub fn until(&mut self, end: &[u8]) -> Result<Vec<u8>> {
         loop {
             let found = self.rest.windows(end.len()).position(|w| w == end);
             if let Some(found) = found {

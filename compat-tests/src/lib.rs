@@ -3,9 +3,11 @@
 //! in its place.
 
 pub mod application;
+pub mod guarded;
 pub mod http;
 pub mod normal;
 pub mod page;
 pub mod play;
 pub mod root;
 pub mod server;
+pub mod site;

@@ -511,6 +511,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         apply_all(&items, &Place::SERVER, &mut server, &mut dir, &mut build);
     }
     fastcgi::settle(&mut build.process);
+    build.diagnostics.extend(fastcgi::check_access(&build.process, files));
     let sources = Arc::new(reader.sources);
     let defines = reader.defines;
     let snapshot = Snapshot::assemble(

@@ -183,18 +183,19 @@ impl AppOutput {
         guard: &mut Guard,
     ) -> Poll<Option<Result<Bytes, Cut>>> {
         let next = ready!(self.poll_gathered(cx, guard));
-        if let (Some(left), Some(Ok(bytes))) = (&mut self.limit, &next) {
-            match left.checked_sub(bytes.len() as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    let failure = Failure::BodyTooLong;
-                    self.report(guard, Some(&failure));
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(Cut)));
-                }
-            }
+        let (Some(left), Some(Ok(bytes))) = (&mut self.limit, &next) else {
+            return Poll::Ready(next);
+        };
+        if let Some(rest) = left.checked_sub(bytes.len() as u64) {
+            *left = rest;
+            return Poll::Ready(next);
         }
-        Poll::Ready(next)
+        // As much as may be passed on, then nothing.
+        let last = bytes.slice(..usize::try_from(*left).unwrap_or(bytes.len()));
+        self.report(guard, Some(&Failure::BodyTooLong));
+        (self.ended, self.failed) = (true, true);
+        self.gathered.clear();
+        Poll::Ready(Some(if last.is_empty() { Err(Cut) } else { Ok(last) }))
     }
 
     fn poll_gathered(

@@ -1,7 +1,6 @@
 //! Our server in front of real FastCGI programs, and in front of the probe where no real
 //! program would show what has to be shown.
 
-mod authorizers;
 mod dokuwiki;
 mod flup;
 mod libfcgi;

@@ -6,8 +6,4 @@ mod browser;
 mod demo;
 mod looks;
 mod numbers;
-// Other tests of applications use what these do not.
-#[allow(dead_code)]
-#[path = "../applications/site.rs"]
-mod site;
 mod traffic;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use compat_tests::application::{Address, Application};
 use serde_json::Value;
 
-use crate::site::Site;
+use compat_tests::site::Site;
 
 /// How long numbers may take to be what they should be.
 const PATIENCE: Duration = Duration::from_secs(10);

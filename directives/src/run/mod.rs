@@ -315,8 +315,6 @@ impl Run {
             user: parent.r.user.clone(),
             auth_type: parent.r.auth_type.clone(),
         });
-        let limit = r.server.config.core.limit_internal_subrequests();
-        let too_deep = r.depth > limit;
         let at = At { phase: Phase::Translate, index: 0 };
         let translate_only = matches!(lookup, Lookup::Translate(_));
         let mut frame = Frame {
@@ -337,19 +335,21 @@ impl Run {
                 Phase::Map
             }
         };
+        let too_deep = redirect::too_many(&frame.r, self.redirects())
+            .or_else(|| too_nested(&frame.r, self.frames.len() - 1));
         self.frames.push(frame);
-        if too_deep {
+        if let Some((number, text)) = too_deep {
             let r = &mut self.top().r;
             r.status = 500;
-            let text = format!(
-                "Request exceeded the limit of {limit} subrequest nesting levels due to \
-                 probable configuration error. Use 'LimitInternalRecursion' to increase the \
-                 limit if necessary. Use 'LogLevel debug' to get a backtrace."
-            );
-            r.log(Level::Error, "core", 125, text);
+            r.log(Level::Error, "core", number, text);
             return Turn::Return;
         }
         self.enter(entered)
+    }
+
+    /// How many internal redirects led here, those of requests below included.
+    fn redirects(&self) -> u32 {
+        self.frames.iter().map(|frame| redirect::count(&frame.r)).sum()
     }
 
     /// Takes a looked-up sub-request off and hands it to the one that asked.
@@ -375,6 +375,14 @@ impl Run {
         }
         Next::Reply(Box::new(response::finish(r)))
     }
+}
+
+/// The line about one sub-request too many for `LimitInternalRecursion`, where `levels`
+/// is how many lie above each other already.
+fn too_nested(r: &Request, levels: usize) -> Option<(u32, String)> {
+    let limit = r.server.config.core.limit_internal_subrequests();
+    (levels >= limit as usize)
+        .then(|| (125, redirect::exceeded(limit, "subrequest nesting levels")))
 }
 
 fn satisfy(r: &Request) -> Satisfy {

@@ -11,14 +11,8 @@ use crate::request::Request;
 use crate::status;
 
 pub(super) fn redirect(frame: &mut Frame, to: Redirect) -> Turn {
-    let limit = frame.r.server.config.core.limit_internal_redirects();
-    if redirects(&frame.r) >= limit {
-        let text = format!(
-            "Request exceeded the limit of {limit} internal redirects due to probable \
-             configuration error. Use 'LimitInternalRecursion' to increase the limit if \
-             necessary. Use 'LogLevel debug' to get a backtrace."
-        );
-        frame.r.log(Level::Error, "core", 124, text);
+    if let Some((number, text)) = too_many(&frame.r, count(&frame.r)) {
+        frame.r.log(Level::Error, "core", number, text);
         return match die::die(&mut frame.r, 500) {
             die::Fate::Respond => Turn::Respond,
             // An error document would be one redirect more.
@@ -47,7 +41,23 @@ pub(super) fn redirect(frame: &mut Frame, to: Redirect) -> Turn {
     Turn::Go
 }
 
-fn redirects(r: &Request) -> u32 {
+/// The line about one redirect too many for `LimitInternalRecursion`, after `redirects`:
+/// `ap_is_recursion_limit_exceeded`.
+pub(super) fn too_many(r: &Request, redirects: u32) -> Option<(u32, String)> {
+    let limit = r.server.config.core.limit_internal_redirects();
+    (redirects >= limit).then(|| (124, exceeded(limit, "internal redirects")))
+}
+
+pub(super) fn exceeded(limit: u32, what: &str) -> String {
+    format!(
+        "Request exceeded the limit of {limit} {what} due to probable configuration error. \
+         Use 'LimitInternalRecursion' to increase the limit if necessary. Use 'LogLevel \
+         debug' to get a backtrace."
+    )
+}
+
+/// How many internal redirects led to a request.
+pub(super) fn count(r: &Request) -> u32 {
     let mut count = 0;
     let mut at = r;
     while let Some(prev) = &at.prev {

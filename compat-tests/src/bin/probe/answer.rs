@@ -14,6 +14,8 @@
 //! | `stdout=text` | standard output without a head before it |
 //! | `chop=n` | records of standard output hold so many bytes from here on |
 //! | `sleep=ms` | waits |
+//! | `note=file` | a line in that file: the parameters, with tabs between |
+//! | `unless=NAME value` | ends the directives here if a parameter has that value |
 //! | `raw=hex` | bytes that need not be a record |
 //! | `exit=code` | the process ends here |
 //! | `close` | the connection ends here, without `FCGI_END_REQUEST` |
@@ -21,6 +23,7 @@
 //!
 //! The head is finished by the first directive that makes a body, or at the end.
 
+use std::fs::File;
 use std::io::{Read, Result, Write};
 use std::time::Duration;
 
@@ -79,6 +82,9 @@ pub fn answer<I: Read, O: Write>(
             }
             "chop" => answer.chop = number(&text).clamp(1, MOST as u64) as usize,
             "sleep" => std::thread::sleep(Duration::from_millis(number(&text))),
+            "note" => note(&text, request)?,
+            "unless" if has(request, &text) => break,
+            "unless" => {}
             "raw" => answer.connection.raw(&hex(&text))?,
             "exit" => std::process::exit(number(&text) as i32),
             "close" => return Ok(false),
@@ -140,6 +146,23 @@ fn environment(request: &Request) -> Vec<u8> {
         .collect();
     lines.sort();
     lines.concat()
+}
+
+/// Who reads the file beside the probe's writing sees whole lines.
+fn note(file: &str, request: &Request) -> Result<()> {
+    let mut line = format!("role={}\n", request.role).into_bytes();
+    line.extend(environment(request));
+    for byte in line.iter_mut().filter(|byte| **byte == b'\n') {
+        *byte = b'\t';
+    }
+    line.push(b'\n');
+    File::options().create(true).append(true).open(file)?.write_all(&line)
+}
+
+/// Has a parameter that value? `NAME value`.
+fn has(request: &Request, text: &str) -> bool {
+    let (name, value) = text.split_once(' ').unwrap_or((text, ""));
+    request.params.iter().any(|(n, v)| n == name.as_bytes() && v == value.as_bytes())
 }
 
 fn records(request: &Request) -> String {

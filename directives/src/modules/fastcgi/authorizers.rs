@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::app::App;
 use super::permission;
+use crate::bundle::Files;
 use crate::compile::Scope;
-use crate::diagnostic::codes;
+use crate::diagnostic::{Diagnostic, codes};
 use crate::merge_options;
-use crate::modules::core;
+use crate::modules::{Process, core};
 use crate::schema::{Compat, Context, Directive, Problem, Result, Set, Word};
 use crate::section::{Kind, Section};
-use crate::syntax::Text;
+use crate::syntax::{Span, Text};
 
 /// The application of one phase.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +116,36 @@ fn is_below(path: &[u8], around: &[u8]) -> bool {
         && path.get(around.len()) == Some(&b'/')
 }
 
+/// A program that an auth phase asks, and that no directive defines.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) program: Bytes,
+    directive: &'static str,
+    span: Span,
+    line: u32,
+}
+
+/// Programs that the final `User` may not run.
+pub(super) fn check_access(process: &Process, files: &dyn Files) -> Vec<Diagnostic> {
+    let (uid, gid) = (process.core.uid(), process.core.gid());
+    let wrapped = process.fastcgi.wrapper.is_some();
+    let check = |candidate: &Candidate| {
+        let Candidate { program, directive, span, line } = candidate;
+        let looked = files.stat(program);
+        let why = permission::program(program, looked, uid, gid, wrapped, files)?;
+        let message = refused(directive, program, &why);
+        let found = Diagnostic::new(&codes::VALUE, message, *span, *line);
+        Some(Diagnostic { help: Some(UNDEFINED.to_owned()), ..found })
+    };
+    process.fastcgi.candidates.iter().filter_map(check).collect()
+}
+
+const UNDEFINED: &str = "a FastCgiExternalServer has to stand before the directive that uses it";
+
+fn refused(directive: &str, program: &[u8], why: &str) -> String {
+    format!("{directive}: \"{}\" {why}", String::from_utf8_lossy(program))
+}
+
 const USAGE: &str = "takes 1-2 arguments, a fastcgi-script path (absolute or relative to \
                      ServerRoot) followed by an optional -compat";
 
@@ -140,18 +173,21 @@ fn authorizer(at: &mut Scope, args: &Text) -> Result<Authorizer> {
     if let Some(app) = at.process().fastcgi.matches(&file) {
         return Ok(Authorizer { app: app.clone(), compat, pass_response });
     }
-    // Not defined: a candidate for a dynamic application (C-38).
-    let (uid, gid) = (at.process().core.uid(), at.process().core.gid());
-    let wrapped = at.process().fastcgi.wrapper.is_some();
+    // Not defined: a candidate for a dynamic application (C-38). Whether the server may run
+    // it is asked at the end: `User` may still come (C-41).
     let looked = at.files().stat(&file);
-    if let Some(why) = permission::program(&file, looked, uid, gid, wrapped, at.files()) {
-        let shown = String::from_utf8_lossy(&file);
-        let message = format!("{name}: \"{shown}\" {why}");
-        let help = "a FastCgiExternalServer has to stand before the directive that uses it";
-        return Err(Problem::from(message).at(path.span).help(help));
+    if let Some(why) = permission::program(&file, looked, 0, 0, true, at.files()) {
+        let message = refused(name, &file, &why);
+        return Err(Problem::from(message).at(path.span).help(UNDEFINED));
     }
+    let candidate = Candidate {
+        program: file.clone().into(),
+        directive: name,
+        span: path.span,
+        line: at.cmd.item.line,
+    };
     let app = at.process().fastcgi.dynamic_app(&file, None);
-    at.process().fastcgi.authorizers.insert(file.into());
+    at.process().fastcgi.candidates.push(candidate);
     Ok(Authorizer { app, compat, pass_response })
 }
 
@@ -170,8 +206,9 @@ macro_rules! phases {
                     "`Variable-` become variables of the request; without it all do.\n",
                     "With `-pass-response` a refusal's status, header fields and body go to the ",
                     "client as the FastCGI specification has it, redirects to a login page ",
-                    "included (a Location without a Status is one); without it the client gets ",
-                    "the server's own page for the phase's status.\n\n",
+                    "included (a Location without a Status is one); the body is cut behind a ",
+                    "megabyte. Without it the client gets the server's own page for the phase's ",
+                    "status.\n\n",
                     "## Example\n",
                     "    FastCgiExternalServer /virtual/auth -host 127.0.0.1:9009\n",
                     "    <Location /members>\n",

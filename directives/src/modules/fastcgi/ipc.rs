@@ -7,8 +7,9 @@ use md5::{Digest, Md5};
 use super::app::Address;
 use super::permission::{Access, refusal};
 use super::{Kind, check_identity};
-use crate::bundle::{self, OsError};
+use crate::bundle::{self, Files, OsError};
 use crate::compile::Scope;
+use crate::diagnostic::{Diagnostic, codes};
 use crate::modules::Process;
 use crate::path;
 use crate::schema::{Compat, Context, Directive, Problem, Result, Set, Word};
@@ -130,19 +131,12 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
         path.pop();
     }
     let shown = String::from_utf8_lossy(&path).into_owned();
-    let (uid, gid) = (at.process().core.uid(), at.process().core.gid());
     match at.files().stat(&path) {
         Ok(meta) if meta.kind != bundle::Kind::Directory => {
             return Err(format!("{name} {shown}: isn't a directory!").into());
         }
-        Ok(meta) => {
-            if let Some(why) = refusal(&meta, uid, gid, Access::ALL, at.files()) {
-                let message = format!(
-                    "{name} {shown}: access for server (uid {uid}, gid {gid}) failed: {why}"
-                );
-                return Err(message.into());
-            }
-        }
+        // Whether the server may use it is asked at the end: `User` may still come.
+        Ok(_) => {}
         Err(error) => {
             // It is made when the server starts; what can be seen now is said now.
             let parent = path::dir_name(&path);
@@ -157,6 +151,18 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
     let given = Some((word.span, at.cmd.item.line));
     at.process().fastcgi.ipc_dir = Some(IpcDir { path: path.into(), given });
     Ok(())
+}
+
+/// A directory that was given, and that the final `User` may not use.
+pub(super) fn check_access(process: &Process, files: &dyn Files) -> Option<Diagnostic> {
+    let IpcDir { path, given } = process.fastcgi.ipc_dir.as_ref()?;
+    let (span, line) = (*given)?;
+    let meta = files.stat(path).ok().filter(|meta| meta.kind == bundle::Kind::Directory)?;
+    let (uid, gid) = (process.core.uid(), process.core.gid());
+    let why = refusal(&meta, uid, gid, Access::ALL, files)?;
+    let (name, shown) = (FAST_CGI_IPC_DIR.name, String::from_utf8_lossy(path));
+    let message = format!("{name} {shown}: access for server (uid {uid}, gid {gid}) failed: {why}");
+    Some(Diagnostic::new(&codes::VALUE, message, span, line))
 }
 
 pub static FAST_CGI_WRAPPER: Directive = Directive {

@@ -27,7 +27,9 @@ pub use ipc::IpcDir;
 pub use phases::remember_variables;
 pub(crate) use ipc::settle;
 
+use crate::bundle::Files;
 use crate::compile::Scope;
+use crate::diagnostic::Diagnostic;
 use crate::path;
 use crate::phase::{Phase, first, on};
 use crate::schema::option::{self, Arg};
@@ -61,7 +63,7 @@ pub struct Process {
     /// How often `User` and `Group` had changed at the last directive that cares (C-46).
     identity_seen: Option<u32>,
     /// Programs that an auth phase asks, and that no directive defines.
-    authorizers: std::collections::HashSet<Bytes>,
+    candidates: Vec<authorizers::Candidate>,
     made: Mutex<Made>,
 }
 
@@ -119,7 +121,7 @@ impl Process {
 
     /// Is this a program that an auth phase asks?
     pub fn is_authorizer(&self, file: &[u8]) -> bool {
-        self.authorizers.contains(file)
+        self.candidates.iter().any(|candidate| candidate.program == file)
     }
 
     fn add(&mut self, app: App) {
@@ -229,6 +231,13 @@ fn advice(kind: u8, word: &Word) -> String {
         }
         _ => "an option begins with a dash; a path with blanks needs quotes".to_owned(),
     }
+}
+
+/// What the final `User` may not use, once everything has been read.
+pub(crate) fn check_access(process: &crate::modules::Process, files: &dyn Files) -> Vec<Diagnostic> {
+    let mut found = authorizers::check_access(process, files);
+    found.extend(ipc::check_access(process, files));
+    found
 }
 
 /// Refuses a change of `User` or `Group` between directives that depend on them (C-46).
