@@ -56,7 +56,7 @@ impl Site {
 
     /// Writes the configuration: this behind the usual beginning.
     pub fn configure(&self, conf: &str) -> Result<()> {
-        let conf = include_str!("../applications/preamble.conf").to_owned() + conf;
+        let conf = include_str!("../../src/preamble.conf").to_owned() + conf;
         self.root.write("conf/httpd.conf", self.root.fill(&conf).as_bytes())?;
         Ok(())
     }
