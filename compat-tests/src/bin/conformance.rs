@@ -39,7 +39,7 @@ fn run() -> Result<bool> {
         .arg("run")
         .arg("--server")
         .arg(format!("{server} -DFOREGROUND -d {{root}} -f {{conf}}"))
-        .args(["--jobs", "2", "--json"])
+        .args(["--jobs", "1", "--json"])
         .arg(out.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null());
