@@ -44,6 +44,21 @@ impl Address {
     }
 }
 
+/// php-fpm, of whatever version there is: Debian puts that into the name.
+pub fn php_fpm() -> Result<PathBuf> {
+    newest("/usr/sbin", "php-fpm").context("install the Debian package php-fpm")
+}
+
+/// The last entry of a directory, by name, that begins so.
+pub fn newest(directory: &str, beginning: &str) -> Result<PathBuf> {
+    let entries = std::fs::read_dir(directory)?.flatten();
+    let named = entries.filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(beginning))
+    });
+    let found = named.map(|entry| entry.path()).max();
+    found.with_context(|| format!("there is no {directory}/{beginning}*"))
+}
+
 /// A program that has to be there; the error names the Debian package that has it.
 pub fn program(path: &str, package: &str) -> Result<PathBuf> {
     let path = PathBuf::from(path);
@@ -133,7 +148,7 @@ impl Application {
 
     /// php-fpm with the given lines of pool configuration besides those that it needs.
     pub fn php_fpm(root: &Root, address: Address, pool: &str) -> Result<Application> {
-        let program = program("/usr/sbin/php-fpm8.2", "php8.2-fpm")?;
+        let program = php_fpm()?;
         let listen = match &address {
             Address::Unix(path) => path.display().to_string(),
             Address::Tcp(port) => format!("127.0.0.1:{port}"),

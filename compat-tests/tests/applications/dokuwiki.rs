@@ -7,14 +7,14 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use compat_tests::application::{Application, program, run};
+use compat_tests::application::{Application, newest, php_fpm, program, run};
 use compat_tests::http::Response;
 use compat_tests::root::is_root;
 
 use crate::site::Site;
 
 /// DokuWiki and what it needs that no other test does.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 7] = [
     "dokuwiki",
     "libjs-jquery",
     "libjs-jquery-cookie",
@@ -22,7 +22,6 @@ const PACKAGES: [&str; 8] = [
     "libphp-simplepie",
     "php-geshi",
     "php-phpseclib",
-    "php8.2-xml",
 ];
 
 /// The packages' files, unpacked once beside the tests' programs; tests run beside each
@@ -38,7 +37,11 @@ fn unpacked() -> Result<PathBuf> {
     let making = tempfile::tempdir_in(&directory)?;
     let apt = program("/usr/bin/apt-get", "apt")?;
     let mut download = Command::new(apt);
-    download.arg("download").args(PACKAGES).current_dir(making.path());
+    // PHP's packages have its version in their names, as php-fpm has.
+    let fpm = php_fpm()?;
+    let version = fpm.display().to_string().replace("/usr/sbin/php-fpm", "");
+    let xml = format!("php{version}-xml");
+    download.arg("download").args(PACKAGES).arg(xml).current_dir(making.path());
     run(&mut download).with_context(|| {
         format!("the Debian packages {} are missing", PACKAGES.join(", "))
     })?;
@@ -132,12 +135,15 @@ DirectoryIndex index.html index.php
 fn wiki() -> Result<(Site, Application)> {
     let mut site = Site::new()?;
     let files = install(&site)?;
+    let libraries = files.join("usr/lib/php");
+    let libraries = newest(libraries.to_str().context("a path that is no text")?, "20")?;
     let pool = format!(
         "php_admin_value[include_path] = .:{0}/usr/share/php:/usr/share/php\n\
-         php_admin_value[extension] = {0}/usr/lib/php/20220829/xml.so\n\
+         php_admin_value[extension] = {1}/xml.so\n\
          php_admin_value[session.save_path] = {{root}}/tmp\n\
          php_admin_flag[log_errors] = on\n",
-        files.display()
+        files.display(),
+        libraries.display()
     );
     let php = Application::php_fpm(&site.root, site.unix("php.sock"), &pool)?;
     site.serve(&CONF.replace("{address}", &php.address.option()))?;

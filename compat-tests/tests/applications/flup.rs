@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use compat_tests::application::{Address, Application, program, run};
+use compat_tests::application::{Address, Application, newest, program, run};
 
 use crate::site::{Site, bytes, variable};
 
@@ -33,8 +33,10 @@ fn python() -> Result<PathBuf> {
     let directory = crate::site::programs()?;
     let ready = directory.join("flup");
     if !ready.exists() {
-        program("/usr/lib/python3.11/ensurepip/__init__.py", "python3-venv")?;
         let python = program("/usr/bin/python3", "python3")?;
+        let library = newest("/usr/lib", "python3.")?;
+        let path = library.join("ensurepip/__init__.py");
+        program(path.to_str().context("a path that is no text")?, "python3-venv")?;
         run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&ready))?;
         let made = run(Command::new(ready.join("bin/pip")).args([
             "install",
