@@ -11,6 +11,8 @@
 //! - As long as a connection that was tried has not been answered, it lies in the
 //!   application's queue: then what is done is closed and not used again, so that the
 //!   process can accept it.
+//! - Nobody waits here for long: after a while a request lies in the application's queue as
+//!   it would without all this, with the time limits that hold there.
 //! - Whether an application can be asked to leave a connection open is seen from its first
 //!   answers, for which it is not asked: one that ends answers by closing would be waited
 //!   for in vain.
@@ -34,6 +36,8 @@ const MAX_AGE: Duration = Duration::from_millis(250);
 /// How long requests wait before more connections are tried, at first and at most.
 const PROBE_FIRST: Duration = Duration::from_millis(2);
 const PROBE_MOST: Duration = Duration::from_secs(2);
+/// How long a request waits here at most.
+const MAX_WAIT: Duration = Duration::from_millis(200);
 /// How long a request may be passed over by others of a thread that has the connection.
 const MAX_PREFERENCE: Duration = Duration::from_millis(2);
 /// More connections at the same time than this are not opened.
@@ -160,8 +164,10 @@ impl Pool {
             Ok(lease) => return lease,
             Err(turn) => turn,
         };
+        let until = Instant::now() + MAX_WAIT;
         loop {
             let pause = self.lock().probe_pause;
+            let pause = pause.min(until.saturating_duration_since(Instant::now()));
             match timeout(pause, &mut turn).await {
                 Ok(Ok(mut lease)) => {
                     if fresh {
@@ -175,6 +181,11 @@ impl Pool {
                     Ok(lease) => return lease,
                     Err(again) => turn = again,
                 },
+                Err(_) if Instant::now() >= until => {
+                    // Whose turn it will have been finds nobody there.
+                    drop(turn);
+                    return self.lock().grant(self, Grant::Open { probe: true });
+                }
                 Err(_) => self.lock().probe(self),
             }
         }
@@ -499,6 +510,26 @@ mod tests {
         let mut third = third;
         third.answered();
         assert_eq!(pool.lock().limit, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_long() {
+        let pool = Arc::new(Pool::new(1));
+        let _stuck = at_once(&pool).await;
+        let mut others: Vec<_> = (0..3).map(|_| Box::pin(pool.lease(false))).collect();
+        for other in &mut others {
+            assert!(pending(other.as_mut()));
+        }
+        let begun = Instant::now();
+        let mut leases = Vec::new();
+        for other in others {
+            leases.push(other.await);
+        }
+        assert!(begun.elapsed() <= MAX_WAIT + Duration::from_millis(5));
+        assert_eq!(pool.lock().probes, 3);
+        drop(leases);
+        let state = pool.lock();
+        assert_eq!((state.busy, state.probes), (1, 0));
     }
 
     #[tokio::test(start_paused = true)]
