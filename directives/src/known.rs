@@ -118,7 +118,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         ),
         "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
-    ("mod_expires.c", NOT_YET, "ExpiresActive ExpiresDefault ExpiresByType"),
     (
         "mod_deflate.c",
         NOT_YET,
