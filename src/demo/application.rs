@@ -115,6 +115,9 @@ fn respond(
     body: &[u8],
     out: &mut Answer<'_>,
 ) -> Result<()> {
+    if params.get("FCGI_APACHE_ROLE").is_some_and(|role| role == "AUTHENTICATOR") {
+        return authenticate(params, out);
+    }
     let path = params.get("PATH_INFO").map_or("", String::as_str);
     match path.split('/').nth(1).unwrap_or_default() {
         "form" => form(body, out),
@@ -140,6 +143,17 @@ fn respond(
             page(out, "", "Request variables", &(words + &table(params)))
         }
     }
+}
+
+/// As an authorizer: who comes in, and what the page behind is told.
+fn authenticate(params: &BTreeMap<String, String>, out: &mut Answer<'_>) -> Result<()> {
+    let is_guest = |name: &str| params.get(name).is_some_and(|value| value == "guest");
+    let answer = if is_guest("REMOTE_USER") && is_guest("REMOTE_PASSWD") {
+        "Status: 200\r\nVariable-GREETING: Welcome, guest\r\n\r\n"
+    } else {
+        "Status: 401\r\n\r\n"
+    };
+    Ok(out.write_all(answer.as_bytes())?)
 }
 
 fn form(body: &[u8], out: &mut Answer<'_>) -> Result<()> {

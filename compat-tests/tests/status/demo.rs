@@ -35,9 +35,13 @@ impl Demo {
     }
 
     fn get(&self, target: &str) -> Result<Response> {
+        self.ask(target, "")
+    }
+
+    fn ask(&self, target: &str, field: &str) -> Result<Response> {
         let mut client = Client::connect(self.port)?;
         let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            "GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}Connection: close\r\n\r\n"
         );
         client.send(request.as_bytes())?;
         client.response("GET")
@@ -67,5 +71,20 @@ fn the_demonstration_links_to_its_status() -> Result<()> {
     ensure!(answer.text().contains("/bin/demo.fcgi\",\"kind\":\"static\""), "{answer}");
     // What it makes is in its own directory.
     ensure!(!answer.text().contains("\"address\":\"/run/"), "{answer}");
+    Ok(())
+}
+
+#[test]
+fn the_demonstration_guards_a_page() -> Result<()> {
+    let demo = Demo::start()?;
+    ensure!(demo.get("/members")?.status == 401);
+    // guest:wrong, and guest:guest.
+    let wrong = demo.ask("/members", "Authorization: Basic Z3Vlc3Q6d3Jvbmc=\r\n")?;
+    ensure!(wrong.status == 401, "{wrong}");
+    let right = demo.ask("/members", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n")?;
+    ensure!(right.status == 200, "{right}");
+    ensure!(right.text().contains("Welcome, guest!"), "{right}");
+    ensure!(demo.get("/app/variables")?.text().contains("Hello!"));
+    ensure!(demo.get("/nowhere")?.status == 404);
     Ok(())
 }
