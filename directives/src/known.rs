@@ -160,7 +160,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
       SSILegacyExprParser SSILastModified SSIEtag",
     ),
     ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
-    ("mod_allowmethods.c", NOT_YET, "AllowMethods"),
     ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
     (
         "mod_substitute.c",
