@@ -20,9 +20,9 @@ use crate::world::{MADE, World};
 pub type Variables = Vec<(Bytes, Bytes)>;
 
 /// A question to an application or to the file of users.
-pub enum Asked {
-    /// A phase.
-    Phase(Phase),
+pub enum Asked<'a> {
+    /// A phase; what it is asked.
+    Phase(Phase, &'a Call, &'a Request),
     /// The rest of the response of the phase before.
     Rest(Phase),
     /// mod_auth_basic.
@@ -100,7 +100,7 @@ impl Server {
                     Role::Authorizer => {
                         let phase = phase(&call);
                         last = Some(phase);
-                        answer(Asked::Phase(phase))
+                        answer(Asked::Phase(phase, &call, run.request()))
                     }
                 },
                 Next::Effect(Effect::Finish) => {
@@ -128,10 +128,11 @@ fn phase(call: &Call) -> Phase {
 }
 
 /// What a call sends.
-fn variables(call: &Call, r: &Request) -> Variables {
-    let mut out = call.extra.clone();
-    let pass_headers = &call.app.settings.pass_headers;
-    let extras = Extras { pass_headers, without: call.without, ..Extras::default() };
+pub fn variables(call: &Call, r: &Request) -> Variables {
+    let mut out = Vec::new();
+    let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
+    let extras =
+        Extras { first, pass_headers, without: call.without, ..Extras::default() };
     cgi::variables(r, &extras, |name, value| {
         out.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });

@@ -236,28 +236,28 @@ pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
     for (name, value) in fields {
         let marked =
             name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
-        if marked {
-            let name = name.slice(PREFIX.len()..);
-            strip(r, &name);
-            r.env.set(name, value);
-        } else if !compat {
-            r.env.set(name, value);
+        if !marked && compat {
+            continue;
         }
+        let name = if marked { name.slice(PREFIX.len()..) } else { name };
+        strip(r, &name, marked);
+        r.env.set(name, value);
     }
 }
 
 /// What an application says about a user, the client must not be able to say: its field
-/// of that name, or behind `HTTP_`, goes.
-fn strip(r: &mut Request, variable: &[u8]) {
-    let same = |a: u8, b: u8| {
-        let plain = |c: u8| if c == b'_' { b'-' } else { c.to_ascii_lowercase() };
-        plain(a) == plain(b)
-    };
-    let prefix = variable.get(..5).filter(|head| head.eq_ignore_ascii_case(b"HTTP_"));
-    let wanted = variable.strip_prefix(prefix.unwrap_or_default()).unwrap_or(variable);
-    let matches = |name: &str| {
-        name.len() == wanted.len() && name.bytes().zip(wanted).all(|(a, b)| same(a, *b))
-    };
+/// of that name, or behind `HTTP_`, goes. A field that is not `marked` as a variable and
+/// not named as one of the client's, like `Date`, says nothing about a user.
+fn strip(r: &mut Request, variable: &[u8], marked: bool) {
+    // Names as applications see them: in place of anything else they get `_`.
+    let plain = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
+    let plainly: Vec<u8> = variable.iter().map(|b| plain(*b)).collect();
+    let of_client = plainly.strip_prefix(b"http-");
+    if !marked && of_client.is_none() {
+        return;
+    }
+    let wanted = of_client.unwrap_or(&plainly);
+    let matches = |name: &str| name.bytes().map(plain).eq(wanted.iter().copied());
     // The request's own framing and host are not a user's.
     let framing = |name: &str| {
         matches!(name, "host" | "content-length" | "content-type" | "transfer-encoding")
