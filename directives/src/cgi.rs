@@ -9,6 +9,8 @@ use crate::status;
 /// What a call adds to or takes from a request's variables.
 #[derive(Clone, Debug, Default)]
 pub struct Extras<'a> {
+    /// What comes before all others, and in place of others of these names.
+    pub first: &'a [(Bytes, Bytes)],
     /// Request header fields to export although they would not be: `-pass-header`.
     pub pass_headers: &'a [Bytes],
     /// The length of a body whose length the client did not announce.
@@ -17,8 +19,8 @@ pub struct Extras<'a> {
     pub without: &'a [&'a str],
 }
 
-/// Calls `emit` with every variable that an application gets for a request: the request's
-/// environment, its header fields, then the server's and CGI's own. No name comes twice.
+/// Calls `emit` with every variable that an application gets for a request: the call's
+/// own, the request's environment, its header fields, then the server's and CGI's own. No name comes twice.
 pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8])) {
     let mut emit = |name: &[u8], value: &[u8]| {
         let left_out = extras.without.iter().any(|without| without.as_bytes() == name);
@@ -33,13 +35,23 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
             fields.push(passed_name(name).into());
         }
     }
+    if extras.content_length.is_some() {
+        fields.push(Bytes::from_static(b"CONTENT_LENGTH"));
+    }
+    for (name, value) in extras.first {
+        emit(name, value);
+    }
     let own = OwnVariables::of(r);
-    for (name, value) in r.env.iter() {
-        let name = sanitized(name);
-        let overridden =
-            own.has(&name) || fields.iter().any(|field| field[..] == name[..]);
+    let names: Vec<Bytes> = r.env.iter().map(|(name, _)| sanitized(name)).collect();
+    for (i, (_, value)) in r.env.iter().enumerate() {
+        let name = &names[i];
+        // Of names that have become one, the last one's value counts.
+        let overridden = own.has(name)
+            || fields.contains(name)
+            || extras.first.iter().any(|(first, _)| first == name)
+            || names[i + 1..].contains(name);
         if !overridden {
-            emit(&name, value);
+            emit(name, value);
         }
     }
     let passed: Vec<Vec<u8>> =

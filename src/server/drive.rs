@@ -226,10 +226,8 @@ impl World {
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening =
             Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));
-        for (name, value) in &call.extra {
-            opening.pair(name, value);
-        }
         let extras = Extras {
+            first: &call.extra,
             pass_headers: &settings.pass_headers,
             content_length: length,
             without: call.without,

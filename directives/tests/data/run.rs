@@ -117,17 +117,14 @@ fn show_call(call: &Call, out: &mut String) {
 /// The variables that an application gets, each a line.
 fn variables(call: &Call, r: &Request) -> String {
     let mut out = String::new();
-    let mut show = |name: &[u8], value: &[u8]| {
+    let show = |name: &[u8], value: &[u8]| {
         writeln!(out, "  {}={}", name.escape_ascii(), value.escape_ascii())
             .expect("a string");
     };
-    for (name, value) in &call.extra {
-        show(name, value);
-    }
-    let pass_headers = &call.app.settings.pass_headers;
+    let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
     cgi::variables(
         r,
-        &Extras { pass_headers, without: call.without, ..Extras::default() },
+        &Extras { first, pass_headers, without: call.without, ..Extras::default() },
         show,
     );
     out

@@ -106,18 +106,19 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
             if let Some(identity) = &call.app.identity {
                 out += &format!("    as {}:{}\n", identity.user, identity.group);
             }
-            let pass_headers = &call.app.settings.pass_headers;
-            let extras =
-                Extras { pass_headers, without: call.without, ..Extras::default() };
+            let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
+            let extras = Extras {
+                first,
+                pass_headers,
+                without: call.without,
+                ..Extras::default()
+            };
             let mut pairs = Vec::new();
-            let mut push = |name: &[u8], value: &[u8]| {
+            let push = |name: &[u8], value: &[u8]| {
                 pairs.push(
                     [name, value].map(|part| String::from_utf8_lossy(part).into_owned()),
                 );
             };
-            for (name, value) in &call.extra {
-                push(name, value);
-            }
             cgi::variables(r, &extras, push);
             for shown in SHOWN {
                 for [name, value] in pairs.iter().filter(|[name, _]| name == shown) {

@@ -192,7 +192,7 @@ fn authorizer(at: &mut Scope, args: &Text) -> Result<Authorizer> {
 }
 
 macro_rules! phases {
-    ($($app:ident: $app_name:literal, $app_field:ident, $switch:ident: $switch_name:literal, $switch_field:ident, $what:literal;)*) => {
+    ($($app:ident: $app_name:literal, $app_field:ident, $switch:ident: $switch_name:literal, $switch_field:ident, $what:literal, $more:expr;)*) => {
         $(
             pub static $app: Directive = Directive {
                 name: $app_name,
@@ -208,8 +208,9 @@ macro_rules! phases {
                     "client as the FastCGI specification has it, redirects to a login page ",
                     "included (a Location without a Status is one); the body is cut behind a ",
                     "megabyte. Without it the client gets the server's own page for the phase's ",
-                    "status.\n\n",
-                    "## Example\n",
+                    "status.\n",
+                    $more,
+                    "\n## Example\n",
                     "    FastCgiExternalServer /virtual/auth -host 127.0.0.1:9009\n",
                     "    <Location /members>\n",
                     "        ", $app_name, " /virtual/auth\n",
@@ -255,15 +256,18 @@ phases! {
         FAST_CGI_AUTHENTICATOR_AUTHORITATIVE: "FastCgiAuthenticatorAuthoritative",
         authenticator_authoritative,
         "An application that checks user and password: it gets REMOTE_USER and REMOTE_PASSWD, \
-         and a status of 200 lets the user in.";
+         and a status of 200 lets the user in.",
+        "";
     FAST_CGI_AUTHORIZER: "FastCgiAuthorizer", authorizer,
         FAST_CGI_AUTHORIZER_AUTHORITATIVE: "FastCgiAuthorizerAuthoritative",
         authorizer_authoritative,
         "An application that decides whether an authenticated user may have what was asked \
-         for: a status of 200 lets the request in, whatever `Require` says.";
+         for: a status of 200 lets the request in, whatever `Require` says.",
+        include_str!("outcomes.md");
     FAST_CGI_ACCESS_CHECKER: "FastCgiAccessChecker", access_checker,
         FAST_CGI_ACCESS_CHECKER_AUTHORITATIVE: "FastCgiAccessCheckerAuthoritative",
         access_checker_authoritative,
         "An application that decides whether a request may be made at all, before any user \
-         is asked for: a status of 200 lets it in, anything else is answered 403.";
+         is asked for: a status of 200 lets it in, anything else is answered 403.",
+        "";
 }

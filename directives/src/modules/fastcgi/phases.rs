@@ -14,6 +14,7 @@ use super::response::Field;
 use super::{handler, identity, response};
 use crate::effect::{Answer, Call, Effect, Role};
 use crate::log::Level;
+use crate::modules::access_compat::Satisfy;
 use crate::modules::authn_core::{self, Numbers};
 use crate::phase::{DECLINED, DONE, OK, Verdict};
 use crate::reply::Body;
@@ -27,8 +28,8 @@ trait Phase {
     const DIRECTIVE: &'static str;
     /// The status of a denial.
     const DENIED: u16;
-    /// A denial asks the client for credentials.
-    const CHALLENGES: bool;
+    /// It is about a user: a denial asks the client for credentials.
+    const IS_OF_USER: bool;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer>;
     fn is_authoritative(dir: &Dir) -> bool;
@@ -44,7 +45,7 @@ impl Phase for Access {
     const ROLE: &'static str = "ACCESS_CHECKER";
     const DIRECTIVE: &'static str = "FastCgiAccessChecker";
     const DENIED: u16 = 403;
-    const CHALLENGES: bool = false;
+    const IS_OF_USER: bool = false;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
         dir.access_checker.as_ref()
@@ -63,7 +64,7 @@ impl Phase for Authentication {
     const ROLE: &'static str = "AUTHENTICATOR";
     const DIRECTIVE: &'static str = "FastCgiAuthenticator";
     const DENIED: u16 = 401;
-    const CHALLENGES: bool = true;
+    const IS_OF_USER: bool = true;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
         dir.authenticator.as_ref()
@@ -82,7 +83,7 @@ impl Phase for Authorization {
     const ROLE: &'static str = "AUTHORIZER";
     const DIRECTIVE: &'static str = "FastCgiAuthorizer";
     const DENIED: u16 = 401;
-    const CHALLENGES: bool = true;
+    const IS_OF_USER: bool = true;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
         dir.authorizer.as_ref()
@@ -190,10 +191,11 @@ fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
         };
         status = Some(said);
     }
-    let passes = authorizer.pass_response && P::is_authoritative(&dir.fastcgi);
-    if status.is_none() && passes && fields.iter().any(is_location) {
+    if status.is_none() && authorizer.pass_response && fields.iter().any(is_location) {
+        // Also where it is not authoritative, and not passed on: a redirect is no consent.
         status = Some((302, None));
     }
+    let passes = authorizer.pass_response && is_final::<P>(r);
     match status {
         None | Some((200, _)) => {
             // Consent counts once all of it has come.
@@ -234,28 +236,28 @@ pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
     for (name, value) in fields {
         let marked =
             name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
-        if marked {
-            let name = name.slice(PREFIX.len()..);
-            strip(r, &name);
-            r.env.set(name, value);
-        } else if !compat {
-            r.env.set(name, value);
+        if !marked && compat {
+            continue;
         }
+        let name = if marked { name.slice(PREFIX.len()..) } else { name };
+        strip(r, &name, marked);
+        r.env.set(name, value);
     }
 }
 
 /// What an application says about a user, the client must not be able to say: its field
-/// of that name, or behind `HTTP_`, goes.
-fn strip(r: &mut Request, variable: &[u8]) {
-    let same = |a: u8, b: u8| {
-        let plain = |c: u8| if c == b'_' { b'-' } else { c.to_ascii_lowercase() };
-        plain(a) == plain(b)
-    };
-    let prefix = variable.get(..5).filter(|head| head.eq_ignore_ascii_case(b"HTTP_"));
-    let wanted = variable.strip_prefix(prefix.unwrap_or_default()).unwrap_or(variable);
-    let matches = |name: &str| {
-        name.len() == wanted.len() && name.bytes().zip(wanted).all(|(a, b)| same(a, *b))
-    };
+/// of that name, or behind `HTTP_`, goes. A field that is not `marked` as a variable and
+/// not named as one of the client's, like `Date`, says nothing about a user.
+fn strip(r: &mut Request, variable: &[u8], marked: bool) {
+    // Names as applications see them: in place of anything else they get `_`.
+    let plain = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
+    let plainly: Vec<u8> = variable.iter().map(|b| plain(*b)).collect();
+    let of_client = plainly.strip_prefix(b"http-");
+    if !marked && of_client.is_none() {
+        return;
+    }
+    let wanted = of_client.unwrap_or(&plainly);
+    let matches = |name: &str| name.bytes().map(plain).eq(wanted.iter().copied());
     // The request's own framing and host are not a user's.
     let framing = |name: &str| {
         matches!(name, "host" | "content-length" | "content-type" | "transfer-encoding")
@@ -275,11 +277,18 @@ fn strip(r: &mut Request, variable: &[u8]) {
     }
 }
 
+/// Does a no end the request? With `Satisfy Any` that of the access checker does not: a
+/// user may still be let in, and then gets nothing of it.
+fn is_final<P: Phase>(r: &Request) -> bool {
+    let may_be_satisfied = !P::IS_OF_USER
+        && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
+    P::is_authoritative(&r.dir.fastcgi) && !may_be_satisfied
+}
+
 /// A clear no: its fields go with the server's own page (8.4; repeated ones stay, and
 /// they go only with a denial, Q-46).
 fn deny<P: Phase>(r: &mut Request, fields: Vec<Field>) -> Verdict {
-    let dir = r.dir.clone();
-    if P::is_authoritative(&dir.fastcgi) {
+    if is_final::<P>(r) {
         for (name, value) in fields {
             let of_page = name.eq_ignore_ascii_case(b"Content-Type")
                 || name.eq_ignore_ascii_case(b"Content-Length");
@@ -316,7 +325,7 @@ fn pass<P: Phase>(
     if let Some(verdict) = response::invalid_fields(r) {
         return verdict;
     }
-    if status == 401 && P::CHALLENGES && !r.err_headers_out.has("WWW-Authenticate") {
+    if status == 401 && P::IS_OF_USER && !r.err_headers_out.has("WWW-Authenticate") {
         authn_core::challenge(r);
     }
     r.body = Body::Stream;
@@ -334,7 +343,7 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
         return DECLINED;
     }
     log::<P>(r);
-    if P::CHALLENGES && authn_core::is_basic(r) {
+    if P::IS_OF_USER && authn_core::is_basic(r) {
         authn_core::challenge(r);
     }
     Verdict::Status(status)

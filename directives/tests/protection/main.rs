@@ -1,0 +1,11 @@
+//! What the FastCGI auth phases let through: every combination of configuration, answers
+//! and credentials against rules in words ([`oracle`]), and whatever a client may send
+//! against what only a phase may say ([`client`]).
+
+mod case;
+mod client;
+mod combinations;
+mod exchange;
+mod oracle;
+#[path = "../common/world.rs"]
+mod world;
