@@ -339,7 +339,7 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
         // Fails open where the configuration says so; then it is said.
         let uri = String::from_utf8_lossy(&r.uri).into_owned();
         let text = format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
-        r.log(Level::Notice, "fastcgi", 0, text);
+        r.log(Level::Warn, "fastcgi", 0, text);
         return DECLINED;
     }
     log::<P>(r);
