@@ -2,8 +2,6 @@
 
 mod applications;
 mod ends;
-mod family;
-mod load;
 mod logs;
 mod reloads;
 mod site;
