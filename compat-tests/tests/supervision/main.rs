@@ -2,6 +2,8 @@
 
 mod applications;
 mod ends;
+mod failing;
+mod figures;
 mod logs;
 mod reloads;
 mod site;
