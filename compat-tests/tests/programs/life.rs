@@ -102,7 +102,6 @@ impl Program {
         let done = action(site);
         let count = load.end();
         done?;
-        println!("{}: {} answered", self.target, count.answered);
         let log = site.root.log("error_log");
         ensure!(count.failed.is_empty(), "{:#?}\n{log}", count.failed);
         ensure!(count.answered > CLIENTS, "only {} requests\n{log}", count.answered);
