@@ -63,9 +63,10 @@ impl Program {
         for process in &old {
             kill(process.pid, Signal::SIGKILL)?;
         }
+        // What is being killed may still take a connection.
+        gone(&old)?;
         self.answers(site)?;
         self.are_started(site, &second)?;
-        gone(&old)?;
         self.answers(site)?;
 
         let family = site.family()?;
