@@ -3,11 +3,14 @@
 //! in its place.
 
 pub mod application;
+pub mod family;
 pub mod guarded;
 pub mod http;
+pub mod load;
 pub mod normal;
 pub mod page;
 pub mod play;
+pub mod processes;
 pub mod root;
 pub mod server;
 pub mod site;

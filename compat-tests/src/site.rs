@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,10 +13,13 @@ use nix::sys::signal::Signal;
 use crate::application::Address;
 use crate::http::{Client, Response};
 use crate::root::{Root, free_port};
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, built};
 
 /// How long a line may take to come into a log.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Held by tests that measure time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A server root, and the server once it is started.
 pub struct Site {
@@ -23,6 +27,7 @@ pub struct Site {
     pub server: Option<Server>,
     /// Where everything is.
     pub root: Root,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Site {
@@ -31,13 +36,27 @@ impl Site {
         let root = Root::new()?;
         // What is mapped into it need not exist, but a section applies only to what does.
         std::fs::create_dir(root.join("virtual"))?;
-        Ok(Site { server: None, root })
+        Ok(Site { server: None, root, _turn: None })
+    }
+
+    /// For a test that measures time: no other of its kind is beside it. `htdocs/page` is a
+    /// file to be asked for.
+    pub fn alone() -> Result<Site> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let site = Site { _turn: Some(turn), ..Site::new()? };
+        site.root.write("htdocs/page", b"a page\n")?;
+        Ok(site)
     }
 
     /// Starts our server with a configuration behind the preamble.
     pub fn serve(&mut self, conf: &str) -> Result<()> {
+        self.serve_with(conf, &[])
+    }
+
+    /// The same, with variables.
+    pub fn serve_with(&mut self, conf: &str, env: &[(&str, &str)]) -> Result<()> {
         self.configure(conf)?;
-        self.server = Some(Server::start(Kind::Ours, &self.root)?);
+        self.server = Some(Server::start_with(Kind::Ours, &self.root, &[], env)?);
         Ok(())
     }
 
@@ -49,10 +68,16 @@ impl Site {
         Server::check(Kind::Ours, &self.root)
     }
 
-    fn configure(&self, conf: &str) -> Result<()> {
+    /// Writes a configuration behind the preamble.
+    pub fn configure(&self, conf: &str) -> Result<()> {
         let conf = include_str!("preamble.conf").to_owned() + conf;
         self.root.write("conf/httpd.conf", self.root.fill(&conf).as_bytes())?;
         Ok(())
+    }
+
+    /// The server.
+    pub fn server(&mut self) -> Result<&mut Server> {
+        self.server.as_mut().context("nothing is served")
     }
 
     /// Sends the server a signal.
@@ -72,7 +97,15 @@ impl Site {
 
     /// Writes a program that the server may run.
     pub fn program(&self, name: &str, text: &str) -> Result<PathBuf> {
-        let path = self.root.write(name, text.as_bytes())?;
+        let path = self.root.write(name, self.root.fill(text).as_bytes())?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+        Ok(path)
+    }
+
+    /// The probe under a name of its own, to be run as an application.
+    pub fn probe(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        std::fs::copy(built("probe"), &path).context("copying the probe")?;
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
         Ok(path)
     }

@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use compat_tests::server::Kind;
 use nix::sys::signal::{Signal, kill};
 
-use crate::family::{Process, ZombieWatch, below, until};
-use crate::load::Load;
 use crate::site::{PATIENCE, Site, Started, arguments};
+use compat_tests::family::{Process, ZombieWatch, below, until};
+use compat_tests::load::Load;
 
 const DYNAMIC: &str =
     "<Files *.fcgi>\nSetHandler fastcgi-script\nOptions ExecCGI\n</Files>\n";
@@ -22,10 +22,10 @@ fn signals(process: &Process, set: &str) -> Result<u64> {
 
 #[test]
 fn an_application_has_three_descriptors_and_clean_signals() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     // The shell and sleep leave signals and descriptors as they find them.
-    site.script("htdocs/app", "#!/bin/sh\nexec sleep 1000\n")?;
-    site.script("log", "#!/bin/sh\nexec cat\n")?;
+    site.program("htdocs/app", "#!/bin/sh\nexec sleep 1000\n")?;
+    site.program("log", "#!/bin/sh\nexec cat\n")?;
     site.serve(
         "FastCgiServer {root}/htdocs/app -initial-env A=b -priority 3\n\
          CustomLog \"|{root}/log\" common\n",
@@ -80,9 +80,9 @@ fn an_application_has_three_descriptors_and_clean_signals() -> Result<()> {
 /// As under nohup, and with somebody else's descriptors.
 #[test]
 fn what_the_server_was_given_is_not_passed_on() -> Result<()> {
-    let site = Site::new()?;
-    site.script("htdocs/app", "#!/bin/sh\nexec sleep 1000\n")?;
-    site.script("log", "#!/bin/sh\nexec cat\n")?;
+    let site = Site::alone()?;
+    site.program("htdocs/app", "#!/bin/sh\nexec sleep 1000\n")?;
+    site.program("log", "#!/bin/sh\nexec cat\n")?;
     site.configure(
         "FastCgiServer {root}/htdocs/app\nCustomLog \"|{root}/log\" common\n",
     )?;
@@ -109,7 +109,7 @@ fn what_the_server_was_given_is_not_passed_on() -> Result<()> {
 /// As tmpreaper and its like do.
 #[test]
 fn a_cleaner_removes_the_sockets() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.probe("htdocs/dynamic.fcgi")?;
     // Over a connection that is kept nobody would notice.
@@ -144,7 +144,7 @@ fn a_cleaner_removes_the_sockets() -> Result<()> {
 /// The log says why a socket cannot be made.
 #[test]
 fn the_directory_of_sockets_is_not_writable() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/dynamic.fcgi")?;
     site.serve(DYNAMIC)?;
     let dynamic = site.root.join("run/fcgi/dynamic");
@@ -161,7 +161,7 @@ fn the_directory_of_sockets_is_not_writable() -> Result<()> {
 /// Requests that a killed process was answering fail; no others do.
 #[test]
 fn dynamic_processes_are_killed_under_load() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/dynamic.fcgi")?;
     // With the usual minimum life they would be given up after three deaths (P-14).
     site.serve(&format!(

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use compat_tests::http::Client;
 use nix::sys::signal::{Signal, kill};
 
-use crate::family::{Process, ZombieWatch, below, until};
 use crate::site::{PATIENCE, Site};
+use compat_tests::family::{Process, ZombieWatch, below, until};
 
 const APP: &str = "FastCgiServer {root}/htdocs/app -processes 2 -init-start-delay 0\n";
 
@@ -22,7 +22,7 @@ fn slow(site: &Site, target: &str) -> Result<Client> {
 
 #[test]
 fn the_serving_half_is_killed() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.serve(APP)?;
     ensure!(site.get("/app?text=here")?.text() == "here");
@@ -50,7 +50,7 @@ fn the_serving_half_is_killed() -> Result<()> {
 
 #[test]
 fn the_guardian_is_killed() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.serve(APP)?;
     let apps = site.processes_are("htdocs/app", 2)?;
@@ -71,12 +71,12 @@ fn the_guardian_is_killed() -> Result<()> {
 /// All that belongs to the server ends with the parent, even what does not want to.
 #[test]
 fn the_parent_is_killed() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.probe("htdocs/dynamic.fcgi")?;
-    site.script("htdocs/stubborn", "#!/bin/sh\ntrap '' TERM\nsleep 1000\nsleep 1000\n")?;
-    site.script("htdocs/family", "#!/bin/sh\nsleep 1000\n")?;
-    site.script("deaf", "#!/bin/sh\nexec sleep 1000\n")?;
+    site.program("htdocs/stubborn", "#!/bin/sh\ntrap '' TERM\nsleep 1000\nsleep 1000\n")?;
+    site.program("htdocs/family", "#!/bin/sh\nsleep 1000\n")?;
+    site.program("deaf", "#!/bin/sh\nexec sleep 1000\n")?;
     site.serve(&format!(
         "{APP}FastCgiServer {{root}}/htdocs/stubborn\nFastCgiServer {{root}}/htdocs/family\n\
          CustomLog \"|{{root}}/deaf\" common\n\
@@ -123,7 +123,7 @@ fn winch_waits_for_requests() -> Result<()> {
 }
 
 fn ends_in_order(signal: Signal) -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.serve(APP)?;
     site.processes_are("htdocs/app", 2)?;
@@ -151,9 +151,9 @@ fn ends_in_order(signal: Signal) -> Result<()> {
 
 #[test]
 fn a_second_term_ends_at_once() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
-    site.script("htdocs/stubborn", "#!/bin/sh\ntrap '' TERM\nsleep 1000\nsleep 1000\n")?;
+    site.program("htdocs/stubborn", "#!/bin/sh\ntrap '' TERM\nsleep 1000\nsleep 1000\n")?;
     site.serve(&format!("{APP}FastCgiServer {{root}}/htdocs/stubborn\n"))?;
     site.processes_are("htdocs/app", 2)?;
     let mut client = slow(&site, "/app?sleep=15000&text=finished")?;
@@ -176,7 +176,7 @@ fn a_second_term_ends_at_once() -> Result<()> {
 /// the end of the listener the kernel may still let one in.
 #[test]
 fn term_under_load() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.serve(APP)?;
     site.processes_are("htdocs/app", 2)?;

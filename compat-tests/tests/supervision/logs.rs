@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
 
-use crate::family::{Process, until};
 use crate::site::{PATIENCE, Site};
+use compat_tests::family::{Process, until};
 
 /// Writes its input to a file, and when it has read the end says so.
 const LOGGER: &str = "#!/bin/sh\n\
@@ -24,8 +24,8 @@ fn lines(site: &Site, log: &str) -> Vec<String> {
 
 #[test]
 fn a_log_program_that_dies_is_started_again_and_no_line_is_lost() -> Result<()> {
-    let mut site = Site::new()?;
-    site.script("logger", LOGGER)?;
+    let mut site = Site::alone()?;
+    site.program("logger", LOGGER)?;
     site.serve(CONF)?;
     let mut expected = Vec::new();
     for time in 1..=3 {
@@ -68,8 +68,8 @@ fn a_log_program_that_dies_is_started_again_and_no_line_is_lost() -> Result<()> 
 
 #[test]
 fn a_reload_starts_new_ones_and_the_old_ones_finish() -> Result<()> {
-    let mut site = Site::new()?;
-    site.script("logger", LOGGER)?;
+    let mut site = Site::alone()?;
+    site.program("logger", LOGGER)?;
     site.probe("htdocs/app")?;
     let conf = format!("FastCgiServer {{root}}/htdocs/app\n{CONF}");
     site.serve(&conf)?;
@@ -96,8 +96,8 @@ fn a_reload_starts_new_ones_and_the_old_ones_finish() -> Result<()> {
 /// A program that reads nothing and does not end is no reason to stay.
 #[test]
 fn a_deaf_program_is_ended() -> Result<()> {
-    let mut site = Site::new()?;
-    site.script("deaf", "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")?;
+    let mut site = Site::alone()?;
+    site.program("deaf", "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")?;
     site.serve("CustomLog \"|{root}/deaf\" %U\n")?;
     let old = site.processes_are("deaf", 1)?.remove(0);
     site.server()?.signal(Signal::SIGHUP)?;

@@ -2,8 +2,8 @@
 
 mod applications;
 mod ends;
-mod family;
-mod load;
+mod failing;
+mod figures;
 mod logs;
 mod reloads;
 mod site;

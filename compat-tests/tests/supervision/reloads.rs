@@ -10,9 +10,9 @@ use compat_tests::http::Client;
 use compat_tests::server::Kind;
 use nix::sys::signal::Signal;
 
-use crate::family::{ZombieWatch, process, until};
-use crate::load::Load;
 use crate::site::{PATIENCE, Site};
+use compat_tests::family::{ZombieWatch, process, until};
+use compat_tests::load::Load;
 
 const APPS: &str = "FastCgiServer {root}/htdocs/one -processes 2 -init-start-delay 0\n\
     FastCgiServer {root}/htdocs/two\n";
@@ -23,7 +23,7 @@ const LOAD: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
 fn site(conf: &str) -> Result<Site> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("htdocs/one")?;
     site.probe("htdocs/two")?;
     site.serve(conf)?;
@@ -142,7 +142,10 @@ fn what_changed_is_replaced_when_it_has_finished() -> Result<()> {
     })?;
     // While the old ones still answer, the new ones do already.
     ensure!(site.get("/one?text=1")?.text() == "1");
-    ensure!(one.iter().all(crate::family::Process::lives), "they were ended too soon");
+    ensure!(
+        one.iter().all(compat_tests::family::Process::lives),
+        "they were ended too soon"
+    );
     let answer = client.response("GET")?;
     ensure!(answer.status == 200 && answer.text() == "finished", "{answer}");
     let new = site.processes_are("htdocs/one", 2)?;

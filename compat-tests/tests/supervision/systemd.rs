@@ -11,8 +11,8 @@ use compat_tests::http::Client;
 use compat_tests::server::Kind;
 use nix::sys::signal::{Signal, kill};
 
-use crate::family::{below, until};
 use crate::site::{PATIENCE, Site, Started, arguments, get};
+use compat_tests::family::{below, until};
 
 const UNIT: &str = include_str!("../../../src/systemd/fcgi-httpd.service");
 
@@ -59,7 +59,7 @@ impl Manager {
 
 #[test]
 fn systemd_is_told() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     let socket = site.root.join("run/notify");
     let manager = Manager(UnixDatagram::bind(&socket)?);
     let socket = socket.display().to_string();
@@ -99,7 +99,7 @@ fn systemd_is_told() -> Result<()> {
 
 #[test]
 fn the_watchdog_is_fed_only_while_the_serving_half_answers() -> Result<()> {
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     let socket = site.root.join("run/notify");
     let manager = Manager(UnixDatagram::bind(&socket)?);
     let socket = socket.display().to_string();
@@ -136,7 +136,7 @@ fn inode(socket: &impl AsFd) -> Result<String> {
 
 #[test]
 fn a_listener_that_is_passed_is_taken() -> Result<()> {
-    let site = Site::new()?;
+    let site = Site::alone()?;
     site.configure("Listen 127.0.0.1:{port2}\n")?;
     let wanted = TcpListener::bind(("127.0.0.1", site.root.port))?;
     let other = TcpListener::bind("127.0.0.1:0")?;
@@ -164,7 +164,8 @@ fn a_listener_that_is_passed_is_taken() -> Result<()> {
     .with_context(|| site.root.log("output"))?;
     let answer = get(site.root.other_port, "/page")?;
     ensure!(answer.status == 200, "the one that it binds itself: {answer}");
-    let parent = crate::family::process(server.pid()).context("it does not run")?;
+    let parent =
+        compat_tests::family::process(server.pid()).context("it does not run")?;
     let has = |socket: &str| parent.descriptors().iter().any(|(_, link)| link == socket);
     ensure!(has(&inode), "{:?}", parent.descriptors());
     ensure!(!has(&unwanted), "the other one is open");
@@ -181,7 +182,7 @@ fn a_listener_that_is_passed_is_taken() -> Result<()> {
 /// With the capabilities that the unit leaves it, the parent does all that it has to.
 #[test]
 fn the_units_capabilities_suffice() -> Result<()> {
-    let site = Site::new()?;
+    let site = Site::alone()?;
     site.probe("htdocs/app")?;
     site.probe("htdocs/dynamic.fcgi")?;
     site.configure(

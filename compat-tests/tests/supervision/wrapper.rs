@@ -51,7 +51,7 @@ fn identity(site: &Site, path: &Path) -> Result<(String, String)> {
     let path = path.display().to_string();
     let name = path.rsplit('/').next().unwrap_or_default();
     let mut found = None;
-    crate::family::until(name, crate::site::PATIENCE, || {
+    compat_tests::family::until(name, crate::site::PATIENCE, || {
         let family = site.family().unwrap_or_default();
         // Under suexec its name is the last part.
         found = family.into_iter().find(|p| p.command == name || p.command == path);
@@ -71,7 +71,7 @@ fn identity(site: &Site, path: &Path) -> Result<(String, String)> {
 fn suexec_changes_user_and_group() -> Result<()> {
     ensure!(is_root(), "only root can become somebody else");
     let suexec = program("/usr/lib/apache2/suexec", "apache2-suexec-pristine")?;
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("probe")?;
     let directory = directory(&site)?;
     let host = format!("SuexecUserGroup {} {}", OWNER.0, OWNER.1);
@@ -103,7 +103,7 @@ fn suexec_changes_user_and_group() -> Result<()> {
 fn without_an_identity_suexec_is_asked_with_user_and_group() -> Result<()> {
     ensure!(is_root(), "only root can become somebody else");
     let suexec = program("/usr/lib/apache2/suexec", "apache2-suexec-pristine")?;
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("probe")?;
     let directory = directory(&site)?;
     site.serve(&conf(directory.path(), &suexec.display().to_string(), "", ""))?;
@@ -119,7 +119,7 @@ fn without_an_identity_suexec_is_asked_with_user_and_group() -> Result<()> {
 #[test]
 fn off_is_user_and_group() -> Result<()> {
     ensure!(is_root(), "only root can become somebody else");
-    let mut site = Site::new()?;
+    let mut site = Site::alone()?;
     site.probe("probe")?;
     let directory = directory(&site)?;
     let host = format!("SuexecUserGroup {} {}", OWNER.0, OWNER.1);

@@ -14,7 +14,8 @@ use nix::unistd::Pid;
 pub struct Process {
     /// Its number.
     pub pid: Pid,
-    parent: Pid,
+    /// Who started it, or took it over.
+    pub parent: Pid,
     state: char,
     started: u64,
     /// Its short name, as `ps` shows it.
