@@ -202,7 +202,8 @@ impl World {
         // What changes something is not done twice, whatever became of the first time.
         let is_safe = call.role == Role::Authorizer
             || !r.has_body() && (r.method.is_safe() || r.header_only);
-        let fresh = again.is_some() || !is_safe;
+        // A connection that is kept may lead to a process older than its program.
+        let fresh = again.is_some() || !is_safe || call.newest.is_some();
         let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
         let mut lease = None;
         let keep = settings.keep_conn && !call.nph;
@@ -219,7 +220,9 @@ impl World {
             Ok(stream) => stream,
             Err(failure) => {
                 usage.failed(&failure);
-                self.body = body;
+                if call.role == Role::Responder {
+                    self.body = body;
+                }
                 return Err(failure);
             }
         };

@@ -139,3 +139,18 @@ fn a_gate_that_is_not_there() -> Result<()> {
     ensure!(answer.status == 401, "{answer}");
     Ok(())
 }
+
+/// An application that is not there takes nothing from the request: where others decide,
+/// the body is the responder's.
+#[test]
+fn a_gate_that_is_not_there_leaves_the_body() -> Result<()> {
+    let mut guarded = Guarded::new()?;
+    guarded.serve(
+        "FastCgiExternalServer {root}/virtual/gone -socket {root}/run/gone\n\
+         <Location /app>\nFastCgiAccessChecker {root}/virtual/gone\n\
+         FastCgiAccessCheckerAuthoritative Off\nRequire all granted\n</Location>\n",
+    )?;
+    let answer = guarded.site.ask("POST /app?echo", &[], b"a body")?;
+    ensure!(answer.status == 200 && answer.body == b"a body", "{answer}");
+    Ok(())
+}

@@ -106,6 +106,14 @@ impl<'b> Scope<'_, 'b> {
         path::server_relative(&self.build.server_root, path)
     }
 
+    /// The path of the file that a word names, below the server root unless it is absolute.
+    pub fn file_path(&self, word: &Word) -> Result<Bytes> {
+        let path = self.server_relative(&word.bytes);
+        path.map(Bytes::from).ok_or_else(|| {
+            Problem::from(format!("Invalid file path {}", word.lossy())).at(word.span)
+        })
+    }
+
     /// Is this within `<VirtualHost>`?
     pub fn in_virtual_host(&self) -> bool {
         self.place.is_within("<VirtualHost")

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::merge_options;
-use crate::schema::{Context, Directive, Module, Override, Problem, Set};
+use crate::schema::{Context, Directive, Module, Override, Set};
 
 /// Settings of a section.
 #[derive(Debug, Default)]
@@ -44,11 +44,8 @@ the server root; the file does not belong below the document root.
     </Location>
 "#,
     set: Set::One(|at, word| {
-        let Some(path) = at.server_relative(&word.bytes) else {
-            let message = format!("Invalid file path {}", word.lossy());
-            return Err(Problem::from(message).at(word.span));
-        };
-        at.dir.authn_file().file = Some(path.into());
+        let path = at.file_path(word)?;
+        at.dir.authn_file().file = Some(path);
         Ok(())
     }),
     ..Directive::EXACT

@@ -10,15 +10,14 @@ use super::auth_basic::{self, Checked};
 use super::authn_core::{self, Credentials, Numbers};
 use super::authz_core::Outcome;
 use super::fastcgi::app::{Address, App, Kind as AppKind, Settings};
-use super::fastcgi::response;
+use super::fastcgi::{remember_variables, response};
 use crate::compile::Scope;
 use crate::effect::{Answer, Call, Effect, Role};
 use crate::expr::{Rules, Template};
 use crate::log::Level;
 use crate::merge_options;
 use crate::modules::core::expr_wants;
-use crate::phase::{DECLINED, DONE, OK, Phase, Verdict, on};
-use crate::reply::Body;
+use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Result, Set, Word};
 
@@ -316,21 +315,6 @@ fn hear(r: &mut Request, answer: Answer) -> Option<Heard> {
     Some(Heard { status, fields })
 }
 
-/// Fields of a refusal go to the client; what is about the body does not.
-fn show(r: &mut Request, fields: Vec<response::Field>) {
-    let own = [&b"Status"[..], b"Content-Type", b"Content-Length"];
-    for (name, value) in fields {
-        if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-            r.err_headers_out.add(name, value);
-        }
-    }
-}
-
-/// Marked fields become variables.
-fn remember(r: &mut Request, fields: Vec<response::Field>) {
-    super::fastcgi::remember_variables(r, fields, true);
-}
-
 /// Asks about a password, for `AuthBasicProvider`.
 pub fn check_password(
     r: &mut Request,
@@ -349,7 +333,7 @@ fn password_answered(r: &mut Request, answer: Answer) -> Verdict {
             Verdict::Ask(Effect::Finish, password_finished)
         }
         Some(heard) => {
-            show(r, heard.fields);
+            response::add_fields(r, heard.fields);
             auth_basic::conclude(r, Checked::Denied)
         }
     }
@@ -368,7 +352,7 @@ fn consent(r: &mut Request, answer: &Answer) -> bool {
     if !matches!(answer, Answer::Finished(Ok(()))) {
         return false;
     }
-    remember(r, fields);
+    remember_variables(r, fields, true);
     if let Some(provider) = r.asked.take()
         && provider.kind == Kind::Authnz
     {
@@ -405,7 +389,7 @@ fn authorized(r: &mut Request, answer: Answer) -> Verdict {
             Verdict::Ask(Effect::Finish, authorized_finished)
         }
         Some(heard) => {
-            show(r, heard.fields);
+            response::add_fields(r, heard.fields);
             settled(r, "0")
         }
     }
@@ -463,30 +447,8 @@ fn authn_answered(r: &mut Request, answer: Answer) -> Verdict {
             Verdict::Ask(Effect::Finish, authn_finished)
         }
         Some(_) if !check.authoritative => DECLINED,
-        Some(heard) => refused(r, heard),
+        Some(heard) => response::pass_on(r, (heard.status, None), heard.fields, true),
     }
-}
-
-/// The refusal is the application's own, body included.
-fn refused(r: &mut Request, heard: Heard) -> Verdict {
-    r.status = heard.status;
-    for (name, value) in heard.fields {
-        if name.eq_ignore_ascii_case(b"Content-Type") {
-            r.content_type = Some(value);
-        } else if name.eq_ignore_ascii_case(b"Content-Length") {
-            r.headers_out.set(name, value);
-        } else if !name.eq_ignore_ascii_case(b"Status") {
-            r.err_headers_out.add(name, value);
-        }
-    }
-    if let Some(verdict) = response::invalid_fields(r) {
-        return verdict;
-    }
-    if heard.status == 401 && !r.err_headers_out.has("WWW-Authenticate") {
-        authn_core::challenge(r);
-    }
-    r.body = Body::Stream;
-    DONE
 }
 
 fn authn_finished(r: &mut Request, answer: Answer) -> Verdict {

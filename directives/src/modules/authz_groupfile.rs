@@ -6,7 +6,7 @@ use super::{authn_file, authz_owner};
 use crate::log::Level;
 use crate::merge_options;
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Problem, Set};
+use crate::schema::{Context, Directive, Module, Override, Set};
 use crate::syntax::lexer;
 
 /// Settings of a section.
@@ -41,11 +41,8 @@ group. The case of a group's name does not matter. The path may be below the ser
     </Location>
 "#,
     set: Set::One(|at, word| {
-        let Some(path) = at.server_relative(&word.bytes) else {
-            let message = format!("Invalid file path {}", word.lossy());
-            return Err(Problem::from(message).at(word.span));
-        };
-        at.dir.authz_groupfile().file = Some(path.into());
+        let path = at.file_path(word)?;
+        at.dir.authz_groupfile().file = Some(path);
         Ok(())
     }),
     ..Directive::EXACT

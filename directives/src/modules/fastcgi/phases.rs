@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::app::{App, Kind};
 use super::authorizers::{Authorizer, Dir};
 use super::response::Field;
@@ -16,8 +14,7 @@ use crate::effect::{Answer, Call, Effect, Role};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::authn_core::{self, Numbers};
-use crate::phase::{DECLINED, DONE, OK, Verdict};
-use crate::reply::Body;
+use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 
 /// What the phases differ in.
@@ -202,7 +199,10 @@ fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
             r.held = fields;
             Verdict::Ask(Effect::Finish, finished::<P>)
         }
-        Some((status, reason)) if passes => pass::<P>(r, status, reason, fields),
+        Some(said) if passes => {
+            log::<P>(r);
+            response::pass_on(r, said, fields, P::IS_OF_USER)
+        }
         Some(_) => deny::<P>(r, fields),
     }
 }
@@ -289,47 +289,13 @@ fn is_final<P: Phase>(r: &Request) -> bool {
 /// they go only with a denial, Q-46).
 fn deny<P: Phase>(r: &mut Request, fields: Vec<Field>) -> Verdict {
     if is_final::<P>(r) {
-        for (name, value) in fields {
-            let of_page = name.eq_ignore_ascii_case(b"Content-Type")
-                || name.eq_ignore_ascii_case(b"Content-Length");
-            if !of_page {
-                r.err_headers_out.add(name, value);
-            }
-        }
+        response::add_fields(r, fields);
         if let Some(verdict) = response::invalid_fields(r) {
             log::<P>(r);
             return verdict;
         }
     }
     refuse::<P>(r, P::DENIED)
-}
-
-/// `-pass-response`: status, fields and body go to the client.
-fn pass<P: Phase>(
-    r: &mut Request,
-    status: u16,
-    reason: Option<Bytes>,
-    fields: Vec<Field>,
-) -> Verdict {
-    log::<P>(r);
-    (r.status, r.reason) = (status, reason);
-    for (name, value) in fields {
-        if name.eq_ignore_ascii_case(b"Content-Type") {
-            r.content_type = Some(value);
-        } else if name.eq_ignore_ascii_case(b"Content-Length") {
-            r.headers_out.set(name, value);
-        } else {
-            r.err_headers_out.add(name, value);
-        }
-    }
-    if let Some(verdict) = response::invalid_fields(r) {
-        return verdict;
-    }
-    if status == 401 && P::IS_OF_USER && !r.err_headers_out.has("WWW-Authenticate") {
-        authn_core::challenge(r);
-    }
-    r.body = Body::Stream;
-    DONE
 }
 
 /// No consent: the end, or the next module's turn.

@@ -7,7 +7,8 @@ use crate::bundle::OsError;
 use crate::cgi;
 use crate::effect::Failure;
 use crate::log::Level;
-use crate::phase::{OK, Redirect, Verdict};
+use crate::modules::authn_core;
+use crate::phase::{DONE, OK, Redirect, Verdict};
 use crate::reply::Body;
 use crate::request::Request;
 
@@ -226,6 +227,45 @@ pub(crate) fn invalid_fields(r: &mut Request) -> Option<Verdict> {
     r.reason = None;
     r.log(Level::Error, "http", bad.0, bad.1);
     Some(Verdict::Status(500))
+}
+
+/// A refusal in the application's own words: status, fields and body go to the client. A
+/// 401 that `challenges` asks for credentials, by the server's words if by no others.
+pub(crate) fn pass_on(
+    r: &mut Request,
+    (status, reason): (u16, Option<Bytes>),
+    fields: Vec<Field>,
+    challenges: bool,
+) -> Verdict {
+    (r.status, r.reason) = (status, reason);
+    for (name, value) in fields {
+        if name.eq_ignore_ascii_case(b"Content-Type") {
+            r.content_type = Some(value);
+        } else if name.eq_ignore_ascii_case(b"Content-Length") {
+            r.headers_out.set(name, value);
+        } else if !name.eq_ignore_ascii_case(b"Status") {
+            r.err_headers_out.add(name, value);
+        }
+    }
+    if let Some(verdict) = invalid_fields(r) {
+        return verdict;
+    }
+    if status == 401 && challenges && !r.err_headers_out.has("WWW-Authenticate") {
+        authn_core::challenge(r);
+    }
+    r.body = Body::Stream;
+    DONE
+}
+
+/// A refusal in the server's words: the fields go with its page, but for those that are
+/// about a body.
+pub(crate) fn add_fields(r: &mut Request, fields: Vec<Field>) {
+    let own = [&b"Status"[..], b"Content-Type", b"Content-Length"];
+    for (name, value) in fields {
+        if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            r.err_headers_out.add(name, value);
+        }
+    }
 }
 
 /// The lines about an application that did not bring the head of a response.

@@ -129,6 +129,12 @@ fn simple(text: &Bytes) -> Option<Test> {
 pub type Matched = (Vec<u8>, Groups);
 
 impl Cond {
+    /// May something have to be found out before it is known whether it holds?
+    pub fn may_ask(&self) -> bool {
+        let test = matches!(self.test, Test::Expr(_) | Test::File(b'U' | b'F'));
+        test || self.input.may_ask()
+    }
+
     /// The maps that it asks.
     pub fn maps(&self) -> Vec<&Bytes> {
         self.input.maps()

@@ -111,10 +111,11 @@ fn run(
     per_dir: Option<&[u8]>,
     hook: Hook,
 ) -> Result<Outcome, Verdict> {
-    let before = Before::of(r);
+    let before = rules.iter().any(|rule| rule.may_ask).then(|| Before::of(r));
     match apply(r, rules, per_dir) {
         Ok(outcome) => Ok(outcome),
         Err(need) => {
+            let Some(before) = before else { return Err(Verdict::Status(500)) };
             before.restore(r);
             Err(match need {
                 Need::Expr(want) => expr_wants(r, want, hook),

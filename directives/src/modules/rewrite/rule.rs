@@ -21,6 +21,8 @@ pub struct Rule {
     keeps: bool,
     pub(super) flags: Flags,
     conds: Vec<Cond>,
+    /// It may have to be applied again, once something was found out.
+    pub(super) may_ask: bool,
 }
 
 /// What a rule did.
@@ -56,10 +58,16 @@ impl Rule {
             Problem::from(message).at(pattern.span).help(why)
         })?;
         let keeps = &output.bytes[..] == b"-" || flags.final_status().is_some();
+        let output = Text::parse(&output.bytes);
+        let texts = flags.env.iter().chain(&flags.cookies).chain(&flags.mime);
+        let may_ask = texts.chain(&flags.handler).any(Text::may_ask)
+            || output.may_ask()
+            || conds.iter().any(Cond::may_ask);
         Ok(Rule {
             pattern: compiled,
             negated,
-            output: Text::parse(&output.bytes),
+            output,
+            may_ask,
             keeps,
             flags,
             conds,

@@ -165,6 +165,19 @@ impl Text {
         self.0.first().is_some_and(|piece| !matches!(piece, Piece::Plain(_)))
     }
 
+    /// May something have to be found out before it can be filled? A host name, or a
+    /// request that would come.
+    pub fn may_ask(&self) -> bool {
+        self.0.iter().any(|piece| match piece {
+            Piece::Variable(Variable::Ahead { .. }) => true,
+            Piece::Variable(Variable::Named(name)) => {
+                name.eq_ignore_ascii_case(b"REMOTE_HOST")
+            }
+            Piece::Map { key, default, .. } => key.may_ask() || default.may_ask(),
+            _ => false,
+        })
+    }
+
     /// The maps that it asks.
     pub fn maps(&self) -> Vec<&Bytes> {
         let mut names = Vec::new();
