@@ -124,6 +124,8 @@ impl Parent {
         if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
         }
+        // What applications leave behind comes to us.
+        nix::sys::prctl::set_child_subreaper(true).context("prctl")?;
         more_files();
         // Before the first child is started: none may end unnoticed.
         let signals = Signals::take()?;
