@@ -257,6 +257,7 @@ impl Parent {
 
     fn timeout(&self) -> PollTimeout {
         let stage = match self.stage {
+            Stage::Leaving(until, _) => Some(until),
             Stage::Draining(deadline) => deadline,
             Stage::Ending(deadline) => Some(deadline),
             Stage::Running | Stage::Killed => None,
