@@ -179,9 +179,10 @@ fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
     add(b"SERVER_SIGNATURE", &status::signature(r, b""));
     add(b"SERVER_SOFTWARE", process.banner());
     let name = r.server_name();
-    match name.bytes().any(|b| b"<>&\"".contains(&b)) {
-        true => add(b"SERVER_NAME", &escape_html(name.as_bytes())),
-        false => add(b"SERVER_NAME", name.as_bytes()),
+    if name.bytes().any(|b| b"<>&\"".contains(&b)) {
+        add(b"SERVER_NAME", &escape_html(name.as_bytes()));
+    } else {
+        add(b"SERVER_NAME", name.as_bytes());
     }
     push_address(&mut text, r.connection.local.ip().to_canonical());
     add(b"SERVER_ADDR", &text);
