@@ -174,6 +174,7 @@ async fn answer(
         generation: generation.clone(),
         registry: live.registry.clone(),
         board: live.board.clone(),
+        live: live.clone(),
         shared: shared.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
@@ -182,6 +183,9 @@ async fn answer(
     let mut run = Run::new(r);
     let mut reply = drive(&mut run, &mut world).await;
     let request = Box::new(run.into_request());
+    if let Some(decision) = &request.decision {
+        live.registry.decisions.count(decision);
+    }
     shared.record.borrow_mut().host(&request);
     let core = &request.server.config.core;
     shared.timeout.set(core.timeout());
