@@ -198,10 +198,10 @@ async fn answer(
     let has_body = |answered: &Answered| answered.call.role == Role::Responder;
     if !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
-        // to be told to send it is not told.
-        if !world.body.is_read()
-            && (expects || reply.close || !world.body.discard().await)
-        {
+        // to be told to send it is not told, and one that asks about somebody else's
+        // request is not kept waiting for it.
+        let at_once = expects || reply.close || request.gateway.is_some();
+        if !world.body.is_read() && (at_once || !world.body.discard().await) {
             reply.close = true;
             reply.headers.set("Connection", "close");
         }

@@ -308,10 +308,10 @@ pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
             continue;
         }
         let name = if marked { name.slice(PREFIX.len()..) } else { name };
-        if marked && cgi::is_fact(&name) {
+        if cgi::is_fact(&name) {
             let name = name.escape_ascii();
             let text = format!(
-                "FastCGI: an authorizer says Variable-{name}, which the server says itself: left out"
+                "FastCGI: an authorizer sets {name}, which the server says itself: left out"
             );
             r.log(Level::Warn, "fastcgi", 0, text);
             continue;

@@ -117,6 +117,9 @@ authorizer renews, which the caller may hand on to the client.
 /// Takes out of a request what its client must not say, before anything looks at it; after
 /// an internal redirect that is what another section has told.
 pub fn strip(r: &mut Request) -> Verdict {
+    if r.snapshot.process.gateway.headers.is_empty() {
+        return DECLINED;
+    }
     let snapshot = r.snapshot.clone();
     for name in &snapshot.process.gateway.headers {
         let found = cgi::spellings(r, name.as_bytes());
