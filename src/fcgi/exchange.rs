@@ -133,12 +133,18 @@ impl Exchange {
         &self.name
     }
 
-    /// Was the connection used before, and closed without a word? Then the request has not
-    /// been looked at.
-    pub fn was_stale(&self, failure: &Failure) -> bool {
+    /// Was the connection used before? Then its end may have nothing to do with this
+    /// request.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Did the connection end before the application said anything? Its process may have
+    /// died.
+    pub fn ended_silently(&self, failure: &Failure) -> bool {
         let gone =
             matches!(failure, Failure::Incomplete | Failure::Read(_) | Failure::Write(_));
-        self.reused && !self.heard && gone
+        gone && !self.heard
     }
 
     /// The body, which may not have been read to its end.

@@ -206,6 +206,10 @@ async fn answer(
             reply.headers.set("Connection", "close");
         }
     }
+    if live.is_leaving() {
+        reply.close = true;
+        reply.headers.set("Connection", "close");
+    }
     let held = Box::new(Held {
         request,
         generation,

@@ -58,6 +58,8 @@ impl State {
 enum Stage {
     /// Serving.
     Running,
+    /// Serving, but no connection is kept: the end is near.
+    Leaving,
     /// No new connections; requests under way are finished.
     Draining,
     /// Nothing is waited for.
@@ -81,9 +83,9 @@ impl Live {
         self.state.borrow().generation.clone()
     }
 
-    /// Are new requests taken?
-    pub fn is_ready(&self) -> bool {
-        self.state.borrow().stage == Stage::Running
+    /// Is the end near? Then connections are not kept.
+    pub fn is_leaving(&self) -> bool {
+        self.state.borrow().stage >= Stage::Leaving
     }
 }
 
@@ -160,6 +162,9 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(versions)) => board.told(versions),
                 Ok(FromParent::Ask) => pulse.ask(),
+                Ok(FromParent::Leave) => {
+                    sender.send_modify(|state| state.stage = Stage::Leaving);
+                }
                 Ok(FromParent::Drain) => {
                     sender.send_modify(|state| {
                         state.stage = Stage::Draining;

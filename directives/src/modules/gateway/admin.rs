@@ -48,7 +48,7 @@ A listener of its own, which answers
 | `POST /purge` | forgets all answers that are kept, and says how many there were |
 
 and nothing else; virtual hosts and sections do not apply to it. It stays open while requests are being
-finished. Whoever can reach it may ask: give it an address that only the right ones can reach.
+finished; `GracefulShutdownDelay` gives those who look at `/ready` time to notice. Whoever can reach it may ask: give it an address that only the right ones can reach.
 
 ## Example
     GatewayAdmin 127.0.0.1:9901
