@@ -73,7 +73,11 @@ fn readiness_while_it_ends() -> Result<()> {
         std::thread::sleep(Duration::from_millis(10));
     }
     ensure!(ask(admin, "GET /health", &[])?.status == 200);
-    ensure!(Client::connect(site.root.port).is_err(), "clients are still taken");
+    while Client::connect(site.root.port).is_ok() {
+        ensure!(Instant::now() < deadline, "clients are still taken");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    ensure!(ask(admin, "GET /ready", &[])?.status == 503);
     ensure!(slow.response("GET")?.body == b"done");
     Ok(())
 }
