@@ -8,6 +8,21 @@ use crate::application::{Address, Application, program};
 use crate::http::{Client, Response};
 use crate::root::{Root, free_port};
 
+/// nginx's call of the auth service on the root's other port: `auth_request /_auth`.
+const NGINX_CALL: &str = "
+    location = /_auth {
+        internal;
+        proxy_pass http://127.0.0.1:{port2};
+        proxy_pass_request_body off;
+        proxy_set_header Content-Length \"\";
+        proxy_set_header X-Original-Method $request_method;
+        proxy_set_header X-Original-URI $request_uri;
+        proxy_set_header X-Forwarded-Host $http_host;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Real-IP $remote_addr;
+    }
+";
+
 /// One of them, on a port of its own.
 pub struct Front {
     _program: Application,
@@ -16,8 +31,19 @@ pub struct Front {
 }
 
 impl Front {
-    /// nginx with one server; `server` is what stands in it.
+    /// nginx with one server; `server` is what stands in it besides the call of `/_auth`.
     pub fn nginx(root: &Root, server: &str) -> Result<Front> {
+        Front::nginx_that_says(root, server, NGINX_CALL)
+    }
+
+    /// The same without one of the fields of the call.
+    pub fn nginx_without(root: &Root, server: &str, field: &str) -> Result<Front> {
+        let says = |line: &&str| !line.contains(&format!("proxy_set_header {field} "));
+        let call: Vec<&str> = NGINX_CALL.lines().filter(says).collect();
+        Front::nginx_that_says(root, server, &call.join("\n"))
+    }
+
+    fn nginx_that_says(root: &Root, server: &str, call: &str) -> Result<Front> {
         let port = free_port()?;
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
@@ -27,7 +53,7 @@ impl Front {
             "daemon off;\nworker_processes 1;\npid {{root}}/run/nginx.pid;\n\
              error_log {{root}}/logs/nginx;\nevents {{}}\nhttp {{\n\
              access_log off;\n{temporary}\
-             server {{\n    listen 127.0.0.1:{port};\n{server}\n}}\n}}\n"
+             server {{\n    listen 127.0.0.1:{port};\n{call}{server}\n}}\n}}\n"
         );
         let conf = root.write("conf/nginx.conf", root.fill(&conf).as_bytes())?;
         let mut command = Command::new(program("/usr/sbin/nginx", "nginx-light")?);

@@ -25,17 +25,6 @@ Listen 127.0.0.1:{port2}
 
 const SERVER: &str = "
     root {root}/htdocs;
-    location = /_auth {
-        internal;
-        proxy_pass http://127.0.0.1:{port2};
-        proxy_pass_request_body off;
-        proxy_set_header Content-Length \"\";
-        proxy_set_header X-Original-Method $request_method;
-        proxy_set_header X-Original-URI $request_uri;
-        proxy_set_header X-Forwarded-Host $http_host;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Real-IP $remote_addr;
-    }
     location /members {
         auth_request /_auth;
         auth_request_set $login $upstream_http_location;
