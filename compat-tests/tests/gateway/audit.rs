@@ -96,6 +96,7 @@ fn who_what_and_why() -> Result<()> {
 #[test]
 fn decisions_about_clients() -> Result<()> {
     let before = "GatewayLog logs/decisions
+        ErrorDocument 404 /app/not-found
         <Location /app>
             FastCgiAuthorizer {root}/virtual/auth -compat
         </Location>";
@@ -103,12 +104,17 @@ fn decisions_about_clients() -> Result<()> {
     let site = &judge.guarded.site;
     ensure!(site.ask("GET /app?env", &["Cookie: s=good"], b"")?.status == 200);
     ensure!(site.get("/app?env=secret")?.status == 401);
-    let lines = lines(&site.root, 2)?;
+    // What was asked for was let in; its error document, which is not, is another matter.
+    ensure!(site.get("/nothing")?.status == 404);
+    let lines = lines(&site.root, 3)?;
     let gate = format!("{}/virtual/auth", site.root.path().display());
     let ends = [
         format!("\"jane\" \"GET www.example.org/app?…\" authorization \"{gate}\" - "),
         format!("\"-\" \"GET www.example.org/app?env=…\" authorization \"{gate}\" - "),
     ];
+    let nothing =
+        "Z allow 200 127.0.0.1 \"-\" \"GET www.example.org/nothing\" access \"-\" - ";
+    ensure!(lines.iter().any(|line| line.contains(nothing)), "{lines:#?}");
     for (outcome, end) in ["allow 200", "deny 401"].iter().zip(&ends) {
         let middle = format!("Z {outcome} 127.0.0.1 {end}");
         let line = lines.iter().find(|line| line.contains(&middle));

@@ -55,6 +55,13 @@ fn applications_are_told_and_clients_cannot_say_it() -> Result<()> {
     let text = door.site.ask("GET /app/inner?env", &FORGED, b"")?.text();
     ensure!(variable(&text, "HTTP_X_LEVEL") == Some("9"), "{text}");
     ensure!(variable(&text, "HTTP_X_REMOTE_USER") == Some("jane"), "{text}");
+    // Nor can they have a proxy leave it out.
+    let named = ["Connection: X-Groups, close, x_remote_user", "Connection: X-Level"];
+    let text = door.site.ask("GET /app?env", &named, b"")?.text();
+    ensure!(variable(&text, "HTTP_X_GROUPS") == Some("a, b"), "{text}");
+    let connection = variable(&text, "HTTP_CONNECTION").unwrap_or_default();
+    ensure!(connection.ends_with("close"), "{text}");
+    ensure!(!connection.to_lowercase().contains('x'), "{text}");
     // The gate itself did not see them, either.
     let calls = door.calls("auth");
     ensure!(

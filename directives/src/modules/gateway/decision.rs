@@ -118,8 +118,9 @@ pub fn deny(r: &mut Request, at: Phase, status: u16) {
 }
 
 fn record(r: &mut Request, allowed: bool, status: u16, phase: &'static str) {
-    // A refusal stands, whatever becomes of its error document.
-    if r.decision.as_ref().is_some_and(|decision| !decision.allowed) {
+    // A refusal stands; and what was decided stands, whatever becomes of an error document.
+    let is_for_error = r.prev.as_ref().is_some_and(|prev| prev.status != 200);
+    if r.decision.as_ref().is_some_and(|decision| !decision.allowed || is_for_error) {
         return;
     }
     let caller = r.gateway.as_ref().map(|caller| caller.dialect.name());

@@ -121,6 +121,7 @@ pub fn strip(r: &mut Request) -> Verdict {
         return DECLINED;
     }
     let snapshot = r.snapshot.clone();
+    unname(r, &snapshot.process.gateway.headers);
     for name in &snapshot.process.gateway.headers {
         let found = cgi::spellings(r, name.as_bytes());
         if !found.is_empty() {
@@ -131,6 +132,28 @@ pub fn strip(r: &mut Request) -> Verdict {
         }
     }
     DECLINED
+}
+
+/// A client that calls one of ours its own connection's (`Connection: X-Remote-User`) would
+/// have a proxy leave it out: it does not say so any more.
+fn unname(r: &mut Request, ours: &[String]) {
+    let Some(said) = r.header("connection") else { return };
+    let is_ours =
+        |token: &[u8]| ours.iter().any(|name| cgi::is_spelling(token, name.as_bytes()));
+    let tokens: Vec<&[u8]> = said.split(|&b| b == b',').map(<[u8]>::trim_ascii).collect();
+    if !tokens.iter().any(|token| is_ours(token)) {
+        return;
+    }
+    let kept: Vec<&[u8]> = tokens.into_iter().filter(|token| !is_ours(token)).collect();
+    let headers = Arc::make_mut(&mut r.headers_in);
+    match HeaderValue::from_bytes(&kept.join(&b", "[..])) {
+        Ok(value) if !value.is_empty() => {
+            headers.insert(http::header::CONNECTION, value);
+        }
+        _ => {
+            headers.remove(http::header::CONNECTION);
+        }
+    }
 }
 
 /// Tells whoever makes the response.
