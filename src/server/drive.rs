@@ -192,7 +192,7 @@ impl World {
             {
                 if !exchange.is_reused() {
                     exchange.usage.failed(&failure);
-                    self.generation.write_line(r, &asked_again(exchange.name()));
+                    self.generation.write_line(r, &asked_again(&exchange.name()));
                 }
                 usage = Some(exchange.usage);
                 continue;
@@ -264,10 +264,11 @@ impl World {
         };
         cgi::variables(r, &extras, |name, value| opening.pair(name, value));
         let name = match call.role {
-            Role::Responder => &r.filename[..],
-            Role::Authorizer => &call.app.path,
+            Role::Responder if r.filename[..] != call.app.path[..] => {
+                Bytes::copy_from_slice(&r.filename)
+            }
+            _ => call.app.path.clone(),
         };
-        let name = String::from_utf8_lossy(name).into_owned();
         let idle = settings.idle_timeout;
         let mut exchange =
             Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
