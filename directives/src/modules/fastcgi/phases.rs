@@ -189,9 +189,7 @@ fn name<P: Phase>(r: &Request) -> String {
 
 fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else {
-        return Verdict::Status(500);
-    };
+    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return Verdict::Status(500) };
     let name = name::<P>(r);
     let head = match answer {
         Answer::Head(head) => head,
@@ -223,9 +221,7 @@ fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
         }
     };
     let mut status = None;
-    for (_, value) in
-        fields.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(b"Status"))
-    {
+    for (_, value) in fields.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(b"Status")) {
         let Some(said) = response::status(&value) else {
             let value = String::from_utf8_lossy(&value);
             r.log(Level::Error, "fastcgi", 0, response::invalid_status(&name, &value));
@@ -285,8 +281,7 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
         }
         Answer::Finished(Err(failure)) => {
             let name = name::<P>(r);
-            let (level, module, error, text) =
-                response::failure_line(&name, &failure, false);
+            let (level, module, error, text) = response::failure_line(&name, &failure, false);
             r.log_os(level, module, 0, error, text);
             refuse::<P>(r, 500)
         }
@@ -298,9 +293,8 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
 pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
     const PREFIX: &[u8] = b"Variable-";
     for (name, value) in fields {
-        let marked = name
-            .get(..PREFIX.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
+        let marked =
+            name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
         if !marked {
             gateway::identity::pass(r, &name, &value);
         }
@@ -355,8 +349,8 @@ fn strip(r: &mut Request, variable: &[u8], marked: bool) {
 /// Does a no end the request? With `Satisfy Any` that of the access checker does not: a
 /// user may still be let in, and then gets nothing of it.
 fn is_final<P: Phase>(r: &Request) -> bool {
-    let may_be_satisfied =
-        !P::IS_OF_USER && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
+    let may_be_satisfied = !P::IS_OF_USER
+        && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
     P::is_authoritative(&r.dir.fastcgi) && !may_be_satisfied
 }
 
@@ -379,8 +373,7 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
     if !P::is_authoritative(&dir.fastcgi) {
         // Fails open where the configuration says so; then it is said.
         let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text =
-            format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
+        let text = format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
         r.log(Level::Warn, "fastcgi", 0, text);
         return DECLINED;
     }
@@ -392,8 +385,7 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
 }
 
 fn log<P: Phase>(r: &mut Request) {
-    let user =
-        String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
+    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
     r.log(Level::Error, "fastcgi", 0, P::line(&user, &uri));
 }
