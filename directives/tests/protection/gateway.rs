@@ -8,8 +8,11 @@ use crate::combinations::{CREDENTIALS, branch, completions, configurations};
 use crate::exchange::Server;
 use crate::oracle;
 
-/// How the callers describe `GET /app`; which dialect, and what it takes for consent.
-const DIALECTS: [(&str, u16, &[(&str, &str)]); 3] = [
+/// A dialect, what it takes for consent, and the fields of its call.
+type Way = (&'static str, u16, &'static [(&'static str, &'static str)]);
+
+/// How the callers describe `GET /app`.
+const DIALECTS: [Way; 3] = [
     (
         "nginx",
         204,
