@@ -15,6 +15,8 @@ pub struct Extras<'a> {
     pub pass_headers: &'a [Bytes],
     /// The length of a body whose length the client did not announce.
     pub content_length: Option<u64>,
+    /// Names in the environment stay as they are.
+    pub raw_names: bool,
     /// Variables to leave out.
     pub without: &'a [&'a str],
 }
@@ -42,7 +44,8 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
         emit(name, value);
     }
     let own = OwnVariables::of(r);
-    let names: Vec<Bytes> = r.env.iter().map(|(name, _)| sanitized(name)).collect();
+    let name = |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
+    let names: Vec<Bytes> = r.env.iter().map(|(known, _)| name(known)).collect();
     for (i, (_, value)) in r.env.iter().enumerate() {
         let name = &names[i];
         // Of names that have become one, the last one's value counts.
@@ -77,8 +80,17 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
 /// Puts the variables into the request's environment, where an internal redirect finds
 /// them again as `REDIRECT_*` (E-16).
 pub fn populate(r: &mut Request) {
+    fill(r, &Extras::default());
+}
+
+/// The same, with the names that modules gave: what mod_proxy_fcgi sends.
+pub fn populate_raw(r: &mut Request) {
+    fill(r, &Extras { raw_names: true, ..Extras::default() });
+}
+
+fn fill(r: &mut Request, extras: &Extras) {
     let mut all = Vec::new();
-    variables(r, &Extras::default(), |name, value| {
+    variables(r, extras, |name, value| {
         all.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });
     for (name, value) in all {

@@ -16,13 +16,21 @@ pub fn finish(r: &mut Request) -> Reply {
         r.headers_out.clear();
         r.body = if r.header_only { Body::None } else { Body::Bytes(page.into()) };
     }
-    let raw = r.body == Body::Raw;
+    let raw = matches!(r.body, Body::Raw | Body::Tunnel);
     let body = std::mem::take(&mut r.body);
     let mut headers = Headers::default();
-    headers.set("Date", conditions::http_date(r.request_time / 1_000_000));
-    headers.set("Server", r.snapshot.process.core.banner().clone());
     let mut own = std::mem::take(&mut r.err_headers_out);
     own.extend(std::mem::take(&mut r.headers_out));
+    // What an upstream says of itself stays.
+    let mut of_upstream = |name: &str| {
+        let said = own.get(name).cloned().filter(|_| r.proxyreq)?;
+        own.unset(name);
+        Some(said)
+    };
+    let (date, server) = (of_upstream("Date"), of_upstream("Server"));
+    let now = || conditions::http_date(r.request_time / 1_000_000).into();
+    headers.set("Date", date.unwrap_or_else(now));
+    headers.set("Server", server.unwrap_or_else(|| r.snapshot.process.core.banner().clone()));
     let bodyless = status::is_bodyless(r.status);
     if let Body::Bytes(bytes) = &body
         && !bodyless

@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::bundle::{Meta, OsError};
-use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
+use directives::modules::proxy::{Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
 use directives::run::{Next, Run};
@@ -29,6 +30,7 @@ use crate::fcgi::params::Opening;
 use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
 use crate::password;
+use crate::upstream::exchange::Exchange as Upstream;
 
 /// How much of a body is read before the application is bothered (B-3), bytes.
 const PREFETCH: usize = 16 * 1024;
@@ -55,6 +57,8 @@ pub struct World {
     pub body: RequestBody,
     /// The exchange that answered, with what came behind the head.
     pub answered: Option<Answered>,
+    /// The HTTP upstream that answered.
+    pub upstream: Option<Box<Upstream>>,
     /// The file that was opened.
     pub file: Option<Content>,
 }
@@ -110,6 +114,11 @@ impl World {
             }
             Effect::Finish => Answer::Finished(self.finish().await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
+            Effect::Upstream(forward) => self.forward(*forward, run.request_mut()).await,
+            Effect::Wait(time) => {
+                tokio::time::sleep(time).await;
+                Answer::Waited
+            }
             Effect::Status => {
                 let report =
                     status::report(&self.board, &self.registry, &self.generation);
@@ -229,13 +238,7 @@ impl World {
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening =
             Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));
-        let extras = Extras {
-            first: &call.extra,
-            pass_headers: &settings.pass_headers,
-            content_length: length,
-            without: call.without,
-        };
-        cgi::variables(r, &extras, |name, value| opening.pair(name, value));
+        call.each_variable(r, length, |name, value| opening.pair(name, value));
         let name = match call.role {
             Role::Responder => &r.filename[..],
             Role::Authorizer => &call.app.path,
@@ -244,6 +247,9 @@ impl World {
         let idle = settings.idle_timeout;
         let mut exchange =
             Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
+        if call.app.kind == Kind::Upstream {
+            exchange.as_upstream();
+        }
         if call.app.kind == Kind::Dynamic {
             exchange.wait_first(self.start_delay());
         }
@@ -268,7 +274,7 @@ impl World {
         };
         match first {
             Err(Failure::Connect(error))
-                if app.kind != Kind::External && is_nobody(&error) =>
+                if !app.kind.is_foreign() && is_nobody(&error) =>
             {
                 // Its socket was removed, or is not there yet.
                 let made = self.registry.listening(entry, None, true).await;
@@ -340,8 +346,70 @@ impl World {
         }
     }
 
+    /// Asks an HTTP upstream, as far as the head of its answer.
+    async fn forward(&mut self, forward: Forward, r: &mut Request) -> Answer {
+        self.drop_answer();
+        match self.frame(&forward, r).await {
+            Ok(length) => self.forward_framed(&forward, length, r).await,
+            Err(failure) => Answer::Failed { failure, received: 0 },
+        }
+    }
+
+    /// The length that the body is sent with, if it is: small ones are read first.
+    async fn frame(&mut self, forward: &Forward, r: &Request) -> Result<Option<u64>, Failure> {
+        self.body.set_limit(r.dir.core.body_limit());
+        if !forward.expects {
+            self.body.prefetch(PREFETCH).await?;
+        }
+        if let Some(length) = self.body.gathered().or_else(|| r.content_length()) {
+            return Ok(Some(length));
+        }
+        if forward.framing == Framing::Length {
+            return Ok(Some(self.body.spool().await?));
+        }
+        Ok(None)
+    }
+
+    async fn forward_framed(
+        &mut self,
+        forward: &Forward,
+        length: Option<u64>,
+        r: &Request,
+    ) -> Answer {
+        let may_change = forward.upgrade.is_some();
+        self.shared.tunnel.set(may_change);
+        let is_safe = length == Some(0) && (r.method.is_safe() || r.header_only);
+        let mut fresh = false;
+        loop {
+            let body = std::mem::replace(&mut self.body, RequestBody::empty());
+            let begun = Upstream::begin(forward, body, length, fresh).await;
+            match begun {
+                Ok((exchange, heard)) => {
+                    self.shared.tunnel.set(may_change && heard.status == 101);
+                    self.upstream = Some(Box::new(exchange));
+                    return Answer::Heard(Box::new(heard));
+                }
+                Err((failure, body, stale)) => {
+                    self.body = body;
+                    if stale && is_safe && !fresh {
+                        // A connection that was kept was closed at that moment.
+                        fresh = true;
+                        continue;
+                    }
+                    self.shared.tunnel.set(false);
+                    return Answer::Failed { failure, received: 0 };
+                }
+            }
+        }
+    }
+
     /// Forgets an answer that the reply does not use; its request's body comes back.
     pub fn drop_answer(&mut self) {
+        if let Some(mut upstream) = self.upstream.take() {
+            self.body = upstream.sent.take_back();
+            let mut cx = Context::from_waker(Waker::noop());
+            upstream.keep(&mut cx);
+        }
         if let Some(mut answered) = self.answered.take() {
             self.take_back(&mut answered.exchange, answered.call.role);
         }

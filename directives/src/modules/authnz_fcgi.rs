@@ -271,7 +271,16 @@ fn ask(
     r.asked = Some(provider.clone());
     let app = provider.app.clone();
     let call =
-        Call { app, role: Role::Authorizer, extra, without: WITHOUT, nph: false, newest: None };
+        Call {
+            app,
+            role: Role::Authorizer,
+            extra,
+            without: WITHOUT,
+            variables: None,
+            hold: None,
+            nph: false,
+            newest: None,
+        };
     Verdict::Ask(Effect::FastCgi(call), then)
 }
 
