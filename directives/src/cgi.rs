@@ -183,7 +183,9 @@ impl OwnVariables {
         let copy = Bytes::copy_from_slice;
         let process = &r.snapshot.process.core;
         let core = &r.server.config.core;
-        add("PATH", process.path_variable.clone());
+        // One that a directive sets is kept.
+        let path = r.env.get(b"PATH").cloned();
+        add("PATH", path.unwrap_or_else(|| process.path_variable.clone()));
         if let Some(path) = &process.library_path {
             add("LD_LIBRARY_PATH", path.clone());
         }

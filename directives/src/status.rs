@@ -313,13 +313,7 @@ fn internal_error(r: &Request, notes: &[u8]) -> Vec<u8> {
     if !notes.is_empty()
         && r.notes.get(b"verbose-error-to").is_some_and(|v| &v[..] == b"*")
     {
-        return [
-            &b"<p>The server encountered an internal error or\nmisconfiguration and was unable to \
-               complete\nyour request.</p>\n"[..],
-            notes,
-            b"</p>\n",
-        ]
-        .concat();
+        return [notes, b"<p />\n"].concat();
     }
     let admin =
         r.server.config.core.server_admin.as_deref().unwrap_or("[no address given]");

@@ -198,7 +198,10 @@ impl World {
         let settings = &call.app.settings;
         let mut length = None;
         let body = if call.role == Role::Responder {
-            self.body.set_limit(r.dir.core.body_limit());
+            let limit = r.dir.core.body_limit();
+            // What is passed on as it comes is limited by whom it goes to, as with httpd.
+            let streams = call.app.kind == Kind::Upstream && r.content_length().is_some();
+            self.body.set_limit(limit.filter(|_| !streams));
             if r.content_length().is_some() {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
@@ -357,7 +360,8 @@ impl World {
 
     /// The length that the body is sent with, if it is: small ones are read first.
     async fn frame(&mut self, forward: &Forward, r: &Request) -> Result<Option<u64>, Failure> {
-        self.body.set_limit(r.dir.core.body_limit());
+        // As with httpd, `LimitRequestBody` is about what is kept here.
+        self.body.set_limit(None);
         if !forward.expects {
             self.body.prefetch(PREFETCH).await?;
         }
@@ -365,6 +369,7 @@ impl World {
             return Ok(Some(length));
         }
         if forward.framing == Framing::Length {
+            self.body.set_limit(r.dir.core.body_limit());
             return Ok(Some(self.body.spool().await?));
         }
         Ok(None)

@@ -50,7 +50,7 @@ fn parts(r: &mut Request, url: &[u8], module: &'static str, ah: u32) -> Result<P
 }
 
 /// The path in its form: encoded, unless it is passed on as it came.
-fn path_of(r: &mut Request, path: &[u8], module: &'static str, ah: u32) -> Result<Vec<u8>, u16> {
+fn path_of(r: &mut Request, path: &[u8]) -> Result<Vec<u8>, u16> {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     if !r.notes.has(b"proxy-nocanon") {
         let keep = r.dir.core.allow_encoded_slashes == Some(EncodedSlashes::NoDecode);
@@ -58,7 +58,7 @@ fn path_of(r: &mut Request, path: &[u8], module: &'static str, ah: u32) -> Resul
     }
     if has_controls(path) {
         let text = "To be forwarded path contains control characters or spaces";
-        r.log(Level::Error, module, ah, text);
+        r.log(Level::Error, "proxy_http", 10_415, text);
         return Err(403);
     }
     Ok(path.to_vec())
@@ -67,7 +67,7 @@ fn path_of(r: &mut Request, path: &[u8], module: &'static str, ah: u32) -> Resul
 /// `proxy_http_canon`.
 fn http(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
     let parts = parts(r, url, "proxy_http", 1083)?;
-    let path = path_of(r, &parts.path, "proxy_http", 10_415)?;
+    let path = path_of(r, &parts.path)?;
     let mut out = format!("{}://{}/", parts.scheme, parts.authority()).into_bytes();
     out.extend_from_slice(&path);
     let raw = r.notes.has(b"proxy-nocanon");
@@ -95,10 +95,20 @@ fn balancer(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
 fn fcgi(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
     let parts = parts(r, url, "proxy_fcgi", 1059)?;
     // The file that a handler was set for has its own name.
-    let path = if r.notes.has(b"proxy-sethandler") {
-        parts.path.strip_prefix(b"/").unwrap_or(&parts.path).to_vec()
+    let by_handler = r.notes.has(b"proxy-sethandler");
+    let path = if by_handler || r.notes.has(b"proxy-nocanon") {
+        let path = parts.path.strip_prefix(b"/").unwrap_or(&parts.path).to_vec();
+        let is_bad = |b: &u8| b.is_ascii_control() || !by_handler && matches!(b, b' ' | b'?');
+        if path.iter().any(is_bad) {
+            let what = if by_handler { "" } else { " or '?'" };
+            let shown = String::from_utf8_lossy(&path).into_owned();
+            let text = format!("To be forwarded path contains control characters{what} ({shown})");
+            r.log(Level::Error, "proxy_fcgi", 10_414, text);
+            return Err(403);
+        }
+        path
     } else {
-        path_of(r, &parts.path, "proxy_fcgi", 10_414)?
+        path_of(r, &parts.path)?
     };
     if let Some(kind) = r.env.get(b"proxy-fcgi-pathinfo").cloned() {
         path_info(r, &kind, &path);
@@ -110,7 +120,10 @@ fn fcgi(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
 fn path_info(r: &mut Request, kind: &Bytes, path: &[u8]) {
     let kind = kind.to_ascii_lowercase();
     let dot = match &kind[..] {
-        b"full" => return,
+        b"full" => {
+            r.notes.set("proxy-fcgi-walk", "1");
+            return;
+        }
         b"first-dot" => path.iter().position(|&b| b == b'.'),
         b"last-dot" => path.iter().rposition(|&b| b == b'.'),
         other => {

@@ -23,6 +23,9 @@ use crate::request::Request;
 
 /// Asks the upstream that was chosen.
 pub(super) fn ask(r: &mut Request) -> Verdict {
+    if r.notes.has(b"proxy-fcgi-walk") {
+        walk(r);
+    }
     if r.path_info.is_empty() || r.notes.has(b"path-translated") {
         return call(r);
     }
@@ -88,6 +91,22 @@ fn call(r: &mut Request) -> Verdict {
         newest: None,
     };
     Verdict::Ask(Effect::FastCgi(call), answered)
+}
+
+/// `proxy-fcgi-pathinfo=full`: the file is looked for, and what stands behind it is
+/// PATH_INFO.
+fn walk(r: &mut Request) {
+    r.notes.unset(b"proxy-fcgi-walk");
+    strip(r);
+    let full = path::unescape(&r.filename, path::EncodedSlashes::NoDecode);
+    let full = full.unwrap_or_else(|_| r.filename.clone());
+    let ends = full.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(i, _)| i);
+    let is_directory = |end: usize| {
+        r.files.stat(&full[..end]).is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory)
+    };
+    let end = ends.chain([full.len()]).find(|end| !is_directory(*end)).unwrap_or(full.len());
+    r.path_info = full[end..].to_vec();
+    r.filename = full[..end].to_vec();
 }
 
 /// For an application that is not FPM the file name is a path.

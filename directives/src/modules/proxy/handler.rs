@@ -62,9 +62,6 @@ pub fn handle(r: &mut Request) -> Verdict {
     if let Some(verdict) = max_forwards(r).or_else(|| trace(r)) {
         return verdict;
     }
-    if content::body_is_too_large(r) {
-        return Verdict::Status(413);
-    }
     let url = url_of(r).unwrap_or_default();
     r.attempt = Some(Box::new(Attempt { url, ..Attempt::default() }));
     attempt(r)
