@@ -270,6 +270,9 @@ fn request(forward: &Forward, sent: &Sent, gate: Option<Arc<Gate>>) -> Option<Re
         let words = if forward.pool.is_some() { "Keep-Alive" } else { "close" };
         headers.insert(hyper::header::CONNECTION, HeaderValue::from_static(words));
     }
+    if forward.says_length && sent.is_end_stream() {
+        headers.insert(hyper::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     if let Some(gate) = gate {
         hyper::ext::on_informational(&mut request, move |answer| {
             if answer.status() == hyper::StatusCode::CONTINUE {

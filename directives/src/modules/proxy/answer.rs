@@ -102,7 +102,7 @@ fn take(r: &mut Request, heard: Heard) -> Verdict {
             "location" | "content-location" | "uri" | "destination" => reverse::location(r, value),
             "set-cookie" => reverse::cookie(r, value),
             "date" | "expires" | "last-modified" => date(value),
-            "content-type" => {
+            "content-type" if !status::is_bodyless(r.status) => {
                 r.content_type = Some(value.clone());
                 continue;
             }

@@ -71,7 +71,7 @@ fn http(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
     let mut out = format!("{}://{}/", parts.scheme, parts.authority()).into_bytes();
     out.extend_from_slice(&path);
     let raw = r.notes.has(b"proxy-nocanon");
-    let query = r.args.clone().filter(|_| !raw && !r.notes.has(b"proxy-noquery"));
+    let query = r.args.clone().filter(|_| !raw);
     if let Some(query) = query {
         if has_controls(&query) {
             let text = "To be forwarded query string contains control characters or spaces";

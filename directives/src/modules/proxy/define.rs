@@ -65,7 +65,7 @@ pub fn worker(at: &mut Scope, url: &Word, is_match: bool, has_params: bool) -> R
     let worker = Worker::define(at, &url.bytes, is_match)
         .map_err(|why| Problem::from(format!("{} {why}", at.cmd.name)).at(url.span))?;
     let workers = &mut at.server.proxy().workers;
-    if let Some(known) = worker::find(workers, &url.bytes).cloned() {
+    if let Some(known) = worker::shared(workers, &url.bytes, is_match).cloned() {
         let other_socket = known.socket != worker.socket;
         if has_params || other_socket {
             let what = if other_socket { "the socket" } else { "its parameters" };

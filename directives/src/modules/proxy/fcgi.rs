@@ -97,6 +97,7 @@ fn call(r: &mut Request) -> Verdict {
 /// PATH_INFO.
 fn walk(r: &mut Request) {
     r.notes.unset(b"proxy-fcgi-walk");
+    let whole = r.filename.clone();
     strip(r);
     let full = path::unescape(&r.filename, path::EncodedSlashes::NoDecode);
     let full = full.unwrap_or_else(|_| r.filename.clone());
@@ -105,6 +106,10 @@ fn walk(r: &mut Request) {
         r.files.stat(&full[..end]).is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory)
     };
     let end = ends.chain([full.len()]).find(|end| !is_directory(*end)).unwrap_or(full.len());
+    if r.files.stat(&full[..end]).is_err() {
+        r.filename = whole;
+        return;
+    }
     r.path_info = full[end..].to_vec();
     r.filename = full[..end].to_vec();
 }

@@ -37,6 +37,7 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
         None => r.notes.unset(b"proxy-tunnel"),
     }
     let reuse = params.reuse != Some(false)
+        && worker.is_some_and(Worker::may_reuse)
         && !old
         && !r.env.has(b"proxy-nokeepalive")
         && !(r.connection.keepalives == 0 && r.env.has(b"proxy-initial-not-pooled"));
@@ -60,6 +61,8 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
         target: target.into(),
         headers: headers(r, &host, expects, upgrade.as_ref()),
         old,
+        says_length: r.headers_in.contains_key("content-length")
+            || r.headers_in.contains_key("transfer-encoding"),
         framing: if old || spools { Framing::Length } else { Framing::AsSent },
         max: params.max,
         acquire: params.acquire,

@@ -262,6 +262,7 @@ fn blocked(r: &mut Request, host: &str) -> Option<Verdict> {
     let name = String::from_utf8_lossy(hit);
     let text = format!("connect to remote machine {host} blocked: name {name} matched");
     r.log(Level::Warn, "proxy", 916, text);
+    let _ = error(r, 403, "Connect to remote machine blocked");
     Some(settle(r, 403))
 }
 

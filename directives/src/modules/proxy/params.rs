@@ -95,8 +95,8 @@ impl Params {
                 self.load_factor = Some((factor * 100.0) as u32);
             }
             "retry" => {
-                let format = "Retry value has wrong format";
-                self.retry = Some(value.duration(Unit::Seconds).ok_or(format)?);
+                let seconds = number(value, 0, "Retry must be a positive value")?;
+                self.retry = Some(Duration::from_secs(seconds.into()));
             }
             "ttl" => {
                 let seconds = number(value, 1, "TTL must be at least one second")?;
@@ -116,8 +116,8 @@ impl Params {
                     time(value, Unit::Millis, "Acquire timeout has wrong format", &format!("Acquire {one_milli}"))?;
             }
             "timeout" => {
-                self.timeout =
-                    time(value, Unit::Seconds, "Timeout value has wrong format", &format!("Timeout {one_milli}"))?;
+                let seconds = number(value, 1, "Timeout must be at least one second")?;
+                self.timeout = Some(Duration::from_secs(seconds.into()));
             }
             "connectiontimeout" => {
                 let least = format!("Connectiontimeout {one_milli}.");
@@ -159,11 +159,10 @@ impl Params {
                 });
             }
             "flushwait" => {
-                let wait = value.duration(Unit::Millis).ok_or("flushwait has wrong format")?;
-                if wait > Duration::from_secs(1) {
-                    return Err(
-                        "flushwait must be <= 1s, or 0 for system default of 10 millseconds.".into(),
-                    );
+                if !(0..=1000).contains(&value.atoi()) {
+                    let message =
+                        "flushwait must be <= 1000, or 0 for system default of 10 millseconds.";
+                    return Err(message.into());
                 }
                 return Ok(Some("what flushpackets=auto lets wait does not wait"));
             }
@@ -287,11 +286,8 @@ impl BalancerParams {
             }
             "nofailover" => self.no_failover = flag(value, "failover must be On|Off")?,
             "timeout" => {
-                let time = value.duration(Unit::Seconds).ok_or("Timeout value has wrong format")?;
-                if time < Duration::from_millis(10) {
-                    return Err("Timeout must be at least ten milliseconds".into());
-                }
-                self.timeout = Some(time);
+                let seconds = number(value, 1, "timeout must be at least one second")?;
+                self.timeout = Some(Duration::from_secs(seconds.into()));
             }
             "maxattempts" => {
                 let message = "maximum number of attempts must be a positive number";

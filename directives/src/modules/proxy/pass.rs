@@ -27,8 +27,6 @@ pub struct Pass {
     to: Option<Bytes>,
     /// `nocanon`: the path is passed on as it came.
     raw: bool,
-    /// `noquery`.
-    no_query: bool,
 }
 
 #[derive(Debug)]
@@ -79,13 +77,14 @@ fn pass(at: &mut Scope, args: &Text, mut is_regex: bool) -> Result {
         let message = "ProxyPass|ProxyPassMatch needs a path when not defined in a location";
         return Err(message.into());
     };
-    let mut flags = (false, false);
+    let mut raw = false;
     let mut params: Vec<(String, Word)> = Vec::new();
     for word in words {
         let text = word.lossy().to_ascii_lowercase();
         match text.as_str() {
-            "nocanon" => flags.0 = true,
-            "noquery" => flags.1 = true,
+            "nocanon" => raw = true,
+            // It is about what FastCGI upstreams got long ago.
+            "noquery" => {}
             "interpolate" => {
                 let message = "interpolate is not done here; use RewriteRule with [P]";
                 return Err(Problem::from(message).at(word.span));
@@ -135,7 +134,7 @@ fn pass(at: &mut Scope, args: &Text, mut is_regex: bool) -> Result {
         define::set(at, &target, &params, "ProxyPass ")?;
         Some(Bytes::from(url))
     };
-    let pass = Arc::new(Pass { from, to, raw: flags.0, no_query: flags.1 });
+    let pass = Arc::new(Pass { from, to, raw });
     if section.is_some() {
         at.dir.proxy().pass = Some(pass);
     } else {
@@ -158,7 +157,7 @@ impl Pass {
                 }
                 let uri = if raw { &r.unparsed_uri[..] } else { &r.uri[..] };
                 let found = [&to[..], &uri[length..]].concat();
-                self.remember(r, raw);
+                remember(r, raw);
                 Some(Some(found))
             }
             From::Regex(pattern) => {
@@ -177,19 +176,17 @@ impl Pass {
                 // A target without groups gets the whole path behind it.
                 let found =
                     if filled == *to { [&to[..], &subject].concat() } else { filled.to_vec() };
-                self.remember(r, raw);
+                remember(r, raw);
                 Some(Some(found))
             }
         }
     }
 
-    fn remember(&self, r: &mut Request, raw: bool) {
-        if raw {
-            r.notes.set("proxy-nocanon", "1");
-        }
-        if self.no_query {
-            r.notes.set("proxy-noquery", "1");
-        }
+}
+
+fn remember(r: &mut Request, raw: bool) {
+    if raw {
+        r.notes.set("proxy-nocanon", "1");
     }
 }
 

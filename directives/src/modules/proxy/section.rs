@@ -23,10 +23,11 @@ fn section(at: &mut Scope, args: &Text, regex: bool) -> Result {
         let message = format!("{}> cannot occur within a section", at.cmd.name);
         return Err(Problem::new(&codes::CONTEXT, message).at(at.cmd.item.name_span));
     }
-    let mut words = at.section_words(args)?.into_iter();
-    let Some(mut name) = words.next() else {
-        return Err(format!("{} > block must specify a path", at.cmd.name).into());
-    };
+    // Without a name it is for everything.
+    let all = if at.no_words(args)? { Vec::new() } else { at.section_words(args)? };
+    let mut words = all.into_iter();
+    let span = at.cmd.item.name_span;
+    let mut name = words.next().unwrap_or(Word { bytes: Default::default(), span, quoted: false });
     name.bytes = define::bare(&name.bytes);
     let is_glob = fnmatch::is_glob(&name.bytes);
     let matcher = if regex {
@@ -52,7 +53,7 @@ fn section(at: &mut Scope, args: &Text, regex: bool) -> Result {
             return Err(Problem::from(message).at(first.span));
         }
         let target = target(at, &name)?;
-        set_all(at, &target, &params, "Proxy", "<Proxy ")?;
+        set_all(at, &target, &params, ("Proxy", "<Proxy "), &name)?;
     }
     let mut part = DirPart::default();
     at.body(Some(&name.bytes), &mut part);
@@ -75,18 +76,27 @@ fn target(at: &mut Scope, name: &Word) -> Result<Target> {
 /// An upstream that was defined before.
 fn known(at: &mut Scope, name: &Word) -> Option<Target> {
     let workers = &at.server.proxy().workers;
-    let found = super::worker::find(workers, &name.bytes)?;
+    let found = super::worker::shared(workers, &name.bytes, false)?;
     workers.iter().position(|worker| worker.name == found.name).map(Target::Worker)
 }
 
-fn set_all(at: &mut Scope, target: &Target, words: &[Word], what: &str, who: &str) -> Result {
+fn set_all(
+    at: &mut Scope,
+    target: &Target,
+    words: &[Word],
+    (what, who): (&str, &str),
+    name: &Word,
+) -> Result {
     for word in words {
         let Some(pair) = define::split(word) else {
             let message =
                 format!("Invalid {what} parameter. Parameter must be in the form 'key=value'");
             return Err(Problem::from(message).at(word.span));
         };
-        define::set(at, target, &[pair], who)?;
+        define::set(at, target, &[pair], who).map_err(|problem| {
+            let message = format!("{} {}; {}", problem.message, word.lossy(), name.lossy());
+            Problem { message, ..problem }
+        })?;
     }
     Ok(())
 }
@@ -119,7 +129,7 @@ fn proxy_set(at: &mut Scope, args: &Text) -> Result {
     if url::split_socket(&name.bytes).is_none() {
         return Err("ProxySet uses an invalid \"unix:\" URL".into());
     }
-    set_all(at, &target, &words, "ProxySet", "ProxySet: ")
+    set_all(at, &target, &words, ("ProxySet", "ProxySet: "), &name)
 }
 
 fn balancer_member(at: &mut Scope, args: &Text) -> Result {

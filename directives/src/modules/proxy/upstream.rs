@@ -28,6 +28,8 @@ pub struct Forward {
     pub headers: Headers,
     /// It is asked in HTTP/1.0 (`force-proxy-request-1.0`).
     pub old: bool,
+    /// The length of a body is said even if it is 0.
+    pub says_length: bool,
     /// How a body is sent that does not come at once.
     pub framing: Framing,
     /// The most connections at the same time (`max`).

@@ -101,9 +101,9 @@ impl Worker {
         })
     }
 
-    /// `host:port`, for the log.
-    pub fn place(&self) -> String {
-        format!("{}:{}", self.parts.host, self.parts.port())
+    /// May connections be used again? Those of a name with `$1` lead anywhere.
+    pub fn may_reuse(&self) -> bool {
+        !(self.is_match && self.name.contains('$'))
     }
 
     /// Where to connect to; nothing if its name has to be looked up first.
@@ -168,7 +168,7 @@ impl Worker {
     /// Is this worker for a URL (without socket, scheme and host in lower case)?
     fn serves(&self, url: &[u8], least: usize) -> bool {
         let name = self.name.as_bytes();
-        if name.len() < least || name.len() > url.len() && !self.is_match {
+        if name.len() < least || name.len() > url.len() {
             return false;
         }
         if self.is_match && name.contains(&b'$') { matches_groups(name, url) } else { url.starts_with(name) }
@@ -217,9 +217,27 @@ fn matches_groups(name: &[u8], url: &[u8]) -> bool {
 /// The worker of a URL: the one with the longest name that fits.
 /// `ap_proxy_get_worker_ex`.
 pub fn find<'a>(workers: &'a [Arc<Worker>], url: &[u8]) -> Option<&'a Arc<Worker>> {
+    longest(workers, url, |_| true)
+}
+
+/// The worker that a URL of the configuration shares: of those for plain URLs, or of those
+/// for patterns.
+pub fn shared<'a>(
+    workers: &'a [Arc<Worker>],
+    url: &[u8],
+    is_match: bool,
+) -> Option<&'a Arc<Worker>> {
+    longest(workers, url, |worker| worker.is_match == is_match)
+}
+
+fn longest<'a>(
+    workers: &'a [Arc<Worker>],
+    url: &[u8],
+    may: impl Fn(&Worker) -> bool,
+) -> Option<&'a Arc<Worker>> {
     let (_, url) = split_socket(url)?;
     let (url, least) = comparable(&url)?;
-    let fitting = workers.iter().filter(|worker| worker.serves(&url, least));
+    let fitting = workers.iter().filter(|worker| may(worker) && worker.serves(&url, least));
     fitting.fold(None, |best: Option<&Arc<Worker>>, worker| match best {
         Some(best) if best.name.len() >= worker.name.len() => Some(best),
         _ => Some(worker),
