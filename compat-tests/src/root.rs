@@ -29,7 +29,8 @@ impl Root {
         // Sockets live there: the path has to be short.
         let directory = tempfile::Builder::new().prefix("ct").tempdir()?;
         let ports = RefCell::default();
-        let root = Root { directory, port: free_port()?, other_port: free_port()?, ports };
+        let root =
+            Root { directory, port: free_port()?, other_port: free_port()?, ports };
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(root.path(), mode)?;
         for name in ["conf", "htdocs", "logs", "run", "tmp"] {

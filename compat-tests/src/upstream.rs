@@ -26,8 +26,8 @@ use std::io::{BufRead, BufReader, Read, Result, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -88,12 +88,15 @@ impl Upstream {
         let (counts, stop) = (Arc::<Counts>::default(), Arc::<AtomicBool>::default());
         let (name, counted, stopped) = (name.to_owned(), counts.clone(), stop.clone());
         let waker = stop.clone();
+        let closers: Closers = Arc::default();
+        let opened = closers.clone();
         let accepting = std::thread::spawn(move || {
             while let Ok(stream) = accept() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 let (name, counts) = (name.clone(), counted.clone());
+                opened.lock().expect("no panic").extend(stream.closer());
                 counts.connections.fetch_add(1, Ordering::SeqCst);
                 counts.open.fetch_add(1, Ordering::SeqCst);
                 let stopped = stopped.clone();
@@ -111,6 +114,8 @@ impl Upstream {
             }
             wake();
             let _ = accepting.join();
+            // Whoever keeps a connection finds it closed.
+            closers.lock().expect("no panic").iter().for_each(|close| close());
         });
         Upstream { port, counts, stop, thread: Some(thread) }
     }
@@ -131,8 +136,12 @@ impl Drop for Upstream {
     }
 }
 
+/// What ends the connections.
+type Closers = Arc<Mutex<Vec<Box<dyn Fn() + Send>>>>;
+
 /// A stream that can be read and written at the same time.
 trait Both: Send {
+    fn closer(&self) -> Option<Box<dyn Fn() + Send>>;
     fn halves(&self) -> Result<(Box<dyn Read + Send>, Box<dyn Write + Send>)>;
     fn end(&self);
 }
@@ -140,6 +149,11 @@ trait Both: Send {
 struct Tcp(TcpStream);
 
 impl Both for Tcp {
+    fn closer(&self) -> Option<Box<dyn Fn() + Send>> {
+        let stream = self.0.try_clone().ok()?;
+        Some(Box::new(move || drop(stream.shutdown(Shutdown::Both))))
+    }
+
     fn halves(&self) -> Result<(Box<dyn Read + Send>, Box<dyn Write + Send>)> {
         self.0.set_read_timeout(Some(Duration::from_secs(20)))?;
         Ok((Box::new(self.0.try_clone()?), Box::new(self.0.try_clone()?)))
@@ -151,6 +165,11 @@ impl Both for Tcp {
 }
 
 impl Both for std::os::unix::net::UnixStream {
+    fn closer(&self) -> Option<Box<dyn Fn() + Send>> {
+        let stream = self.try_clone().ok()?;
+        Some(Box::new(move || drop(stream.shutdown(Shutdown::Both))))
+    }
+
     fn halves(&self) -> Result<(Box<dyn Read + Send>, Box<dyn Write + Send>)> {
         Ok((Box::new(self.try_clone()?), Box::new(self.try_clone()?)))
     }
@@ -170,12 +189,18 @@ struct Request {
 
 impl Request {
     fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn shown(&self) -> Vec<u8> {
-        let mut fields: Vec<String> =
-            self.fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        let mut fields: Vec<String> = self
+            .fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\n"))
+            .collect();
         fields.sort();
         let (length, start) = (self.body.len(), &self.body[..self.body.len().min(SHOWN)]);
         format!(
@@ -188,7 +213,12 @@ impl Request {
     }
 }
 
-fn serve(stream: Box<dyn Both>, name: &str, counts: &Counts, stop: &AtomicBool) -> Result<()> {
+fn serve(
+    stream: Box<dyn Both>,
+    name: &str,
+    counts: &Counts,
+    stop: &AtomicBool,
+) -> Result<()> {
     let (input, mut output) = stream.halves()?;
     let mut input = BufReader::new(input);
     while let Some(mut request) = head(&mut input)? {
@@ -205,7 +235,10 @@ fn serve(stream: Box<dyn Both>, name: &str, counts: &Counts, stop: &AtomicBool) 
             .collect();
         let has = |wanted: &str| directives.iter().any(|(name, _)| name == wanted);
         let value = |wanted: &str| {
-            directives.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+            directives
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.clone())
         };
         if has("continue") {
             output.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -242,8 +275,10 @@ fn serve(stream: Box<dyn Both>, name: &str, counts: &Counts, stop: &AtomicBool) 
             _ if has("name") => format!("{name}\n").into_bytes(),
             _ => request.shown(),
         };
-        let mut out =
-            format!("HTTP/1.1 {}\r\n", value("status").unwrap_or_else(|| "200 OK".into()));
+        let mut out = format!(
+            "HTTP/1.1 {}\r\n",
+            value("status").unwrap_or_else(|| "200 OK".into())
+        );
         for (_, field) in directives.iter().filter(|(name, _)| name == "header") {
             out += &format!("{field}\r\n");
         }
@@ -259,7 +294,8 @@ fn serve(stream: Box<dyn Both>, name: &str, counts: &Counts, stop: &AtomicBool) 
         }
         output.write_all(format!("{out}\r\n").as_bytes())?;
         let is_head = request.line.starts_with("HEAD ");
-        let pause = value("drip").and_then(|pause| pause.parse().ok()).map(Duration::from_millis);
+        let pause =
+            value("drip").and_then(|pause| pause.parse().ok()).map(Duration::from_millis);
         for half in text.chunks(text.len().div_ceil(2).max(1)) {
             if is_head {
                 break;
@@ -276,7 +312,8 @@ fn serve(stream: Box<dyn Both>, name: &str, counts: &Counts, stop: &AtomicBool) 
         if has("chunked") && !is_head {
             output.write_all(b"0\r\n\r\n")?;
         }
-        let closes = request.field("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+        let closes =
+            request.field("connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
         if ends || closes || request.line.ends_with("/1.0") {
             break;
         }

@@ -44,7 +44,8 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
         emit(name, value);
     }
     let own = OwnVariables::of(r);
-    let name = |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
+    let name =
+        |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
     let names: Vec<Bytes> = r.env.iter().map(|(known, _)| name(known)).collect();
     for (i, (_, value)) in r.env.iter().enumerate() {
         let name = &names[i];

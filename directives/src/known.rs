@@ -205,7 +205,9 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_proxy_hcheck.c",
-        Refused("health checks are not made; a member that fails is left alone for its retry"),
+        Refused(
+            "health checks are not made; a member that fails is left alone for its retry",
+        ),
         "ProxyHCExpr ProxyHCTemplate ProxyHCTPsize",
     ),
     (
@@ -344,12 +346,15 @@ pub fn find(name: &str) -> Option<Entry> {
 
 /// Modules that have no directives of their own here, but whose work is done.
 pub fn is_served_module(name: &str) -> bool {
-    matches!(name, "mod_logio.c"
+    matches!(
+        name,
+        "mod_logio.c"
             | "logio_module"
             | "mod_watchdog.c"
             | "watchdog_module"
             | "mod_slotmem_shm.c"
-            | "slotmem_shm_module")
+            | "slotmem_shm_module"
+    )
 }
 
 /// Modules that protect a site by being loaded, and what nothing else here does.

@@ -30,7 +30,10 @@ pub fn finish(r: &mut Request) -> Reply {
     let (date, server) = (of_upstream("Date"), of_upstream("Server"));
     let now = || conditions::http_date(r.request_time / 1_000_000).into();
     headers.set("Date", date.unwrap_or_else(now));
-    headers.set("Server", server.unwrap_or_else(|| r.snapshot.process.core.banner().clone()));
+    headers.set(
+        "Server",
+        server.unwrap_or_else(|| r.snapshot.process.core.banner().clone()),
+    );
     let bodyless = status::is_bodyless(r.status);
     if let Body::Bytes(bytes) = &body
         && !bodyless

@@ -329,7 +329,14 @@ impl Exchange {
         if self.proxied {
             let text = [b"Got error '", bytes, b"'"].concat().into();
             let (level, module, ah) = (Level::Error, "proxy_fcgi", 1071);
-            self.lines.push(Line { level, module, ah, error: None, text, of_server: false });
+            self.lines.push(Line {
+                level,
+                module,
+                ah,
+                error: None,
+                text,
+                of_server: false,
+            });
             return;
         }
         let (name, lines) = (&self.name, &mut self.lines);

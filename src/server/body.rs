@@ -115,7 +115,13 @@ impl Body for ReplyBody {
             Kind::Upstream(upstream) => {
                 let next = ready!(upstream.poll_data(cx));
                 match next {
-                    Some(Ok(bytes)) => Some(Ok(bytes)),
+                    Some(Ok(bytes)) => {
+                        // hyper does not ask for the end of a body whose length it knows.
+                        if upstream.is_complete() {
+                            upstream.keep(cx);
+                        }
+                        Some(Ok(bytes))
+                    }
                     Some(Err(failure)) => {
                         report_upstream(&mut this.guard, &failure);
                         Some(Err(Cut))
@@ -292,7 +298,8 @@ impl AppOutput {
                 let (ah, error, text) = proxy::failure_line(&held.request, failure);
                 (Level::Error, "proxy_fcgi", ah, error, text)
             } else {
-                let (level, module, error, text) = failure_line(&self.file, failure, false);
+                let (level, module, error, text) =
+                    failure_line(&self.file, failure, false);
                 (level, module, 0, error, text)
             };
             if !text.is_empty() {

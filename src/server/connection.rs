@@ -190,8 +190,8 @@ async fn answer(
     shared.keep_alive_timeout.set(core.keep_alive_timeout());
 
     let tunnels = reply.body == Body::Tunnel;
-    let streams = tunnels
-        || matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
+    let streams =
+        tunnels || matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
     if !streams {
         world.drop_answer();
     }

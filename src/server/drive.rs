@@ -359,7 +359,11 @@ impl World {
     }
 
     /// The length that the body is sent with, if it is: small ones are read first.
-    async fn frame(&mut self, forward: &Forward, r: &Request) -> Result<Option<u64>, Failure> {
+    async fn frame(
+        &mut self,
+        forward: &Forward,
+        r: &Request,
+    ) -> Result<Option<u64>, Failure> {
         // As with httpd, `LimitRequestBody` is about what is kept here.
         self.body.set_limit(None);
         if !forward.expects {

@@ -18,7 +18,12 @@ const PIECE: usize = 16 * 1024;
 
 /// Tells the client that protocols have changed, and passes on what both say. `guard`
 /// counts what the client gets.
-pub async fn run(exchange: Exchange, shared: &Rc<Shared>, reply: &Reply, guard: &mut Guard) {
+pub async fn run(
+    exchange: Exchange,
+    shared: &Rc<Shared>,
+    reply: &Reply,
+    guard: &mut Guard,
+) {
     let patience = exchange.patience();
     let Some((stream, first)) = exchange.into_socket().await else { return };
     if shared.write_raw(&head(reply)).await.is_err() {
@@ -36,7 +41,8 @@ pub async fn run(exchange: Exchange, shared: &Rc<Shared>, reply: &Reply, guard: 
             let read = patient(patience, &active, from.read(&mut piece)).await?;
             if read == 0 {
                 // The upstream has said all; the client is told so.
-                let _ = socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write);
+                let _ = socket2::SockRef::from(&shared.stream)
+                    .shutdown(std::net::Shutdown::Write);
                 return Some(());
             }
             timeout(patience, shared.write_raw(&piece[..read])).await.ok()?.ok()?;

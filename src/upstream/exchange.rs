@@ -90,7 +90,8 @@ impl Exchange {
             armed: false,
             _permit: permit,
         };
-        let answering = exchange.open.as_mut().map(|open| open.sender.send_request(request));
+        let answering =
+            exchange.open.as_mut().map(|open| open.sender.send_request(request));
         let Some(answering) = answering else { unreachable!("it was opened above") };
         let mut answering: Answering = Box::pin(answering);
         match poll_fn(|cx| exchange.poll_head(cx, &mut answering)).await {
@@ -168,7 +169,10 @@ impl Exchange {
     }
 
     /// The next piece of the answer's body; `None` is its end.
-    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+    pub fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Failure>>> {
         loop {
             self.poll_connection(cx);
             let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
@@ -198,6 +202,11 @@ impl Exchange {
                 },
             }
         }
+    }
+
+    /// Have both bodies been passed on?
+    pub fn is_complete(&self) -> bool {
+        self.sent.is_end_stream() && self.answer.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// The answer has been read: the connection may serve another request.
@@ -254,7 +263,11 @@ async fn open(forward: &Forward) -> Result<Open, Failure> {
     }
 }
 
-fn request(forward: &Forward, sent: &Sent, gate: Option<Arc<Gate>>) -> Option<Request<Sent>> {
+fn request(
+    forward: &Forward,
+    sent: &Sent,
+    gate: Option<Arc<Gate>>,
+) -> Option<Request<Sent>> {
     let mut request = Request::new(sent.clone());
     *request.method_mut() = forward.method.clone();
     *request.uri_mut() = hyper::Uri::from_maybe_shared(forward.target.clone()).ok()?;

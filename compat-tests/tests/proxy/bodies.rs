@@ -44,13 +44,18 @@ fn large_requests_are_passed_on_while_they_come() -> Result<()> {
 fn a_slow_answer_is_not_held_back() -> Result<()> {
     let site = site(Kind::Ours, "ProxyPass / http://127.0.0.1:{up}/\n")?;
     let mut client = site.client()?;
-    client.send(b"GET /?text=onetwo&drip=400&chunked HTTP/1.1\r\nHost: www.example.org\r\n\r\n")?;
+    client.send(
+        b"GET /?text=onetwo&drip=400&chunked HTTP/1.1\r\nHost: www.example.org\r\n\r\n",
+    )?;
     let began = Instant::now();
     client.until(b"one")?;
     let first = began.elapsed();
     client.until(b"two")?;
     ensure!(first < Duration::from_millis(700), "the first half came after {first:?}");
-    ensure!(began.elapsed() > Duration::from_millis(700), "the second half was too early");
+    ensure!(
+        began.elapsed() > Duration::from_millis(700),
+        "the second half was too early"
+    );
     site.server.stop()
 }
 
@@ -59,7 +64,8 @@ fn an_answer_that_breaks_off_is_cut_for_the_client_too() -> Result<()> {
     for kind in [Kind::Apache, Kind::Ours] {
         let site = site(kind, "ProxyPass / http://127.0.0.1:{up}/\n")?;
         ensure!(site.get("/?size=1000&length=2000").is_err(), "{kind:?}: it looks whole");
-        let raw = "HTTP/1.1%20200%20OK%0d%0aTransfer-Encoding:%20chunked%0d%0a%0d%0a5%0d%0aab";
+        let raw =
+            "HTTP/1.1%20200%20OK%0d%0aTransfer-Encoding:%20chunked%0d%0a%0d%0a5%0d%0aab";
         ensure!(site.get(&format!("/?raw={raw}")).is_err(), "{kind:?}: it looks whole");
         until("the line in the log", || site.root.log("error_log").contains("AH01110"))?;
         site.server.stop()?;
@@ -79,6 +85,11 @@ fn a_body_waits_for_the_upstreams_word() -> Result<()> {
         client.send(b"body")?;
         let answer = client.response("POST")?;
         ensure!(answer.text().contains("4 bytes: body"), "{kind:?}: {answer}");
+        if kind == Kind::Apache {
+            // It makes a 500 of what follows.
+            site.server.stop()?;
+            continue;
+        }
         // One that does not want it says so at once.
         let mut client = site.client()?;
         client.send(format!("POST /?early&status=417%20No&text=no {head}").as_bytes())?;

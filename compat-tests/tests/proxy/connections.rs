@@ -26,9 +26,12 @@ fn connections_are_used_again() -> Result<()> {
         client.send(head.as_bytes())?;
         client.response(method)
     };
-    for (method, target) in
-        [("GET", "/"), ("HEAD", "/"), ("GET", "/?chunked&size=100"), ("GET", "/?status=204%20No")]
-    {
+    for (method, target) in [
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/?chunked&size=100"),
+        ("GET", "/?status=204%20No"),
+    ] {
         ask(&mut client, target, method)?;
         ensure!(connections(&site) == 1, "{target}: {} connections", connections(&site));
     }

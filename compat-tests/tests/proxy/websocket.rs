@@ -65,7 +65,10 @@ fn who_is_not_allowed_to_change_does_not() -> Result<()> {
             client.send(&handshake(path, protocol))?;
             let answer = client.response("GET")?;
             let said = answer.text();
-            ensure!(answer.status != 101 && !said.contains("upgrade:"), "{path}: {answer}");
+            ensure!(
+                answer.status != 101 && !said.contains("upgrade:"),
+                "{path}: {answer}"
+            );
         }
         Ok(())
     })

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use crate::compile::Scope;
 use crate::expr::{Condition, Template};
 use crate::merge::Merge;
-use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{
+    Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
+};
 
 /// What kind of application it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,13 +112,20 @@ expression holds. The expression and the value see the variables as they would b
     ..Directive::EXACT
 };
 
-fn set_env_if(at: &mut Scope, condition: &Word, name: &Word, value: Option<&Word>) -> Result {
+fn set_env_if(
+    at: &mut Scope,
+    condition: &Word,
+    name: &Word,
+    value: Option<&Word>,
+) -> Result {
     let parse = |word: &Word, why: String| {
         let shown = word.lossy();
-        Problem::from(format!("Could not parse expression \"{shown}\": {why}")).at(word.span)
+        Problem::from(format!("Could not parse expression \"{shown}\": {why}"))
+            .at(word.span)
     };
     let rules = at.condition_rules();
-    let parsed = Condition::parse(&condition.bytes, rules).map_err(|why| parse(condition, why))?;
+    let parsed =
+        Condition::parse(&condition.bytes, rules).map_err(|why| parse(condition, why))?;
     let (name, value) = match (name.bytes.strip_prefix(b"!"), value) {
         (Some(_), Some(value)) => {
             let message = format!(
@@ -133,7 +142,8 @@ fn set_env_if(at: &mut Scope, condition: &Word, name: &Word, value: Option<&Word
         (Some(bare), None) => (Bytes::copy_from_slice(bare), None),
         (None, value) => {
             let template = match value {
-                Some(value) => Template::parse(&value.bytes, rules).map_err(|why| parse(value, why))?,
+                Some(value) => Template::parse(&value.bytes, rules)
+                    .map_err(|why| parse(value, why))?,
                 None => Template::parse(b"", rules).map_err(|why| parse(name, why))?,
             };
             (name.bytes.clone(), Some(template))

@@ -98,7 +98,8 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
         Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
         Effect::Wait(_) => (String::new(), Answer::Waited),
         Effect::Upstream(forward) => {
-            let (place, target) = (&forward.place, String::from_utf8_lossy(&forward.target));
+            let (place, target) =
+                (&forward.place, String::from_utf8_lossy(&forward.target));
             let out = format!("asks http://{place}{target}\n");
             let heard = Heard { status: 200, version: 11, ..Heard::default() };
             (out, Answer::Heard(Box::new(heard)))

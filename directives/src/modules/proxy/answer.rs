@@ -67,7 +67,8 @@ fn failed(r: &mut Request, failure: &Failure) -> u16 {
             if matches!(other, Failure::Idle(_)) {
                 r.notes.set("proxy_timedout", "1");
             }
-            let text = format!("error reading status line from remote server {}", place(r));
+            let text =
+                format!("error reading status line from remote server {}", place(r));
             r.log(Level::Error, "proxy_http", 1102, text);
             says(r, 502, "Error reading from remote server")
         }
@@ -75,7 +76,8 @@ fn failed(r: &mut Request, failure: &Failure) -> u16 {
 }
 
 fn not_connected(r: &mut Request) -> u16 {
-    let host = current(r).parts.as_ref().map(|parts| parts.host.clone()).unwrap_or_default();
+    let host =
+        current(r).parts.as_ref().map(|parts| parts.host.clone()).unwrap_or_default();
     let text = format!("HTTP: failed to make connection to backend: {host}");
     r.log(Level::Error, "proxy_http", 1114, text);
     503
@@ -92,14 +94,19 @@ fn take(r: &mut Request, heard: Heard) -> Verdict {
     for (name, value) in heard.headers.iter() {
         let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
         let hop = HOP_BY_HOP.contains(&lower.as_str())
-            || matches!(lower.as_str(), "connection" | "transfer-encoding" | "proxy-authenticate")
+            || matches!(
+                lower.as_str(),
+                "connection" | "transfer-encoding" | "proxy-authenticate"
+            )
             || has_token(&connection, name);
         // A length beside chunks is none.
         if hop || chunked && lower == "content-length" {
             continue;
         }
         let value = match lower.as_str() {
-            "location" | "content-location" | "uri" | "destination" => reverse::location(r, value),
+            "location" | "content-location" | "uri" | "destination" => {
+                reverse::location(r, value)
+            }
             "set-cookie" => reverse::cookie(r, value),
             "date" | "expires" | "last-modified" => date(value),
             "content-type" if !status::is_bodyless(r.status) => {
@@ -135,7 +142,8 @@ fn take(r: &mut Request, heard: Heard) -> Verdict {
         (r.status, r.reason) = (before, None);
     }
     r.no_local_copy = true;
-    let has_body = !r.header_only && !status::is_bodyless(status) && r.method != Method::HEAD;
+    let has_body =
+        !r.header_only && !status::is_bodyless(status) && r.method != Method::HEAD;
     r.body = if has_body { Body::Stream } else { Body::None };
     OK
 }
@@ -146,13 +154,23 @@ fn changed_protocol(r: &mut Request, headers: &Headers) -> Verdict {
     let given = headers.get("Upgrade").cloned().unwrap_or_default();
     r.headers_out.clear();
     for (name, value) in headers.iter() {
-        let own = [&b"connection"[..], b"upgrade", b"keep-alive", b"transfer-encoding", b"content-length"];
+        let own = [
+            &b"connection"[..],
+            b"upgrade",
+            b"keep-alive",
+            b"transfer-encoding",
+            b"content-length",
+        ];
         if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             r.headers_out.add(name.clone(), value.clone());
         }
     }
     let is_asked = current(r).worker.is_some() || !wanted.is_empty();
-    if is_asked && !given.is_empty() && has_token(&wanted, &given) && r.notes.has(b"proxy-tunnel") {
+    if is_asked
+        && !given.is_empty()
+        && has_token(&wanted, &given)
+        && r.notes.has(b"proxy-tunnel")
+    {
         r.headers_out.set("Upgrade", given);
         r.headers_out.set("Connection", "Upgrade");
         r.body = Body::Tunnel;
@@ -165,7 +183,8 @@ fn changed_protocol(r: &mut Request, headers: &Headers) -> Verdict {
     } else {
         "n/a".to_owned()
     };
-    let given = if given.is_empty() { "n/a".into() } else { String::from_utf8_lossy(&given) };
+    let given =
+        if given.is_empty() { "n/a".into() } else { String::from_utf8_lossy(&given) };
     let why = format!("Unexpected Upgrade: {given} (expecting {expecting})");
     let _ = error(r, 502, &why);
     settle(r, 502)

@@ -56,27 +56,38 @@ impl Balancer {
     pub fn choose(&self, r: &mut Request, url: &[u8]) -> Result<Arc<Worker>, u16> {
         let guard = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = r.now;
-        if !self.params.no_recovery && self.members.iter().all(|m| m.has_failed() && !m.is_usable(now)) {
+        if !self.params.no_recovery
+            && self.members.iter().all(|m| m.has_failed() && !m.is_usable(now))
+        {
             self.members.iter().for_each(|member| member.recover());
         }
         let session = self.session(r, url);
-        let routed = session.as_ref().and_then(|session| self.routed(&session.route, now, 1));
+        let routed =
+            session.as_ref().and_then(|session| self.routed(&session.route, now, 1));
         let chosen = match routed {
             Some(member) => {
                 self.count(&member, now);
-                if session.as_ref().is_some_and(|session| session.route != member.params.route) {
+                if session
+                    .as_ref()
+                    .is_some_and(|session| session.route != member.params.route)
+                {
                     r.env.set("BALANCER_ROUTE_CHANGED", "1");
                 }
                 Some(member)
             }
             None => {
                 let is_known = |session: &Session| {
-                    self.members.iter().any(|m| !m.params.route.is_empty() && m.params.route == session.route)
+                    self.members.iter().any(|m| {
+                        !m.params.route.is_empty() && m.params.route == session.route
+                    })
                 };
                 if self.params.no_failover && session.as_ref().is_some_and(is_known) {
                     let route = session.map(|session| session.route).unwrap_or_default();
                     let route = String::from_utf8_lossy(&route).into_owned();
-                    let text = format!("{}: All workers are in error state for route ({route})", self.name);
+                    let text = format!(
+                        "{}: All workers are in error state for route ({route})",
+                        self.name
+                    );
                     r.log(Level::Error, "proxy_balancer", 1167, text);
                     return Err(503);
                 }
@@ -115,9 +126,11 @@ impl Balancer {
         if sticky.is_empty() {
             return None;
         }
-        let query = r.args.as_ref().map_or_else(Vec::new, |args| [b"?", &args[..]].concat());
+        let query =
+            r.args.as_ref().map_or_else(Vec::new, |args| [b"?", &args[..]].concat());
         let whole = [url, &query].concat();
-        let found = path_value(&whole, sticky_path, *semicolon).map(|value| (sticky_path, value));
+        let found =
+            path_value(&whole, sticky_path, *semicolon).map(|value| (sticky_path, value));
         let (name, value) = match found {
             Some(found) => found,
             None => (sticky, cookie_value(&r.header("cookie")?, sticky)?),
@@ -135,7 +148,9 @@ impl Balancer {
     /// `find_route_worker`: the member of a route, or the one it points to.
     fn routed(&self, route: &[u8], now: i64, depth: usize) -> Option<Arc<Worker>> {
         for standby in [false, true] {
-            for member in self.members.iter().filter(|m| m.params.status.standby == standby) {
+            for member in
+                self.members.iter().filter(|m| m.params.status.standby == standby)
+            {
                 if member.params.route.is_empty() || member.params.route[..] != *route {
                     continue;
                 }
@@ -169,7 +184,8 @@ impl Balancer {
         let last = self.members.iter().map(|member| member.params.set).max()?;
         for set in 0..=last {
             let mut search = Search { method: self.params.method, best: None, total: 0 };
-            let (mut spares, mut standbys, mut missing) = (Vec::new(), Vec::new(), 0_usize);
+            let (mut spares, mut standbys, mut missing) =
+                (Vec::new(), Vec::new(), 0_usize);
             for member in self.members.iter().filter(|member| member.params.set == set) {
                 let status = member.params.status;
                 let usable = member.is_usable(now);
@@ -206,7 +222,8 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn consider(&mut self, member: &'a Arc<Worker>) {
-        let share = member.state.share.fetch_add(member.factor(), Ordering::Relaxed) + member.factor();
+        let share = member.state.share.fetch_add(member.factor(), Ordering::Relaxed)
+            + member.factor();
         self.total += member.factor();
         let is_better = self.best.is_none_or(|best| {
             let ahead = share > best.state.share.load(Ordering::Relaxed);
@@ -293,7 +310,10 @@ mod tests {
     fn shares_follow_the_factors() {
         let even = balancer(vec![member("a", |_| {}), member("b", |_| {})]);
         assert_eq!(chosen(&even, 6), "ababab");
-        let uneven = balancer(vec![member("a", |p| p.load_factor = Some(300)), member("b", |_| {})]);
+        let uneven = balancer(vec![
+            member("a", |p| p.load_factor = Some(300)),
+            member("b", |_| {}),
+        ]);
         let all = chosen(&uneven, 8);
         assert_eq!(all.matches('a').count(), 6, "{all}");
     }
@@ -331,7 +351,10 @@ mod tests {
     fn sessions_are_found_in_paths_and_cookies() {
         let value = |found: Option<Vec<u8>>| found.map(|v| String::from_utf8(v).unwrap());
         assert_eq!(value(path_value(b"/x;s=1.a?b", b"s", true)).as_deref(), Some("1.a"));
-        assert_eq!(value(path_value(b"/x?t&s=1.a&u", b"s", false)).as_deref(), Some("1.a"));
+        assert_eq!(
+            value(path_value(b"/x?t&s=1.a&u", b"s", false)).as_deref(),
+            Some("1.a")
+        );
         assert_eq!(value(path_value(b"/s/x", b"s", false)), None);
         assert_eq!(value(cookie_value(b"a=b; s=1.b", b"s")).as_deref(), Some("1.b"));
         assert_eq!(value(cookie_value(b"xs=1", b"s")), None);

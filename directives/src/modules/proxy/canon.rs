@@ -27,7 +27,8 @@ pub fn url(r: &mut Request) -> Result<(), u16> {
     if let Some(socket) = socket {
         r.notes.set("uds_path", socket);
     }
-    let scheme = url.iter().position(|&b| b == b':').filter(|colon| *colon > 0).ok_or(400_u16)?;
+    let scheme =
+        url.iter().position(|&b| b == b':').filter(|colon| *colon > 0).ok_or(400_u16)?;
     let scheme = String::from_utf8_lossy(&url[..scheme]).to_ascii_lowercase();
     let canonical = match scheme.as_str() {
         "http" | "https" | "ws" | "wss" => http(r, &url)?,
@@ -40,7 +41,12 @@ pub fn url(r: &mut Request) -> Result<(), u16> {
     Ok(())
 }
 
-fn parts(r: &mut Request, url: &[u8], module: &'static str, ah: u32) -> Result<Parts, u16> {
+fn parts(
+    r: &mut Request,
+    url: &[u8],
+    module: &'static str,
+    ah: u32,
+) -> Result<Parts, u16> {
     Parts::of(url).map_err(|why| {
         let shown = String::from_utf8_lossy(url).into_owned();
         let rest = shown.split_once(':').map_or("", |(_, rest)| rest);
@@ -74,7 +80,8 @@ fn http(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
     let query = r.args.clone().filter(|_| !raw);
     if let Some(query) = query {
         if has_controls(&query) {
-            let text = "To be forwarded query string contains control characters or spaces";
+            let text =
+                "To be forwarded query string contains control characters or spaces";
             r.log(Level::Error, "proxy_http", 10_408, text);
             return Err(403);
         }
@@ -98,11 +105,14 @@ fn fcgi(r: &mut Request, url: &[u8]) -> Result<Vec<u8>, u16> {
     let by_handler = r.notes.has(b"proxy-sethandler");
     let path = if by_handler || r.notes.has(b"proxy-nocanon") {
         let path = parts.path.strip_prefix(b"/").unwrap_or(&parts.path).to_vec();
-        let is_bad = |b: &u8| b.is_ascii_control() || !by_handler && matches!(b, b' ' | b'?');
+        let is_bad =
+            |b: &u8| b.is_ascii_control() || !by_handler && matches!(b, b' ' | b'?');
         if path.iter().any(is_bad) {
             let what = if by_handler { "" } else { " or '?'" };
             let shown = String::from_utf8_lossy(&path).into_owned();
-            let text = format!("To be forwarded path contains control characters{what} ({shown})");
+            let text = format!(
+                "To be forwarded path contains control characters{what} ({shown})"
+            );
             r.log(Level::Error, "proxy_fcgi", 10_414, text);
             return Err(403);
         }
@@ -132,7 +142,8 @@ fn path_info(r: &mut Request, kind: &Bytes, path: &[u8]) {
             return;
         }
     };
-    let slash = dot.and_then(|dot| Some(dot + path[dot..].iter().position(|&b| b == b'/')?));
+    let slash =
+        dot.and_then(|dot| Some(dot + path[dot..].iter().position(|&b| b == b'/')?));
     if let Some(slash) = slash {
         r.path_info = decoded(&path[slash..]);
     }

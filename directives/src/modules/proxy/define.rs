@@ -61,7 +61,12 @@ pub fn balancer(at: &mut Scope, url: &[u8]) -> usize {
 
 /// The upstream of a URL, defined if it is not yet: one that stands for it already is
 /// shared, and keeps its settings.
-pub fn worker(at: &mut Scope, url: &Word, is_match: bool, has_params: bool) -> Result<Target> {
+pub fn worker(
+    at: &mut Scope,
+    url: &Word,
+    is_match: bool,
+    has_params: bool,
+) -> Result<Target> {
     let worker = Worker::define(at, &url.bytes, is_match)
         .map_err(|why| Problem::from(format!("{} {why}", at.cmd.name)).at(url.span))?;
     let workers = &mut at.server.proxy().workers;
@@ -73,12 +78,17 @@ pub fn worker(at: &mut Scope, url: &Word, is_match: bool, has_params: bool) -> R
                 "{} is {} that was defined before: {what} of this one counts for nothing",
                 worker.shown, known.shown
             );
-            let help = "a host of its own behind unix:…| or fcgi:// makes an upstream its own";
+            let help =
+                "a host of its own behind unix:…| or fcgi:// makes an upstream its own";
             at.note(Problem::new(&codes::WORKER_SHARED, message).at(url.span).help(help));
         }
         return Ok(Target::Fixed);
     }
-    if is_match && worker.name.len() < url.bytes.len() && worker.parts.path.is_empty() && has_group_in_host(&url.bytes) {
+    if is_match
+        && worker.name.len() < url.bytes.len()
+        && worker.parts.path.is_empty()
+        && has_group_in_host(&url.bytes)
+    {
         return Ok(Target::Fixed);
     }
     workers.push(Arc::new(worker));
@@ -88,12 +98,18 @@ pub fn worker(at: &mut Scope, url: &Word, is_match: bool, has_params: bool) -> R
 /// Does `$1` stand where the host is?
 fn has_group_in_host(url: &[u8]) -> bool {
     let start = url.windows(3).position(|three| three == b"://").map_or(0, |i| i + 3);
-    let end = url[start..].iter().position(|&b| b == b'/').map_or(url.len(), |n| start + n);
+    let end =
+        url[start..].iter().position(|&b| b == b'/').map_or(url.len(), |n| start + n);
     url[start..end].contains(&b'$')
 }
 
 /// Sets parameters.
-pub fn set(at: &mut Scope, target: &Target, params: &[(String, Word)], who: &str) -> Result {
+pub fn set(
+    at: &mut Scope,
+    target: &Target,
+    params: &[(String, Word)],
+    who: &str,
+) -> Result {
     for (key, value) in params {
         let outcome: Outcome = match *target {
             Target::Fixed => Ok(None),
@@ -132,8 +148,13 @@ pub fn member(at: &mut Scope, balancer: usize, url: &Word) -> Result<Target> {
     let worker = Worker::define(at, &url.bytes, false)
         .map_err(|why| Problem::from(format!("BalancerMember {why}")).at(url.span))?;
     let balancer_of = |at: &mut Scope| at.server.proxy().balancers[balancer].clone();
-    if balancer_of(at).members.iter().any(|member| member.name == worker.name && member.socket == worker.socket) {
-        let message = format!("{} is a member already: this line counts for nothing", worker.shown);
+    if balancer_of(at)
+        .members
+        .iter()
+        .any(|member| member.name == worker.name && member.socket == worker.socket)
+    {
+        let message =
+            format!("{} is a member already: this line counts for nothing", worker.shown);
         at.note(Problem::new(&codes::WORKER_SHARED, message).at(url.span));
         return Ok(Target::Fixed);
     }

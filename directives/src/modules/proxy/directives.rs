@@ -45,14 +45,21 @@ pub static ALL: &[&Directive] = &[
 fn no_interpolation(name: &str, word: Option<&Word>) -> Result {
     match word {
         Some(word) if word.is("interpolate") => {
-            let message = format!("{name}: interpolate is not done here; use mod_rewrite or Header edit");
+            let message = format!(
+                "{name}: interpolate is not done here; use mod_rewrite or Header edit"
+            );
             Err(Problem::from(message).at(word.span))
         }
         _ => Ok(()),
     }
 }
 
-fn pass_reverse(at: &mut Scope, first: &Word, second: Option<&Word>, third: Option<&Word>) -> Result {
+fn pass_reverse(
+    at: &mut Scope,
+    first: &Word,
+    second: Option<&Word>,
+    third: Option<&Word>,
+) -> Result {
     not_in_directories(at)?;
     let name = at.cmd.name;
     let reverse = match (location(at), second) {
@@ -62,12 +69,15 @@ fn pass_reverse(at: &mut Scope, first: &Word, second: Option<&Word>, third: Opti
             Reverse { fake: first.bytes.clone(), real: real.bytes.clone() }
         }
         (None, None) => {
-            return Err("ProxyPassReverse needs a path when not defined in a location".into());
+            return Err(
+                "ProxyPassReverse needs a path when not defined in a location".into()
+            );
         }
         (Some(path), second) => {
             no_interpolation(name, second)?;
             if let Some(word) = second {
-                let message = "ProxyPassReverse can not have a path when defined in a location";
+                let message =
+                    "ProxyPassReverse can not have a path when defined in a location";
                 return Err(Problem::from(message).at(word.span));
             }
             Reverse { fake: path, real: first.bytes.clone() }
@@ -182,7 +192,9 @@ fn error_override(at: &mut Scope, word: &Word) -> Result {
         Some(_) if !word.bytes.first().is_some_and(u8::is_ascii_digit) => {
             problem("ProxyErrorOverride: status codes to intercept must be numeric")
         }
-        Some(false) => problem("ProxyErrorOverride: status codes must follow a value of 'on'"),
+        Some(false) => {
+            problem("ProxyErrorOverride: status codes must follow a value of 'on'")
+        }
         Some(true) => match u16::try_from(word.atoi()) {
             Ok(code @ 400..=599) => {
                 dir.error_codes.push(code);
@@ -250,7 +262,9 @@ settings say otherwise.
     set: Set::One(|at, word| {
         let seconds = word.atoi();
         if seconds < 1 {
-            return Err(Problem::from("Proxy Timeout must be at least 1 second.").at(word.span));
+            return Err(
+                Problem::from("Proxy Timeout must be at least 1 second.").at(word.span)
+            );
         }
         at.server.proxy().timeout = Some(Duration::from_secs(seconds as u64));
         Ok(())
@@ -316,7 +330,9 @@ What a line of an answer's head that is no field comes to: 502, or nothing.
 ## Example
     ProxyBadHeader Ignore
 ",
-    compat: Compat::Differs("StartBody is refused: what was a field would be shown to the client"),
+    compat: Compat::Differs(
+        "StartBody is refused: what was a field would be shown to the client",
+    ),
     set: Set::One(|at, word| {
         let ignore = match word.lossy().to_ascii_lowercase().as_str() {
             "iserror" => false,
@@ -327,7 +343,8 @@ What a line of an answer's head that is no field comes to: 502, or nothing.
                 return Err(Problem::from(message).at(word.span));
             }
             _ => {
-                let message = "ProxyBadHeader must be one of: IsError | Ignore | StartBody";
+                let message =
+                    "ProxyBadHeader must be one of: IsError | Ignore | StartBody";
                 return Err(Problem::from(message).at(word.span));
             }
         };
@@ -367,7 +384,9 @@ Do the `ProxyPass` lines of the main server hold in a virtual host too, before i
 ## Example
     ProxyPassInherit Off
 ",
-    compat: Compat::Differs("Off takes the lines of the main server out; httpd leaves them"),
+    compat: Compat::Differs(
+        "Off takes the lines of the main server out; httpd leaves them",
+    ),
     set: Set::Flag(|at, on| Ok(at.server.proxy().inherit = Some(on))),
     ..Directive::EXACT
 };
@@ -414,7 +433,8 @@ static PROXY_PASS_INTERPOLATE_ENV: Directive = Directive {
         if !on {
             return Ok(());
         }
-        let message = "ProxyPassInterpolateEnv On is refused: ProxyPass takes no variables here";
+        let message =
+            "ProxyPassInterpolateEnv On is refused: ProxyPass takes no variables here";
         Err(Problem::from(message).help("use RewriteRule with [P] and %{ENV:NAME}"))
     }),
     ..Directive::EXACT

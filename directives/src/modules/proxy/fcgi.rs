@@ -30,11 +30,14 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
         return call(r);
     }
     // As mod_fastcgi does: what PATH_INFO would be as a URL of its own.
-    Verdict::Look(Lookup::Translate(path::escape_path(&r.path_info).into()), |r, _, found| {
-        let translated = [&found.filename[..], &found.path_info].concat();
-        r.notes.set("path-translated", translated);
-        call(r)
-    })
+    Verdict::Look(
+        Lookup::Translate(path::escape_path(&r.path_info).into()),
+        |r, _, found| {
+            let translated = [&found.filename[..], &found.path_info].concat();
+            r.notes.set("path-translated", translated);
+            call(r)
+        },
+    )
 }
 
 /// Whole seconds; a part of one is one.
@@ -51,7 +54,11 @@ fn call(r: &mut Request) -> Verdict {
         return verdict;
     }
     let (timeout, connect) = timeouts(r);
-    let params = current(r).worker.as_ref().map(|worker| worker.params.clone()).unwrap_or_default();
+    let params = current(r)
+        .worker
+        .as_ref()
+        .map(|worker| worker.params.clone())
+        .unwrap_or_default();
     let attempt = current(r);
     let Some(address) = attempt.address.clone() else { return Verdict::Status(500) };
     let hold = attempt.hold.clone();
@@ -101,11 +108,19 @@ fn walk(r: &mut Request) {
     strip(r);
     let full = path::unescape(&r.filename, path::EncodedSlashes::NoDecode);
     let full = full.unwrap_or_else(|_| r.filename.clone());
-    let ends = full.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(i, _)| i);
+    let ends = full
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(i, _)| i);
     let is_directory = |end: usize| {
-        r.files.stat(&full[..end]).is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory)
+        r.files
+            .stat(&full[..end])
+            .is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory)
     };
-    let end = ends.chain([full.len()]).find(|end| !is_directory(*end)).unwrap_or(full.len());
+    let end =
+        ends.chain([full.len()]).find(|end| !is_directory(*end)).unwrap_or(full.len());
     if r.files.stat(&full[..end]).is_err() {
         r.filename = whole;
         return;
@@ -122,7 +137,8 @@ fn strip(r: &mut Request) {
         None => Vec::new(),
     };
     if let Some(args) = r.args.as_ref().filter(|args| !args.is_empty())
-        && let Some(path) = name.strip_suffix(&args[..]).and_then(|path| path.strip_suffix(b"?"))
+        && let Some(path) =
+            name.strip_suffix(&args[..]).and_then(|path| path.strip_suffix(b"?"))
     {
         name = path.to_vec();
     }
@@ -154,7 +170,9 @@ fn adjust(r: &mut Request) -> Result<(), Verdict> {
             Ok(Ok(value)) => r.env.set(fixup.name.clone(), value),
             Ok(Err(why)) => {
                 let name = String::from_utf8_lossy(&fixup.name).into_owned();
-                let text = format!("Error evaluating expression for replacement of {name}: '{why}'");
+                let text = format!(
+                    "Error evaluating expression for replacement of {name}: '{why}'"
+                );
                 r.log(Level::Info, "proxy_fcgi", 3514, text);
             }
             Err(want) => return Err(expr_wants(r, want, call)),
@@ -202,7 +220,8 @@ fn failed(r: &mut Request, failure: &Failure) -> u16 {
 }
 
 fn not_connected(r: &mut Request) -> u16 {
-    let host = current(r).parts.as_ref().map(|parts| parts.host.clone()).unwrap_or_default();
+    let host =
+        current(r).parts.as_ref().map(|parts| parts.host.clone()).unwrap_or_default();
     let text = format!("failed to make connection to backend: {host}");
     r.log(Level::Error, "proxy_fcgi", 1079, text);
     503
@@ -217,14 +236,24 @@ fn lines(failure: &Failure, port: &str) -> Vec<Words> {
     };
     match failure {
         Failure::Idle(_) => vec![end(None, "(polling)")],
-        Failure::Protocol(why) => vec![(1068, None, format!("Got bogus record: {why}")), end(None, "")],
+        Failure::Protocol(why) => {
+            vec![(1068, None, format!("Got bogus record: {why}")), end(None, "")]
+        }
         Failure::Write(os) => vec![end(Some(os.clone()), "(sending stdin)")],
-        Failure::Client | Failure::BodyTimeout | Failure::BadBody | Failure::BodyTooLong => {
+        Failure::Client
+        | Failure::BodyTimeout
+        | Failure::BadBody
+        | Failure::BodyTooLong => {
             vec![end(None, "(reading input brigade)")]
         }
-        Failure::HeadTooLong => vec![(1070, None, "Error parsing script headers".into()), end(None, "")],
+        Failure::HeadTooLong => {
+            vec![(1070, None, "Error parsing script headers".into()), end(None, "")]
+        }
         Failure::Read(os) => {
-            vec![(1067, None, "Failed to read FastCGI header".into()), end(Some(os.clone()), "")]
+            vec![
+                (1067, None, "Failed to read FastCGI header".into()),
+                end(Some(os.clone()), ""),
+            ]
         }
         _ => vec![(1067, None, "Failed to read FastCGI header".into()), end(None, "")],
     }
@@ -243,7 +272,8 @@ fn take(r: &mut Request, head: &[u8]) -> Verdict {
         Ok(fields) => fields,
         Err(line) => {
             let shown: String = line.chars().take(30).collect();
-            let text = format!("malformed header from script '{script}': Bad header: {shown}");
+            let text =
+                format!("malformed header from script '{script}': Bad header: {shown}");
             r.log(Level::Error, "proxy_fcgi", 0, text);
             r.log(Level::Error, "proxy_fcgi", 1070, "Error parsing script headers");
             let text = format!("Error dispatching request to {}: ", own_port(r));
@@ -264,7 +294,9 @@ fn take(r: &mut Request, head: &[u8]) -> Verdict {
                     Some((number, reason)) => (r.status, r.reason) = (number, reason),
                     None => {
                         let shown = String::from_utf8_lossy(&value).into_owned();
-                        let text = format!("Invalid status line from script '{script}': {shown}");
+                        let text = format!(
+                            "Invalid status line from script '{script}': {shown}"
+                        );
                         r.log(Level::Error, "proxy_fcgi", 0, text);
                         (r.status, r.reason) = (500, None);
                     }
@@ -274,7 +306,9 @@ fn take(r: &mut Request, head: &[u8]) -> Verdict {
                 modified = conditions::parse_date(&value);
                 r.headers_out.set(name, value);
             }
-            "location" | "content-length" | "content-range" | "etag" => r.headers_out.set(name, value),
+            "location" | "content-length" | "content-range" | "etag" => {
+                r.headers_out.set(name, value)
+            }
             // How the body is framed is said by whoever frames it.
             "transfer-encoding" | "connection" => {}
             "set-cookie" => r.err_headers_out.add(name, value),

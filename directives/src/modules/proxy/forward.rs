@@ -14,7 +14,8 @@ use crate::request::Request;
 use crate::response::has_token;
 
 /// What is said hop by hop, and never passed on.
-pub(super) const HOP_BY_HOP: [&str; 5] = ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
+pub(super) const HOP_BY_HOP: [&str; 5] =
+    ["keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
 
 /// Asks the upstream that was chosen.
 pub(super) fn ask(r: &mut Request) -> Verdict {
@@ -25,12 +26,14 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
     let worker = attempt.worker.as_deref();
     let params = worker.map(|worker| worker.params.clone()).unwrap_or_default();
     let old = r.env.has(b"force-proxy-request-1.0");
-    let expects = r.header("expect").is_some_and(|expect| has_token(&expect, b"100-continue"));
+    let expects =
+        r.header("expect").is_some_and(|expect| has_token(&expect, b"100-continue"));
     if old && expects {
         return super::handler::settle(r, 417);
     }
     let forwards_100 = r.dir.proxy.forward_100.unwrap_or(true);
-    let expects = !old && (expects && forwards_100 || params.ping.is_some() && r.has_body());
+    let expects =
+        !old && (expects && forwards_100 || params.ping.is_some() && r.has_body());
     let upgrade = upgrade(r, worker, &parts.scheme);
     match upgrade {
         Some(_) => r.notes.set("proxy-tunnel", "1"),
@@ -44,7 +47,8 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
     let (timeout, connect_timeout) = timeouts(r);
     let url = url_of(r).unwrap_or_default();
     let start = url.windows(3).position(|three| three == b"://").map_or(0, |i| i + 3);
-    let slash = url[start..].iter().position(|&b| b == b'/').map_or(url.len(), |n| start + n);
+    let slash =
+        url[start..].iter().position(|&b| b == b'/').map_or(url.len(), |n| start + n);
     let target = if slash == url.len() { b"/".to_vec() } else { url[slash..].to_vec() };
     let host = match parts.port.filter(|port| *port != 80) {
         Some(port) => format!("{}:{port}", bracketed(&parts.host)),
@@ -85,14 +89,20 @@ fn upgrade(r: &Request, worker: Option<&Worker>, scheme: &str) -> Option<Bytes> 
         return None;
     }
     let wanted = r.header("upgrade")?;
-    let allowed = worker.and_then(|worker| worker.params.upgrade.as_ref()).map(|name| &name[..]);
+    let allowed =
+        worker.and_then(|worker| worker.params.upgrade.as_ref()).map(|name| &name[..]);
     let allowed = allowed.or((scheme == "ws").then_some(b"WebSocket"))?;
     (allowed == b"*" || has_token(&wanted, allowed)).then_some(wanted)
 }
 
 /// The fields, in their order. **The place where identity headers are decided**: what a
 /// client may not say about itself is to be taken out here.
-fn headers(r: &mut Request, host: &str, expects: bool, upgrade: Option<&Bytes>) -> Headers {
+fn headers(
+    r: &mut Request,
+    host: &str,
+    expects: bool,
+    upgrade: Option<&Bytes>,
+) -> Headers {
     let dir = r.dir.clone();
     let mut out = Headers::default();
     let sent_host = r.header("host");
@@ -117,7 +127,9 @@ fn headers(r: &mut Request, host: &str, expects: bool, upgrade: Option<&Bytes>) 
     for (name, value) in r.headers_in.iter() {
         let name = name.as_str();
         let own = match name {
-            "host" | "connection" | "transfer-encoding" | "content-length" | "expect" => true,
+            "host" | "connection" | "transfer-encoding" | "content-length" | "expect" => {
+                true
+            }
             "proxy-authorization" => authenticated,
             _ => HOP_BY_HOP.contains(&name) || has_token(&connection, name.as_bytes()),
         };
@@ -173,7 +185,9 @@ pub(super) fn via_of(r: &Request) -> String {
     let name = core.server_name.clone().unwrap_or_default();
     let port = super::handler::own_port(r);
     match r.server.config.proxy.via {
-        Some(Via::Full) => format!("{major}.{minor} {name}{port} ({})", crate::version::BASE),
+        Some(Via::Full) => {
+            format!("{major}.{minor} {name}{port} ({})", crate::version::BASE)
+        }
         _ => format!("{major}.{minor} {name}{port}"),
     }
 }

@@ -39,7 +39,8 @@ pub struct Attempt {
 
 /// The hook.
 pub fn handle(r: &mut Request) -> Verdict {
-    let by_handler = !r.proxyreq && r.handler.as_ref().is_some_and(|name| name.starts_with(b"proxy:"));
+    let by_handler =
+        !r.proxyreq && r.handler.as_ref().is_some_and(|name| name.starts_with(b"proxy:"));
     if by_handler {
         let old = r.filename.clone();
         let handler = r.handler.clone().unwrap_or_default();
@@ -72,7 +73,9 @@ fn max_forwards(r: &mut Request) -> Option<Verdict> {
     let next = match r.header("max-forwards") {
         None => r.server.config.proxy.max_forwards.filter(|most| *most >= 0)?,
         Some(text) => {
-            let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<i64>().ok());
+            let number = std::str::from_utf8(&text)
+                .ok()
+                .and_then(|text| text.trim().parse::<i64>().ok());
             match number {
                 Some(0) if matches!(r.method, Method::TRACE | Method::OPTIONS) => {
                     r.proxyreq = false;
@@ -82,12 +85,17 @@ fn max_forwards(r: &mut Request) -> Option<Verdict> {
                     });
                 }
                 Some(0) => {
-                    return Some(error(r, 400, "Max-Forwards has reached zero - proxy loop?"));
+                    return Some(error(
+                        r,
+                        400,
+                        "Max-Forwards has reached zero - proxy loop?",
+                    ));
                 }
                 Some(number) if number > 0 => number - 1,
                 _ => {
                     let shown = String::from_utf8_lossy(&text).into_owned();
-                    let line = format!("Max-Forwards value '{shown}' could not be parsed");
+                    let line =
+                        format!("Max-Forwards value '{shown}' could not be parsed");
                     r.log(Level::Warn, "proxy", 10_188, line);
                     let why = "Max-Forwards request header could not be parsed";
                     return Some(error(r, 400, why));
@@ -122,7 +130,8 @@ fn trace(r: &mut Request) -> Option<Verdict> {
 
 /// Answers with an error of the proxy's own: `ap_proxyerror`.
 pub(super) fn error(r: &mut Request, status: u16, why: &str) -> Verdict {
-    let shown = String::from_utf8_lossy(&crate::path::escape_html(why.as_bytes())).into_owned();
+    let shown =
+        String::from_utf8_lossy(&crate::path::escape_html(why.as_bytes())).into_owned();
     r.notes.set(
         "error-notes",
         format!("The proxy server could not handle the request<p>Reason: <strong>{shown}</strong></p>"),
@@ -150,7 +159,10 @@ fn attempt(r: &mut Request) -> Verdict {
             match balancer.choose(r, &url) {
                 Err(status) => return none_left(r, &balancer, status),
                 Ok(member) => {
-                    let path = url[11..].iter().position(|&b| b == b'/').map_or(&b""[..], |n| &url[11 + n..]);
+                    let path = url[11..]
+                        .iter()
+                        .position(|&b| b == b'/')
+                        .map_or(&b""[..], |n| &url[11 + n..]);
                     r.filename = [b"proxy:", member.name.as_bytes(), path].concat();
                     r.notes.unset(b"uds_path");
                     if let Err(status) = canon::url(r) {
@@ -202,7 +214,10 @@ fn locate(r: &mut Request) -> Verdict {
     };
     if !matches!(parts.scheme.as_str(), "http" | "ws" | "fcgi") {
         let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text = format!("No protocol handler was valid for the URL {uri} (scheme '{}').", parts.scheme);
+        let text = format!(
+            "No protocol handler was valid for the URL {uri} (scheme '{}').",
+            parts.scheme
+        );
         r.log(Level::Warn, "proxy", 1144, text);
         return settle(r, 500);
     }
@@ -213,15 +228,21 @@ fn locate(r: &mut Request) -> Verdict {
     let socket = r.notes.get(b"uds_path").cloned();
     let port = parts.port();
     let literal = parts.host.parse::<std::net::IpAddr>().ok();
-    let has_socket = current(r).worker.as_ref().is_some_and(|worker| worker.socket.is_some());
+    let has_socket =
+        current(r).worker.as_ref().is_some_and(|worker| worker.socket.is_some());
     let address = match (own, socket) {
         (Some(own), _) if has_socket => Some(own),
         (_, Some(path)) => {
             let root = &r.snapshot.server_root;
-            crate::path::server_relative(root, &path).map(|path| Address::Unix(path.into()))
+            crate::path::server_relative(root, &path)
+                .map(|path| Address::Unix(path.into()))
         }
         // A worker of `$1` has its host, but not its port.
-        (Some(own), None) if current(r).worker.as_ref().is_some_and(|w| w.parts.port() == port) => Some(own),
+        (Some(own), None)
+            if current(r).worker.as_ref().is_some_and(|w| w.parts.port() == port) =>
+        {
+            Some(own)
+        }
         _ => literal.map(|ip| Address::Tcp(vec![(ip, port).into()])),
     };
     let host = parts.host.clone();
@@ -278,7 +299,9 @@ pub(super) fn settle(r: &mut Request, status: u16) -> Verdict {
     let now = r.now;
     let attempt = current(r);
     attempt.hold = None;
-    let (Some(balancer), Some(member)) = (attempt.balancer.clone(), attempt.worker.clone()) else {
+    let (Some(balancer), Some(member)) =
+        (attempt.balancer.clone(), attempt.worker.clone())
+    else {
         return Verdict::Status(status);
     };
     if matches!(status, 500 | 503) {
@@ -297,7 +320,9 @@ pub(super) fn settle(r: &mut Request, status: u16) -> Verdict {
 pub(super) fn after(r: &mut Request, status: u16) {
     let now = r.now;
     let attempt = current(r);
-    let (Some(balancer), Some(member)) = (attempt.balancer.clone(), attempt.worker.clone()) else {
+    let (Some(balancer), Some(member)) =
+        (attempt.balancer.clone(), attempt.worker.clone())
+    else {
         return;
     };
     if balancer.params.fail_on.contains(&status) {
@@ -321,7 +346,11 @@ pub(super) fn after(r: &mut Request, status: u16) {
 }
 
 /// The lines about an upstream that could not be reached.
-pub(super) fn unreachable(r: &mut Request, function: &str, error: Option<crate::bundle::OsError>) {
+pub(super) fn unreachable(
+    r: &mut Request,
+    function: &str,
+    error: Option<crate::bundle::OsError>,
+) {
     let attempt = current(r).clone();
     let Some(parts) = &attempt.parts else { return };
     let (host, port) = (&parts.host, parts.port());
@@ -330,7 +359,9 @@ pub(super) fn unreachable(r: &mut Request, function: &str, error: Option<crate::
             let path = String::from_utf8_lossy(path);
             (2454, format!("Unix domain socket {path}"))
         }
-        Some(Address::Tcp(all)) => (957, all.last().map_or_else(String::new, ToString::to_string)),
+        Some(Address::Tcp(all)) => {
+            (957, all.last().map_or_else(String::new, ToString::to_string))
+        }
         None => return,
     };
     let text = format!("{function}: attempt to connect to {what} ({host}:{port}) failed");
@@ -339,7 +370,9 @@ pub(super) fn unreachable(r: &mut Request, function: &str, error: Option<crate::
         && !member.params.status.ignores_errors
     {
         let seconds = member.retry().as_secs();
-        let text = format!("ap_proxy_connect_backend disabling worker for ({host}:{port}) for {seconds}s");
+        let text = format!(
+            "ap_proxy_connect_backend disabling worker for ({host}:{port}) for {seconds}s"
+        );
         r.log_server(Level::Error, "proxy", 959, None, text);
     }
 }
@@ -353,7 +386,11 @@ pub(super) fn own_port(r: &Request) -> String {
 
 /// How long an upstream may say nothing, and how long connecting to it may take.
 pub(super) fn timeouts(r: &Request) -> (Duration, Duration) {
-    let params = r.attempt.as_ref().and_then(|attempt| attempt.worker.as_ref()).map(|worker| &worker.params);
+    let params = r
+        .attempt
+        .as_ref()
+        .and_then(|attempt| attempt.worker.as_ref())
+        .map(|worker| &worker.params);
     let config = &r.server.config;
     let general = config.proxy.timeout.unwrap_or_else(|| config.core.timeout());
     let timeout = params.and_then(|params| params.timeout).unwrap_or(general);

@@ -75,7 +75,9 @@ pub struct Dir {
 impl Merge for Dir {
     // See merge_proxy_dir_config.
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        let chain = |outer: &[Reverse], inner: &[Reverse]| outer.iter().chain(inner).cloned().collect();
+        let chain = |outer: &[Reverse], inner: &[Reverse]| {
+            outer.iter().chain(inner).cloned().collect()
+        };
         Dir {
             pass: inner.pass.clone().or_else(|| outer.pass.clone()),
             reverses: chain(&outer.reverses, &inner.reverses),
@@ -83,7 +85,12 @@ impl Merge for Dir {
             cookie_domains: chain(&outer.cookie_domains, &inner.cookie_domains),
             preserve_host: inner.preserve_host.or(outer.preserve_host),
             error_override: inner.error_override.or(outer.error_override),
-            error_codes: outer.error_codes.iter().chain(&inner.error_codes).copied().collect(),
+            error_codes: outer
+                .error_codes
+                .iter()
+                .chain(&inner.error_codes)
+                .copied()
+                .collect(),
             add_headers: inner.add_headers.or(outer.add_headers),
             forward_100: inner.forward_100.or(outer.forward_100),
         }
@@ -129,7 +136,9 @@ impl Merge for Server {
         let inherit = inner.inherit.or(outer.inherit);
         // Balancers of one name are one, with the settings of the inner.
         let mut balancers: Vec<Arc<Balancer>> = outer.balancers.clone();
-        balancers.retain(|balancer| inner.balancers.iter().all(|own| own.name != balancer.name));
+        balancers.retain(|balancer| {
+            inner.balancers.iter().all(|own| own.name != balancer.name)
+        });
         balancers.extend(inner.balancers.iter().map(|own| {
             let main = outer.balancers.iter().find(|balancer| balancer.name == own.name);
             match main {
@@ -189,8 +198,12 @@ pub static MODULE: Module = Module {
 };
 
 /// `mod_proxy_http.c`.
-pub static HTTP: Module =
-    Module { name: "mod_proxy_http.c", id: "proxy_http_module", directives: &[], hooks: &[] };
+pub static HTTP: Module = Module {
+    name: "mod_proxy_http.c",
+    id: "proxy_http_module",
+    directives: &[],
+    hooks: &[],
+};
 
 /// `mod_proxy_wstunnel.c`.
 pub static WSTUNNEL: Module = Module {

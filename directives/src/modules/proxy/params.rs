@@ -70,7 +70,12 @@ fn flag(value: &Word, message: &str) -> Result<bool, String> {
     value.flag().ok_or_else(|| message.to_owned())
 }
 
-fn time(value: &Word, unit: Unit, format: &str, least: &str) -> Result<Option<Duration>, String> {
+fn time(
+    value: &Word,
+    unit: Unit,
+    format: &str,
+    least: &str,
+) -> Result<Option<Duration>, String> {
     let time = value.duration(unit).ok_or_else(|| format.to_owned())?;
     if time < Duration::from_millis(1) {
         return Err(least.to_owned());
@@ -79,7 +84,10 @@ fn time(value: &Word, unit: Unit, format: &str, least: &str) -> Result<Option<Du
 }
 
 fn number(value: &Word, least: i64, message: &str) -> Result<u32, String> {
-    u32::try_from(value.atoi()).ok().filter(|n| i64::from(*n) >= least).ok_or_else(|| message.to_owned())
+    u32::try_from(value.atoi())
+        .ok()
+        .filter(|n| i64::from(*n) >= least)
+        .ok_or_else(|| message.to_owned())
 }
 
 impl Params {
@@ -102,7 +110,10 @@ impl Params {
                 let seconds = number(value, 1, "TTL must be at least one second")?;
                 self.ttl = Some(Duration::from_secs(seconds.into()));
             }
-            "max" => self.max = Some(number(value, 0, "Max must be a positive number")?).filter(|n| *n > 0),
+            "max" => {
+                self.max = Some(number(value, 0, "Max must be a positive number")?)
+                    .filter(|n| *n > 0)
+            }
             "min" => {
                 number(value, 0, "Min must be a positive number")?;
                 return Ok(Some("connections are opened when they are needed"));
@@ -112,8 +123,12 @@ impl Params {
                 return Ok(Some("all connections without a request end after their ttl"));
             }
             "acquire" => {
-                self.acquire =
-                    time(value, Unit::Millis, "Acquire timeout has wrong format", &format!("Acquire {one_milli}"))?;
+                self.acquire = time(
+                    value,
+                    Unit::Millis,
+                    "Acquire timeout has wrong format",
+                    &format!("Acquire {one_milli}"),
+                )?;
             }
             "timeout" => {
                 let seconds = number(value, 1, "Timeout must be at least one second")?;
@@ -121,15 +136,28 @@ impl Params {
             }
             "connectiontimeout" => {
                 let least = format!("Connectiontimeout {one_milli}.");
-                self.connect = time(value, Unit::Seconds, "Connectiontimeout has wrong format", &least)?;
+                self.connect = time(
+                    value,
+                    Unit::Seconds,
+                    "Connectiontimeout has wrong format",
+                    &least,
+                )?;
             }
             "ping" => {
                 let least = format!("Ping/Pong timeout {one_milli}");
-                self.ping = time(value, Unit::Seconds, "Ping/Pong timeout has wrong format", &least)?;
+                self.ping = time(
+                    value,
+                    Unit::Seconds,
+                    "Ping/Pong timeout has wrong format",
+                    &least,
+                )?;
             }
             "iobuffersize" => {
                 if (1..512).contains(&value.atoi()) {
-                    return Err("IOBufferSize must be >= 512 bytes, or 0 for system default.".into());
+                    return Err(
+                        "IOBufferSize must be >= 512 bytes, or 0 for system default."
+                            .into(),
+                    );
                 }
                 return Ok(Some("buffers grow with what passes through them"));
             }
@@ -145,11 +173,22 @@ impl Params {
                 flag(value, "KeepAlive must be On|Off")?;
                 return Ok(Some("a connection that was closed meanwhile is not used"));
             }
-            "disablereuse" => self.reuse = Some(!flag(value, "DisableReuse must be On|Off")?),
-            "enablereuse" => self.reuse = Some(flag(value, "EnableReuse must be On|Off")?),
-            "addressttl" => return Ok(Some("names are looked up when the configuration is read")),
-            "route" => self.route = short(value, 96, "Route length must be < 96 characters")?,
-            "redirect" => self.redirect = short(value, 96, "Redirect length must be < 96 characters")?,
+            "disablereuse" => {
+                self.reuse = Some(!flag(value, "DisableReuse must be On|Off")?)
+            }
+            "enablereuse" => {
+                self.reuse = Some(flag(value, "EnableReuse must be On|Off")?)
+            }
+            "addressttl" => {
+                return Ok(Some("names are looked up when the configuration is read"));
+            }
+            "route" => {
+                self.route = short(value, 96, "Route length must be < 96 characters")?
+            }
+            "redirect" => {
+                self.redirect =
+                    short(value, 96, "Redirect length must be < 96 characters")?
+            }
             "status" => self.status.set(value)?,
             "flushpackets" => {
                 self.flush = Some(match value.lossy().to_ascii_lowercase().as_str() {
@@ -160,8 +199,7 @@ impl Params {
             }
             "flushwait" => {
                 if !(0..=1000).contains(&value.atoi()) {
-                    let message =
-                        "flushwait must be <= 1000, or 0 for system default of 10 millseconds.";
+                    let message = "flushwait must be <= 1000, or 0 for system default of 10 millseconds.";
                     return Err(message.into());
                 }
                 return Ok(Some("what flushpackets=auto lets wait does not wait"));
@@ -175,7 +213,11 @@ impl Params {
             }
             "upgrade" => {
                 let any = value.is("any");
-                self.upgrade = Some(if any { Bytes::from_static(b"*") } else { value.bytes.clone() });
+                self.upgrade = Some(if any {
+                    Bytes::from_static(b"*")
+                } else {
+                    value.bytes.clone()
+                });
             }
             "responsefieldsize" => {
                 let size = number(
@@ -189,7 +231,9 @@ impl Params {
             "secret" => return Err("secret is AJP's, and AJP is not spoken here".into()),
             "multipathtcp" => return Err("multipathtcp is not possible here".into()),
             key if key.starts_with("hc") => {
-                return Err(format!("{key}: health checks (mod_proxy_hcheck) are not made here"));
+                return Err(format!(
+                    "{key}: health checks (mod_proxy_hcheck) are not made here"
+                ));
             }
             _ => return Err("unknown Worker parameter".into()),
         }
@@ -198,7 +242,11 @@ impl Params {
 }
 
 fn short(value: &Word, limit: usize, message: &str) -> Result<Bytes, String> {
-    if value.bytes.len() >= limit { Err(message.to_owned()) } else { Ok(value.bytes.clone()) }
+    if value.bytes.len() >= limit {
+        Err(message.to_owned())
+    } else {
+        Ok(value.bytes.clone())
+    }
 }
 
 impl Status {
@@ -281,7 +329,11 @@ impl BalancerParams {
                 self.separator = Some(match &value.bytes[..] {
                     [one] => Some(*one),
                     text if text.eq_ignore_ascii_case(b"off") => None,
-                    _ => return Err("stickysessionsep must be a single character or Off".into()),
+                    _ => {
+                        return Err(
+                            "stickysessionsep must be a single character or Off".into()
+                        );
+                    }
                 });
             }
             "nofailover" => self.no_failover = flag(value, "failover must be On|Off")?,
@@ -298,7 +350,9 @@ impl BalancerParams {
                     "byrequests" => Method::Requests,
                     "bybusyness" => Method::Busyness,
                     other @ ("bytraffic" | "heartbeat") => {
-                        return Err(format!("lbmethod {other} is not built in; use byrequests or bybusyness"));
+                        return Err(format!(
+                            "lbmethod {other} is not built in; use byrequests or bybusyness"
+                        ));
                     }
                     _ => return Err("unknown lbmethod".into()),
                 };
@@ -311,7 +365,8 @@ impl BalancerParams {
                 for code in text.split([',', ' ']).filter(|code| !code.is_empty()) {
                     let code: u16 = code.parse().unwrap_or(0);
                     if !(100..600).contains(&code) {
-                        let message = "failonstatus must be one or more HTTP response codes";
+                        let message =
+                            "failonstatus must be one or more HTTP response codes";
                         return Err(message.into());
                     }
                     self.fail_on.push(code);
@@ -320,7 +375,9 @@ impl BalancerParams {
             "failontimeout" => {
                 self.fail_on_timeout = flag(value, "failontimeout must be On|Off")?;
             }
-            "forcerecovery" => self.no_recovery = !flag(value, "forcerecovery must be On|Off")?,
+            "forcerecovery" => {
+                self.no_recovery = !flag(value, "forcerecovery must be On|Off")?
+            }
             "growth" | "nonce" => return Ok(Some("there is no balancer-manager")),
             _ => return Err("unknown Balancer parameter".into()),
         }

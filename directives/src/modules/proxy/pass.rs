@@ -51,7 +51,8 @@ pub fn not_in_directories(at: &Scope) -> Result {
 
 /// The path of the `<Location>` around a directive.
 pub fn location(at: &Scope) -> Option<Bytes> {
-    let in_section = at.place.container.is_some_and(|container| container != "<VirtualHost");
+    let in_section =
+        at.place.container.is_some_and(|container| container != "<VirtualHost");
     in_section.then(|| at.place.path.cloned().unwrap_or_default())
 }
 
@@ -74,7 +75,8 @@ fn pass(at: &mut Scope, args: &Text, mut is_regex: bool) -> Result {
         }
     };
     let Some(real) = words.next() else {
-        let message = "ProxyPass|ProxyPassMatch needs a path when not defined in a location";
+        let message =
+            "ProxyPass|ProxyPassMatch needs a path when not defined in a location";
         return Err(message.into());
     };
     let mut raw = false;
@@ -90,14 +92,14 @@ fn pass(at: &mut Scope, args: &Text, mut is_regex: bool) -> Result {
                 return Err(Problem::from(message).at(word.span));
             }
             _ if text.starts_with("mapping=") => {
-                let message = "mapping= is not done here: paths are compared once they are decoded";
+                let message =
+                    "mapping= is not done here: paths are compared once they are decoded";
                 return Err(Problem::from(message).at(word.span));
             }
             _ => match define::split(&word) {
                 Some(pair) => params.push(pair),
                 None if section.is_some() && real.bytes.first() == Some(&b'/') => {
-                    let message =
-                        "ProxyPass|ProxyPassMatch can not have a path when defined in a location.";
+                    let message = "ProxyPass|ProxyPassMatch can not have a path when defined in a location.";
                     return Err(Problem::from(message).at(word.span));
                 }
                 None => {
@@ -174,14 +176,16 @@ impl Pass {
                 };
                 let filled = template::substitute(to, &groups, &subject);
                 // A target without groups gets the whole path behind it.
-                let found =
-                    if filled == *to { [&to[..], &subject].concat() } else { filled.to_vec() };
+                let found = if filled == *to {
+                    [&to[..], &subject].concat()
+                } else {
+                    filled.to_vec()
+                };
                 remember(r, raw);
                 Some(Some(found))
             }
         }
     }
-
 }
 
 fn remember(r: &mut Request, raw: bool) {

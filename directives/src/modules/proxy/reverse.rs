@@ -31,7 +31,11 @@ pub fn location(r: &Request, url: &Bytes) -> Bytes {
             plain(reverse, url)
         };
         if let Some(new) = found {
-            return if path::is_url(&new) { new.into() } else { r.construct_url(&new).into() };
+            return if path::is_url(&new) {
+                new.into()
+            } else {
+                r.construct_url(&new).into()
+            };
         }
     }
     url.clone()
@@ -42,7 +46,8 @@ fn plain(reverse: &Reverse, url: &[u8]) -> Option<Vec<u8>> {
     if reverse.real.first() == Some(&b'/') {
         // Only a path is compared, wherever the URL leads.
         let behind = url.windows(3).position(|three| three == b"://").map(|i| i + 3);
-        let slash = behind.and_then(|at| Some(at + url[at..].iter().position(|&b| b == b'/')?));
+        let slash =
+            behind.and_then(|at| Some(at + url[at..].iter().position(|&b| b == b'/')?));
         part = &url[slash.unwrap_or(0)..];
     }
     let fits = !reverse.real.is_empty() && starts(part, &reverse.real);
@@ -53,13 +58,15 @@ fn plain(reverse: &Reverse, url: &[u8]) -> Option<Vec<u8>> {
 fn of_balancer(r: &Request, reverse: &Reverse, url: &[u8]) -> Option<Vec<u8>> {
     let balancer = r.server.config.proxy.balancer(&reverse.real)?.clone();
     let rest = reverse.real.get(11..)?;
-    let path = rest.iter().position(|&b| b == b'/').map_or(&b""[..], |slash| &rest[slash..]);
+    let path =
+        rest.iter().position(|&b| b == b'/').map_or(&b""[..], |slash| &rest[slash..]);
     balancer.members.iter().find_map(|member| {
         let name = member.name.as_bytes();
         if path.len() > 1 {
             let name = name.strip_suffix(b"/").unwrap_or(name);
             let fits = starts(url, name) && url[name.len()..].starts_with(path);
-            return fits.then(|| [&reverse.fake[..], &url[name.len() + path.len()..]].concat());
+            return fits
+                .then(|| [&reverse.fake[..], &url[name.len() + path.len()..]].concat());
         }
         starts(url, name).then(|| {
             let rest = &url[name.len()..];

@@ -27,14 +27,14 @@ fn section(at: &mut Scope, args: &Text, regex: bool) -> Result {
     let all = if at.no_words(args)? { Vec::new() } else { at.section_words(args)? };
     let mut words = all.into_iter();
     let span = at.cmd.item.name_span;
-    let mut name = words.next().unwrap_or(Word { bytes: Default::default(), span, quoted: false });
+    let mut name =
+        words.next().unwrap_or(Word { bytes: Default::default(), span, quoted: false });
     name.bytes = define::bare(&name.bytes);
     let is_glob = fnmatch::is_glob(&name.bytes);
     let matcher = if regex {
-        Matcher::Regex(
-            Pattern::new(&name.bytes, false)
-                .map_err(|why| Problem::from("Regex could not be compiled").at(name.span).help(why))?,
-        )
+        Matcher::Regex(Pattern::new(&name.bytes, false).map_err(|why| {
+            Problem::from("Regex could not be compiled").at(name.span).help(why)
+        })?)
     } else {
         Matcher::plain(name.bytes.clone())
     };
@@ -89,12 +89,14 @@ fn set_all(
 ) -> Result {
     for word in words {
         let Some(pair) = define::split(word) else {
-            let message =
-                format!("Invalid {what} parameter. Parameter must be in the form 'key=value'");
+            let message = format!(
+                "Invalid {what} parameter. Parameter must be in the form 'key=value'"
+            );
             return Err(Problem::from(message).at(word.span));
         };
         define::set(at, target, &[pair], who).map_err(|problem| {
-            let message = format!("{} {}; {}", problem.message, word.lossy(), name.lossy());
+            let message =
+                format!("{} {}; {}", problem.message, word.lossy(), name.lossy());
             Problem { message, ..problem }
         })?;
     }
@@ -110,11 +112,16 @@ fn proxy_set(at: &mut Scope, args: &Text) -> Result {
         let target = target(at, &name)?;
         (name, target)
     } else {
-        let Some(name) = words.next() else { return Err("ProxySet needs the name of an upstream".into()) };
+        let Some(name) = words.next() else {
+            return Err("ProxySet needs the name of an upstream".into());
+        };
         let found = if Balancer::is_url(&name.bytes) {
             let wanted = Balancer::name_of(&name.bytes);
             let balancers = &at.server.proxy().balancers;
-            balancers.iter().position(|balancer| balancer.name == wanted).map(Target::Balancer)
+            balancers
+                .iter()
+                .position(|balancer| balancer.name == wanted)
+                .map(Target::Balancer)
         } else {
             known(at, &name)
         };
@@ -152,7 +159,8 @@ fn balancer_member(at: &mut Scope, args: &Text) -> Result {
         }
     }
     let Some(path) = path else {
-        let message = "BalancerMember must define balancer name when outside <Proxy > section";
+        let message =
+            "BalancerMember must define balancer name when outside <Proxy > section";
         return Err(message.into());
     };
     let Some(name) = name else {
@@ -272,4 +280,3 @@ else can, `R` instead of one that cannot, `N` only sessions, `I` errors change n
     set: Set::Raw(balancer_member),
     ..Directive::EXACT
 };
-

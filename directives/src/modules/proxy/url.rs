@@ -75,7 +75,10 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
             None => (text, None),
         },
     };
-    if host.is_empty() || host.contains(['%', '/']) || (host.contains(':') && !text.starts_with('[')) {
+    if host.is_empty()
+        || host.contains(['%', '/'])
+        || (host.contains(':') && !text.starts_with('['))
+    {
         return None;
     }
     match port {
@@ -87,7 +90,8 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
 /// `unix:/socket|scheme://host/path`: the socket and the URL behind it. A URL without a
 /// socket is itself; `None` is a socket without a URL.
 pub fn split_socket(url: &[u8]) -> Option<(Option<Bytes>, Vec<u8>)> {
-    let is_socket = url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:"));
+    let is_socket =
+        url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"unix:"));
     let bar = url.iter().position(|&b| b == b'|');
     let (true, Some(bar)) = (is_socket, bar) else { return Some((None, url.to_vec())) };
     let socket = Bytes::copy_from_slice(&url[5..bar]);
@@ -110,7 +114,9 @@ pub fn encode_path(path: &[u8], keep_slashes: bool) -> Option<Vec<u8>> {
     while i < path.len() {
         let byte = path[i];
         if keep_slashes && byte == b'%' {
-            let digits = path.get(i + 1..i + 3).filter(|two| two.iter().all(u8::is_ascii_hexdigit))?;
+            let digits = path
+                .get(i + 1..i + 3)
+                .filter(|two| two.iter().all(u8::is_ascii_hexdigit))?;
             if digits.eq_ignore_ascii_case(b"2f") {
                 out.extend_from_slice(&path[i..i + 3]);
                 i += 3;
@@ -120,7 +126,11 @@ pub fn encode_path(path: &[u8], keep_slashes: bool) -> Option<Vec<u8>> {
         if byte.is_ascii_alphanumeric() || b"/~$-_.+!*'(),;:@&=".contains(&byte) {
             out.push(byte);
         } else {
-            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            out.extend_from_slice(&[
+                b'%',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]);
         }
         i += 1;
     }
@@ -141,11 +151,16 @@ mod tests {
     fn urls_are_cut_apart() {
         let parts = |url: &str| Parts::of(url.as_bytes());
         let found = parts("HTTP://User@Host:8080/A/b").unwrap();
-        assert_eq!((&*found.scheme, &*found.host, found.port), ("http", "host", Some(8080)));
+        assert_eq!(
+            (&*found.scheme, &*found.host, found.port),
+            ("http", "host", Some(8080))
+        );
         assert_eq!((&found.path[..], &*found.authority()), (&b"/A/b"[..], "host:8080"));
         assert_eq!(parts("fcgi://[::1]:9000").unwrap().authority(), "[::1]:9000");
         assert_eq!(parts("http://h:80/").unwrap().authority(), "h");
-        for bad in ["http:/x", "http://", "http://h:0/", "http://h:x/", "http://::1/", "nothing"] {
+        for bad in
+            ["http:/x", "http://", "http://h:0/", "http://h:x/", "http://::1/", "nothing"]
+        {
             assert!(parts(bad).is_err(), "{bad}");
         }
     }
@@ -153,7 +168,8 @@ mod tests {
     #[test]
     fn sockets_stand_before_urls() {
         let split = |url: &str| split_socket(url.as_bytes());
-        let some = |socket: &'static str, url: &str| Some((Some(socket.into()), url.into()));
+        let some =
+            |socket: &'static str, url: &str| Some((Some(socket.into()), url.into()));
         assert_eq!(split("unix:/a|fcgi://h/x"), some("/a", "fcgi://h/x"));
         assert_eq!(split("UNIX:/a|fcgi://"), some("/a", "fcgi://localhost"));
         assert_eq!(split("unix:/a|http:"), some("/a", "http://localhost"));

@@ -67,18 +67,21 @@ impl Worker {
         };
         let parts = match Parts::of(&url) {
             Ok(parts) => parts,
-            Err(_) if is_match => Parts::of(&before_groups(&url)).map_err(|why| format!("{why}: {shown}"))?,
+            Err(_) if is_match => Parts::of(&before_groups(&url))
+                .map_err(|why| format!("{why}: {shown}"))?,
             Err(_) => return Err(format!("Unable to parse URL: {shown}")),
         };
         check_scheme(&parts.scheme)?;
         let socket = match socket {
             Some(path) => {
-                let path = at.server_relative(&path).ok_or(format!("{shown}: not a path"))?;
+                let path =
+                    at.server_relative(&path).ok_or(format!("{shown}: not a path"))?;
                 Some(Bytes::from(path))
             }
             None => None,
         };
-        let addresses = if socket.is_some() { Vec::new() } else { resolve(at, &parts.host) };
+        let addresses =
+            if socket.is_some() { Vec::new() } else { resolve(at, &parts.host) };
         let name = format!(
             "{}://{}{}",
             parts.scheme,
@@ -112,7 +115,8 @@ impl Worker {
             return Some(Address::Unix(path.clone()));
         }
         let port = self.parts.port();
-        let all: Vec<SocketAddr> = self.addresses.iter().map(|ip| (*ip, port).into()).collect();
+        let all: Vec<SocketAddr> =
+            self.addresses.iter().map(|ip| (*ip, port).into()).collect();
         (!all.is_empty()).then_some(Address::Tcp(all))
     }
 
@@ -171,7 +175,11 @@ impl Worker {
         if name.len() < least || name.len() > url.len() {
             return false;
         }
-        if self.is_match && name.contains(&b'$') { matches_groups(name, url) } else { url.starts_with(name) }
+        if self.is_match && name.contains(&b'$') {
+            matches_groups(name, url)
+        } else {
+            url.starts_with(name)
+        }
     }
 }
 
@@ -208,7 +216,8 @@ fn matches_groups(name: &[u8], url: &[u8]) -> bool {
     match name {
         [] => true,
         [b'$', digit, rest @ ..] if digit.is_ascii_digit() => {
-            rest.is_empty() || (0..=url.len()).any(|skip| matches_groups(rest, &url[skip..]))
+            rest.is_empty()
+                || (0..=url.len()).any(|skip| matches_groups(rest, &url[skip..]))
         }
         [byte, rest @ ..] => url.first() == Some(byte) && matches_groups(rest, &url[1..]),
     }
@@ -237,7 +246,8 @@ fn longest<'a>(
 ) -> Option<&'a Arc<Worker>> {
     let (_, url) = split_socket(url)?;
     let (url, least) = comparable(&url)?;
-    let fitting = workers.iter().filter(|worker| may(worker) && worker.serves(&url, least));
+    let fitting =
+        workers.iter().filter(|worker| may(worker) && worker.serves(&url, least));
     fitting.fold(None, |best: Option<&Arc<Worker>>, worker| match best {
         Some(best) if best.name.len() >= worker.name.len() => Some(best),
         _ => Some(worker),
@@ -248,7 +258,8 @@ fn longest<'a>(
 fn comparable(url: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut url = url.to_vec();
     let start = url.windows(3).position(|three| three == b"://")? + 3;
-    let end = url[start..].iter().position(|&b| b == b'/').map_or(url.len(), |n| start + n);
+    let end =
+        url[start..].iter().position(|&b| b == b'/').map_or(url.len(), |n| start + n);
     url[..end].make_ascii_lowercase();
     Some((url, end))
 }
@@ -277,7 +288,8 @@ mod tests {
             worker("http://h/a/", false),
             worker("fcgi://h/$1.php", true),
         ];
-        let found = |url: &str| find(&all, url.as_bytes()).map(|worker| worker.name.clone());
+        let found =
+            |url: &str| find(&all, url.as_bytes()).map(|worker| worker.name.clone());
         assert_eq!(found("HTTP://H/a/b").as_deref(), Some("http://h/a/"));
         assert_eq!(found("http://h/b").as_deref(), Some("http://h/"));
         assert_eq!(found("unix:/s|http://h/b").as_deref(), Some("http://h/"));
