@@ -327,7 +327,7 @@ fn head(input: &mut impl BufRead) -> Result<Option<Request>> {
     if input.read_line(&mut request.line)? == 0 {
         return Ok(None);
     }
-    request.line = request.line.trim_end().to_owned();
+    request.line.truncate(request.line.trim_end().len());
     loop {
         let mut line = String::new();
         if input.read_line(&mut line)? == 0 {

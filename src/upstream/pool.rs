@@ -23,7 +23,7 @@ use super::io::Watched;
 use super::sent::Sent;
 
 /// How long a connection is kept unless `ttl` says otherwise.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: Duration = Duration::from_mins(1);
 /// How often connections are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
 /// The most that a thread keeps for one upstream.
@@ -50,9 +50,11 @@ thread_local! {
     static KEPT_HERE: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A limit, and the rights that are left of it, by upstream.
+type Limits = HashMap<Bytes, (u32, Arc<Semaphore>)>;
+
 /// The limits of upstreams that have one.
-static LIMITS: LazyLock<Mutex<HashMap<Bytes, (u32, Arc<Semaphore>)>>> =
-    LazyLock::new(Mutex::default);
+static LIMITS: LazyLock<Mutex<Limits>> = LazyLock::new(Mutex::default);
 
 impl Open {
     /// Is it as it was left? What closed or speaks unasked is of no use.

@@ -41,6 +41,7 @@ impl Balancer {
     }
 
     /// The same balancer with the members of another one.
+    #[must_use]
     pub fn with_members(&self, of: &Balancer) -> Balancer {
         Balancer { members: of.members.clone(), ..self.clone() }
     }
@@ -202,7 +203,9 @@ impl Balancer {
                 search.consider(spare);
             }
             if search.best.is_none() {
-                standbys.into_iter().for_each(|standby| search.consider(standby));
+                for standby in standbys {
+                    search.consider(standby);
+                }
             }
             if let Some(best) = search.best {
                 best.state.share.fetch_sub(search.total, Ordering::Relaxed);

@@ -307,7 +307,7 @@ fn take(r: &mut Request, head: &[u8]) -> Verdict {
                 r.headers_out.set(name, value);
             }
             "location" | "content-length" | "content-range" | "etag" => {
-                r.headers_out.set(name, value)
+                r.headers_out.set(name, value);
             }
             // How the body is framed is said by whoever frames it.
             "transfer-encoding" | "connection" => {}

@@ -112,7 +112,7 @@ impl Params {
             }
             "max" => {
                 self.max = Some(number(value, 0, "Max must be a positive number")?)
-                    .filter(|n| *n > 0)
+                    .filter(|n| *n > 0);
             }
             "min" => {
                 number(value, 0, "Min must be a positive number")?;
@@ -174,20 +174,20 @@ impl Params {
                 return Ok(Some("a connection that was closed meanwhile is not used"));
             }
             "disablereuse" => {
-                self.reuse = Some(!flag(value, "DisableReuse must be On|Off")?)
+                self.reuse = Some(!flag(value, "DisableReuse must be On|Off")?);
             }
             "enablereuse" => {
-                self.reuse = Some(flag(value, "EnableReuse must be On|Off")?)
+                self.reuse = Some(flag(value, "EnableReuse must be On|Off")?);
             }
             "addressttl" => {
                 return Ok(Some("names are looked up when the configuration is read"));
             }
             "route" => {
-                self.route = short(value, 96, "Route length must be < 96 characters")?
+                self.route = short(value, 96, "Route length must be < 96 characters")?;
             }
             "redirect" => {
                 self.redirect =
-                    short(value, 96, "Redirect length must be < 96 characters")?
+                    short(value, 96, "Redirect length must be < 96 characters")?;
             }
             "status" => self.status.set(value)?,
             "flushpackets" => {
@@ -254,14 +254,8 @@ impl Status {
         let mut on = true;
         for letter in value.lossy().chars() {
             match letter.to_ascii_uppercase() {
-                '+' => {
-                    on = true;
-                    continue;
-                }
-                '-' => {
-                    on = false;
-                    continue;
-                }
+                '+' => on = true,
+                '-' => on = false,
                 'D' => self.disabled = on,
                 'S' => self.stopped = on,
                 'I' => self.ignores_errors = on,
@@ -376,7 +370,7 @@ impl BalancerParams {
                 self.fail_on_timeout = flag(value, "failontimeout must be On|Off")?;
             }
             "forcerecovery" => {
-                self.no_recovery = !flag(value, "forcerecovery must be On|Off")?
+                self.no_recovery = !flag(value, "forcerecovery must be On|Off")?;
             }
             "growth" | "nonce" => return Ok(Some("there is no balancer-manager")),
             _ => return Err("unknown Balancer parameter".into()),

@@ -237,7 +237,7 @@ pub static PROXY_PASS: Directive = Directive {
     syntax: "[path] !|url [key=value ...] [nocanon] [noquery]",
     context: Context::CONFIG,
     summary: "a virtual path and a URL",
-    docs: r#"
+    docs: r"
 Sends requests for a path, and what lies below it, to another server: `http://host:port/`,
 `ws://` for WebSockets, `fcgi://` for a FastCGI application, `balancer://` for one of
 several; with `unix:/socket|` before it, over a Unix socket. `!` takes a path out; the
@@ -252,7 +252,7 @@ it is left alone once it could not be reached), `max` and `acquire`, `ttl`, `dis
     ProxyPass /static/ !
     ProxyPass / http://127.0.0.1:8080/ timeout=30
     ProxyPassReverse / http://127.0.0.1:8080/
-"#,
+",
     compat: Compat::Differs(
         "there are no https:// upstreams, no mapping= and no interpolate; of a path that does not \
          end in a slash, as in httpd, the URL should not end in one either",

@@ -28,7 +28,7 @@ fn section(at: &mut Scope, args: &Text, regex: bool) -> Result {
     let mut words = all.into_iter();
     let span = at.cmd.item.name_span;
     let mut name =
-        words.next().unwrap_or(Word { bytes: Default::default(), span, quoted: false });
+        words.next().unwrap_or(Word { bytes: bytes::Bytes::new(), span, quoted: false });
     name.bytes = define::bare(&name.bytes);
     let is_glob = fnmatch::is_glob(&name.bytes);
     let matcher = if regex {

@@ -14,7 +14,7 @@ use crate::compile::Scope;
 use crate::modules::fastcgi::Address;
 
 /// How long an upstream that failed is left alone unless `retry` says otherwise.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 
 /// An upstream.
 #[derive(Clone, Debug)]
@@ -180,6 +180,18 @@ impl Worker {
         } else {
             url.starts_with(name)
         }
+    }
+}
+
+/// What of a handler `proxy:url` can be said when it is set; the error is a sentence.
+pub fn check_handler(url: &[u8]) -> Result<(), String> {
+    let shown = String::from_utf8_lossy(url).into_owned();
+    let Some((_, url)) = split_socket(url) else {
+        return Err(format!("proxy:{shown} has a socket and no URL behind it"));
+    };
+    match Parts::of(&url) {
+        Ok(parts) => check_scheme(&parts.scheme),
+        Err(why) => Err(format!("proxy:{shown}: {why}")),
     }
 }
 
