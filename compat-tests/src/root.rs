@@ -1,9 +1,9 @@
 //! A server root of its own for each test: configuration, files, logs, sockets.
 
-use std::cell::RefCell;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,7 @@ pub struct Root {
     /// A second one.
     pub other_port: u16,
     /// Further ports, by name.
-    ports: RefCell<Vec<(String, u16)>>,
+    ports: Mutex<Vec<(String, u16)>>,
 }
 
 impl Root {
@@ -28,7 +28,7 @@ impl Root {
     pub fn new() -> Result<Root> {
         // Sockets live there: the path has to be short.
         let directory = tempfile::Builder::new().prefix("ct").tempdir()?;
-        let ports = RefCell::default();
+        let ports = Mutex::default();
         let root =
             Root { directory, port: free_port()?, other_port: free_port()?, ports };
         let mode = std::fs::Permissions::from_mode(0o755);
@@ -57,19 +57,19 @@ impl Root {
     /// A free port that texts call `{name}`.
     pub fn port_named(&self, name: &str) -> Result<u16> {
         let port = free_port()?;
-        self.ports.borrow_mut().push((name.to_owned(), port));
+        self.ports.lock().expect("no panic").push((name.to_owned(), port));
         Ok(port)
     }
 
     /// The further ports, by name.
     pub fn named_ports(&self) -> Vec<(String, u16)> {
-        self.ports.borrow().clone()
+        self.ports.lock().expect("no panic").clone()
     }
 
     /// Replaces `{root}`, `{port}`, `{port2}` and the names of further ports.
     pub fn fill(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (name, port) in &*self.ports.borrow() {
+        for (name, port) in &*self.ports.lock().expect("no panic") {
             text = text.replace(&format!("{{{name}}}"), &port.to_string());
         }
         text.replace("{root}", &self.path().display().to_string())

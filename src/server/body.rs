@@ -186,7 +186,7 @@ fn report_upstream(guard: &mut Guard, failure: &Failure) {
 pub struct AppOutput {
     /// The exchange.
     pub exchange: Exchange,
-    gathered: BytesMut,
+    gathered: Gathered,
     flush: bool,
     /// It is an upstream of mod_proxy.
     proxied: bool,
@@ -196,15 +196,50 @@ pub struct AppOutput {
     /// It ended before its end.
     failed: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    file: String,
+}
+
+/// Pieces that are passed on together. A single one is not copied.
+struct Gathered {
+    one: Bytes,
+    several: BytesMut,
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        self.one.len() + self.several.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.one = bytes;
+            return;
+        }
+        self.several.extend_from_slice(&std::mem::take(&mut self.one));
+        self.several.extend_from_slice(&bytes);
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.several.is_empty() {
+            return std::mem::take(&mut self.one);
+        }
+        self.several.split().freeze()
+    }
+
+    fn clear(&mut self) {
+        self.one.clear();
+        self.several.clear();
+    }
 }
 
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
         let Answered { exchange, rest, call } = answered;
-        let file = exchange.name().to_owned();
-        let gathered = BytesMut::from(&rest[..]);
+        let gathered = Gathered { one: rest, several: BytesMut::new() };
         let flush = call.app.settings.flush;
         let proxied = call.app.kind == AppKind::Upstream;
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
@@ -217,7 +252,6 @@ impl AppOutput {
             ended: false,
             failed: false,
             timer: None,
-            file,
         }
     }
 
@@ -253,7 +287,7 @@ impl AppOutput {
                 || (self.flush || self.ended) && !self.gathered.is_empty()
             {
                 self.timer = None;
-                return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                return Poll::Ready(Some(Ok(self.gathered.take())));
             }
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
@@ -265,7 +299,7 @@ impl AppOutput {
                     if self.gathered.is_empty() && bytes.len() >= GATHER {
                         return Poll::Ready(Some(Ok(bytes)));
                     }
-                    self.gathered.extend_from_slice(&bytes);
+                    self.gathered.push(bytes);
                     self.timer = None;
                 }
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
@@ -281,7 +315,7 @@ impl AppOutput {
                     });
                     ready!(timer.as_mut().poll(cx));
                     self.timer = None;
-                    return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                    return Poll::Ready(Some(Ok(self.gathered.take())));
                 }
             }
         }
@@ -299,7 +333,7 @@ impl AppOutput {
                 (Level::Error, "proxy_fcgi", ah, error, text)
             } else {
                 let (level, module, error, text) =
-                    failure_line(&self.file, failure, false);
+                    failure_line(&self.exchange.name(), failure, false);
                 (level, module, 0, error, text)
             };
             if !text.is_empty() {
