@@ -3,5 +3,6 @@
 
 mod bodies;
 mod connections;
+mod php;
 mod site;
 mod websocket;
