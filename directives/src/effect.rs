@@ -54,6 +54,21 @@ pub enum Effect {
     Wait(Duration),
     /// Say how the server and the applications are.
     Status,
+    /// Look for an answer that was kept under this key.
+    Recall(Bytes),
+    /// Keep the head of an answer.
+    Keep {
+        /// The key: all that it depends on, secrets included.
+        key: Bytes,
+        /// The head.
+        head: Bytes,
+        /// For how long, at most.
+        time: Duration,
+    },
+    /// Forget every answer that was kept.
+    Forget,
+    /// Say whether new requests are taken.
+    Ready,
 }
 
 /// A request to a FastCGI application.
@@ -147,6 +162,14 @@ pub enum Answer {
     Waited,
     /// To [`Effect::Status`].
     Status(Arc<Report>),
+    /// To [`Effect::Recall`]: the head of the answer, if there is one.
+    Recalled(Option<Bytes>),
+    /// To [`Effect::Keep`].
+    Kept,
+    /// To [`Effect::Forget`]: how many there were.
+    Forgotten(u64),
+    /// To [`Effect::Ready`].
+    Ready(bool),
     /// To [`Effect::FastCgi`] and [`Effect::Upstream`]: there is no head.
     Failed {
         /// Why.

@@ -54,6 +54,10 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     Effect::Finish => Answer::Finished(Ok(())),
                     Effect::Status => Answer::Status(Arc::default()),
                     Effect::Wait(_) => Answer::Waited,
+                    Effect::Recall(_) => Answer::Recalled(None),
+                    Effect::Keep { .. } => Answer::Kept,
+                    Effect::Forget => Answer::Forgotten(0),
+                    Effect::Ready => Answer::Ready(true),
                     Effect::FastCgi(_) | Effect::Upstream(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }
@@ -88,6 +92,10 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
         Effect::Status => writeln!(out, "report on everything"),
         Effect::Wait(time) => writeln!(out, "wait {} ms", time.as_millis()),
         Effect::Upstream(forward) => show_forward(forward, out),
+        Effect::Recall(_) => writeln!(out, "look for an answer that was kept"),
+        Effect::Keep { time, .. } => writeln!(out, "keep the answer for {time:?}"),
+        Effect::Forget => writeln!(out, "forget all answers"),
+        Effect::Ready => writeln!(out, "are new requests taken?"),
         Effect::FastCgi(call) => {
             show_call(call, out);
             let variables = variables(call, r);

@@ -104,6 +104,10 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
             let heard = Heard { status: 200, version: 11, ..Heard::default() };
             (out, Answer::Heard(Box::new(heard)))
         }
+        Effect::Recall(_) => (String::new(), Answer::Recalled(None)),
+        Effect::Keep { .. } => (String::new(), Answer::Kept),
+        Effect::Forget => (String::new(), Answer::Forgotten(0)),
+        Effect::Ready => (String::new(), Answer::Ready(true)),
         Effect::Status => {
             ("reports on everything\n".to_owned(), Answer::Status(Arc::default()))
         }
