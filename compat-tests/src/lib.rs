@@ -15,3 +15,4 @@ pub mod processes;
 pub mod root;
 pub mod server;
 pub mod site;
+pub mod upstream;

@@ -65,6 +65,9 @@ pub fn text(text: &str, root: &Root) -> String {
         .replace(&format!(":{}", root.port), ":{port}")
         .replace(&format!("Port {}", root.port), "Port {port}")
         .replace("fcgi-httpd Apache", "Apache");
+    for (name, port) in root.named_ports() {
+        text = text.replace(&format!(":{port}"), &format!(":{{{name}}}"));
+    }
     for (from, to) in [("fcgi-httpd/", " "), ("Apache/", " ")] {
         while let Some(start) = text.find(from) {
             // `fcgi-httpd/0.1.0 Apache/2.4.71 (Unix)` and `Apache/2.4.71 (Debian)`.

@@ -4,15 +4,18 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
+use crate::application::{Address, Application};
 use crate::http::Client;
 use crate::normal;
 use crate::page::{self, Block, Request, Section};
 use crate::root::Root;
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, built};
+use crate::upstream::Upstream;
 
 /// What one server answers, and writes to its logs.
 pub struct Heard {
@@ -42,12 +45,15 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
     let root = Root::new()?;
     let mut conf = include_str!("../side-by-side/preamble.conf").to_owned();
     let mut server = None;
+    let mut helpers: Vec<Helper> = Vec::new();
     let mut answers = Vec::new();
     for block in &section.blocks {
         match block.kind.as_str() {
             "apache" if server.is_none() => conf += &block.text,
             "file" => file(block, &root)?,
             "links" => links(block, &root)?,
+            "upstream" | "probe" | "nobody" => helpers.extend(helper(block, &root)?),
+            "ends" => helpers.retain(|helper| !block.has(&helper.name)),
             "requests" => {
                 if server.is_none() {
                     root.write("conf/httpd.conf", root.fill(&conf).as_bytes())?;
@@ -92,6 +98,39 @@ fn settle(root: &Root) {
         written = now;
         std::thread::sleep(Duration::from_millis(80));
     }
+}
+
+/// Something behind the server, by the name of its port or socket.
+struct Helper {
+    name: String,
+    _runs: Box<dyn std::any::Any>,
+}
+
+/// Starts what a block names: `upstream name` (a port, or `socket` for `run/name.sock`),
+/// `probe name` the same as a FastCGI application, `nobody name` a port where none is.
+fn helper(block: &Block, root: &Root) -> Result<Option<Helper>> {
+    let name = block.words.first().context("a name")?.clone();
+    let known = root.named_ports().into_iter().find(|(known, _)| *known == name);
+    let port = match known {
+        Some((_, port)) => port,
+        None => root.port_named(&name)?,
+    };
+    let socket = root.join(&format!("run/{name}.sock"));
+    let directives: Vec<&str> = block.text.lines().collect();
+    let runs: Box<dyn std::any::Any> = match (block.kind.as_str(), block.has("socket")) {
+        ("upstream", false) => Box::new(Upstream::start(&name, port)?),
+        ("upstream", true) => Box::new(Upstream::start_unix(&name, &socket)?),
+        ("probe", true) => {
+            Box::new(Application::probe(root, &format!("{name}.sock"), &directives)?)
+        }
+        ("probe", false) => {
+            let mut command = Command::new(built("probe"));
+            command.arg(format!("127.0.0.1:{port}")).args(directives);
+            Box::new(Application::start(root, Address::Tcp(port), &mut command)?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Helper { name, _runs: runs }))
 }
 
 fn file(block: &Block, root: &Root) -> Result<()> {

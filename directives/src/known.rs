@@ -189,14 +189,32 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_proxy.c",
-        NOT_YET,
-        "<Proxy <ProxyMatch ProxyPass ProxyPassMatch ProxyPassReverse ProxyPassReverseCookieDomain \
-      ProxyPassReverseCookiePath ProxyPreserveHost ProxyRequests ProxyVia ProxyTimeout \
-      ProxyErrorOverride ProxySet BalancerMember ProxyAddHeaders ProxyIOBufferSize \
-      ProxyReceiveBufferSize ProxyMaxForwards ProxyStatus ProxyBadHeader NoProxy ProxyBlock \
-      ProxyDomain ProxyRemote ProxyRemoteMatch AllowCONNECT ProxySourceAddress",
+        Refused("upstreams are connected to directly, from any address"),
+        "ProxyRemote ProxyRemoteMatch ProxySourceAddress",
     ),
-    ("mod_proxy_fcgi.c", NOT_YET, "ProxyFCGIBackendType ProxyFCGISetEnvIf"),
+    (
+        "mod_proxy.c",
+        Ignored("it is for a forward proxy, which this server is not"),
+        "AllowCONNECT",
+    ),
+    (
+        "mod_proxy_wstunnel.c",
+        Ignored("WebSockets and other requests go to an upstream alike"),
+        "ProxyWebsocketFallbackToProxyHttp ProxyWebsocketAsync ProxyWebsocketAsyncDelay \
+      ProxyWebsocketIdleTimeout",
+    ),
+    (
+        "mod_proxy_hcheck.c",
+        Refused(
+            "health checks are not made; a member that fails is left alone for its retry",
+        ),
+        "ProxyHCExpr ProxyHCTemplate ProxyHCTPsize",
+    ),
+    (
+        "mod_proxy_express.c",
+        Refused("use RewriteMap and RewriteRule with [P]"),
+        "ProxyExpressEnable ProxyExpressDBMFile ProxyExpressDBMType",
+    ),
     (
         "mod_fcgid.c",
         NOT_YET,
@@ -328,7 +346,15 @@ pub fn find(name: &str) -> Option<Entry> {
 
 /// Modules that have no directives of their own here, but whose work is done.
 pub fn is_served_module(name: &str) -> bool {
-    matches!(name, "mod_logio.c" | "logio_module" | "mod_watchdog.c" | "watchdog_module")
+    matches!(
+        name,
+        "mod_logio.c"
+            | "logio_module"
+            | "mod_watchdog.c"
+            | "watchdog_module"
+            | "mod_slotmem_shm.c"
+            | "slotmem_shm_module"
+    )
 }
 
 /// Modules that protect a site by being loaded, and what nothing else here does.

@@ -129,6 +129,8 @@ pub enum Body {
     Stream,
     /// What the application sends, to the client's socket as it is: `-nph`.
     Raw,
+    /// The upstream has changed protocols: bytes in both directions.
+    Tunnel,
 }
 
 /// A piece of a file, after some bytes of its own.

@@ -93,6 +93,8 @@ pub struct Request {
     pub context_document_root: Option<Bytes>,
     /// The path was mapped by `ScriptAlias`.
     pub script_alias: bool,
+    /// Another server answers; the file name is `proxy:` and a URL (`proxyreq`).
+    pub proxyreq: bool,
 
     /// Variables for applications (`subprocess_env`).
     pub env: Env,
@@ -157,6 +159,8 @@ pub struct Request {
     pub(crate) held: Vec<(Bytes, Bytes)>,
     /// The provider that is being asked.
     pub(crate) asked: Option<Arc<crate::modules::authnz_fcgi::Provider>>,
+    /// The upstream that is being asked.
+    pub(crate) attempt: Option<Box<crate::modules::proxy::Attempt>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
     /// The hook to run again once what an expression wants is known.
@@ -247,6 +251,7 @@ impl Request {
             context_prefix: Bytes::new(),
             context_document_root: None,
             script_alias: false,
+            proxyreq: false,
             env: Env::default(),
             notes: Env::default(),
             user: None,
@@ -277,6 +282,7 @@ impl Request {
             asking: 0,
             held: Vec::new(),
             asked: None,
+            attempt: None,
             ahead: Vec::new(),
             resume: None,
             gateway: None,
@@ -330,6 +336,7 @@ impl Request {
         self.context_prefix = found.context_prefix;
         self.context_document_root = found.context_document_root;
         self.script_alias = found.script_alias;
+        self.proxyreq = found.proxyreq;
         self.used_path_info = found.used_path_info;
         self.dir = found.dir;
         for (name, value) in found.notes.iter() {
@@ -455,7 +462,23 @@ impl Request {
         text: impl Into<Bytes>,
     ) {
         if self.logs(level, module) {
-            self.lines.push(Line { level, module, ah, error, text: text.into() });
+            let text = text.into();
+            self.lines.push(Line { level, module, ah, error, text, of_server: false });
+        }
+    }
+
+    /// A line about the server, in which no client is named.
+    pub fn log_server(
+        &mut self,
+        level: Level,
+        module: &'static str,
+        ah: u32,
+        error: Option<OsError>,
+        text: impl Into<Bytes>,
+    ) {
+        if self.logs(level, module) {
+            let text = text.into();
+            self.lines.push(Line { level, module, ah, error, text, of_server: true });
         }
     }
 

@@ -17,7 +17,7 @@ pub fn finish(r: &mut Request) -> Reply {
         r.headers_out.clear();
         r.body = if r.header_only { Body::None } else { Body::Bytes(page.into()) };
     }
-    let raw = r.body == Body::Raw;
+    let raw = matches!(r.body, Body::Raw | Body::Tunnel);
     let body = std::mem::take(&mut r.body);
     let mut headers = Headers::default();
     headers.set("Date", conditions::http_date(r.request_time / 1_000_000));
@@ -27,6 +27,15 @@ pub fn finish(r: &mut Request) -> Reply {
         own = std::mem::take(&mut r.headers_out);
     } else {
         own.extend(std::mem::take(&mut r.headers_out));
+    }
+    // What an upstream says of itself stays.
+    if r.proxyreq {
+        for name in ["Date", "Server"] {
+            if let Some(said) = own.get(name).cloned() {
+                headers.set(name, said);
+                own.unset(name);
+            }
+        }
     }
     let bodyless = status::is_bodyless(r.status);
     if let Body::Bytes(bytes) = &body

@@ -25,6 +25,8 @@ pub enum Kind {
     Htaccess,
     /// `<If>`, `<ElseIf>` and `<Else>`.
     If,
+    /// `<Proxy>` and `<ProxyMatch>`.
+    Proxy,
 }
 
 /// How a section chooses paths.

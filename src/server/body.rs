@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
+use directives::log::{Level, Line};
+use directives::modules::fastcgi::Kind as AppKind;
 use directives::modules::fastcgi::response::failure_line;
+use directives::modules::proxy;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -15,6 +18,7 @@ use super::drive::Answered;
 use super::file::FileParts;
 use super::finish::Guard;
 use crate::fcgi::{Event, Exchange};
+use crate::upstream::exchange::Exchange as Upstream;
 
 /// Output is gathered to so many bytes unless `-flush`.
 const GATHER: usize = 8 * 1024;
@@ -55,6 +59,8 @@ pub enum Kind {
     File(FileParts),
     /// What an application sends.
     App(Box<AppOutput>),
+    /// What an HTTP upstream sends.
+    Upstream(Box<Upstream>),
 }
 
 impl ReplyBody {
@@ -106,6 +112,29 @@ impl Body for ReplyBody {
                 }
                 next
             }
+            Kind::Upstream(upstream) => {
+                let next = ready!(upstream.poll_data(cx));
+                match next {
+                    Some(Ok(bytes)) => {
+                        // hyper does not ask for the end of a body whose length it knows.
+                        if upstream.is_complete() {
+                            upstream.keep(cx);
+                        }
+                        Some(Ok(bytes))
+                    }
+                    Some(Err(failure)) => {
+                        report_upstream(&mut this.guard, &failure);
+                        Some(Err(Cut))
+                    }
+                    None => {
+                        if !upstream.sent.is_held() {
+                            ready!(upstream.sent.poll_discard(cx));
+                        }
+                        upstream.keep(cx);
+                        None
+                    }
+                }
+            }
         };
         match next {
             Some(Ok(mut bytes)) => {
@@ -127,7 +156,7 @@ impl Body for ReplyBody {
             Kind::None => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::File(file) => file.left() == 0,
-            Kind::App(_) => false,
+            Kind::App(_) | Kind::Upstream(_) => false,
         }
     }
 
@@ -136,9 +165,21 @@ impl Body for ReplyBody {
             Kind::None => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(file) => SizeHint::with_exact(file.left()),
-            Kind::App(_) => SizeHint::default(),
+            Kind::App(_) | Kind::Upstream(_) => SizeHint::default(),
         }
     }
+}
+
+/// The line about an HTTP upstream whose answer broke off.
+fn report_upstream(guard: &mut Guard, failure: &Failure) {
+    let Some(held) = guard.held() else { return };
+    if matches!(failure, Failure::Client) {
+        return;
+    }
+    let text = "error reading response".into();
+    let (level, module, ah) = (Level::Error, "proxy_http", 1110);
+    let line = Line { level, module, ah, error: None, text, of_server: false };
+    held.generation.write_line(&held.request, &line);
 }
 
 /// The output of an application behind the head of its response.
@@ -147,6 +188,8 @@ pub struct AppOutput {
     pub exchange: Exchange,
     gathered: Gathered,
     flush: bool,
+    /// It is an upstream of mod_proxy.
+    proxied: bool,
     /// The most bytes that are passed on.
     limit: Option<u64>,
     ended: bool,
@@ -198,11 +241,13 @@ impl AppOutput {
         let Answered { exchange, rest, call } = answered;
         let gathered = Gathered { one: rest, several: BytesMut::new() };
         let flush = call.app.settings.flush;
+        let proxied = call.app.kind == AppKind::Upstream;
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
             exchange,
             gathered,
             flush,
+            proxied,
             limit,
             ended: false,
             failed: false,
@@ -283,15 +328,22 @@ impl AppOutput {
             held.generation.write_line(&held.request, &line);
         }
         if let Some(failure) = failure {
-            let (level, module, error, text) =
-                failure_line(&self.exchange.name(), failure, false);
+            let (level, module, ah, error, text) = if self.proxied {
+                let (ah, error, text) = proxy::failure_line(&held.request, failure);
+                (Level::Error, "proxy_fcgi", ah, error, text)
+            } else {
+                let (level, module, error, text) =
+                    failure_line(&self.exchange.name(), failure, false);
+                (level, module, 0, error, text)
+            };
             if !text.is_empty() {
-                let line = directives::log::Line {
+                let line = Line {
                     level,
                     module,
-                    ah: 0,
+                    ah,
                     error,
                     text: text.into(),
+                    of_server: false,
                 };
                 held.generation.write_line(&held.request, &line);
             }

@@ -25,6 +25,7 @@ use super::file::FileParts;
 use super::finish::{Guard, Held};
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
+use super::tunnel;
 use super::{Live, Stop};
 use crate::disk::Disk;
 use crate::fcgi::Event;
@@ -178,6 +179,7 @@ async fn answer(
         shared: shared.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
+        upstream: None,
         file: None,
     };
     let mut run = Run::new(r);
@@ -191,12 +193,19 @@ async fn answer(
     shared.timeout.set(core.timeout());
     shared.keep_alive_timeout.set(core.keep_alive_timeout());
 
-    let streams = matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
+    let tunnels = reply.body == Body::Tunnel;
+    let streams =
+        tunnels || matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
     if !streams {
         world.drop_answer();
     }
     let has_body = |answered: &Answered| answered.call.role == Role::Responder;
-    if !world.answered.as_ref().is_some_and(has_body) {
+    let is_held = world.upstream.as_ref().is_some_and(|upstream| upstream.sent.is_held());
+    if is_held && !tunnels {
+        // The upstream did not want the body, and the client was not told to send it.
+        reply.close = true;
+        reply.headers.set("Connection", "close");
+    } else if world.upstream.is_none() && !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
         // to be told to send it is not told, and one that asks about somebody else's
         // request is not kept waiting for it.
@@ -220,6 +229,15 @@ async fn answer(
         cut: false,
     });
     let mut guard = Guard::new(held, shared.clone());
+    if tunnels {
+        if let Some(upstream) = world.upstream.take() {
+            tunnel::run(*upstream, &shared, &reply, &mut guard).await;
+        }
+        shared.raw.set(true);
+        reply.headers.set("Connection", "close");
+        reply.status = 200;
+        return Ok(response(&mut reply, version, Kind::None, guard));
+    }
     if reply.body == Body::Raw {
         if !reply.header_only {
             pass_raw(&mut world, &shared, &mut guard).await;
@@ -272,15 +290,16 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
         return Kind::None;
     }
     match std::mem::take(&mut reply.body) {
-        Body::None | Body::Raw => Kind::None,
+        Body::None | Body::Raw | Body::Tunnel => Kind::None,
         Body::Bytes(bytes) => Kind::Bytes(bytes),
         Body::File { parts, .. } => match world.file.take() {
             Some(file) => Kind::File(FileParts::new(file, parts)),
             None => Kind::None,
         },
-        Body::Stream => match world.answered.take() {
-            Some(answered) => Kind::App(Box::new(AppOutput::new(answered))),
-            None => Kind::None,
+        Body::Stream => match (world.upstream.take(), world.answered.take()) {
+            (Some(upstream), _) => Kind::Upstream(upstream),
+            (None, Some(answered)) => Kind::App(Box::new(AppOutput::new(answered))),
+            (None, None) => Kind::None,
         },
     }
 }

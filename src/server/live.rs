@@ -62,6 +62,10 @@ impl Generation {
         let Some(sink) = self.log(&Name::of_error_log(&r.server.config.core)) else {
             return;
         };
+        if line.of_server {
+            sink.line(&error::format(line, error::About::default()));
+            return;
+        }
         let client = SocketAddr::new(r.useragent_ip, r.connection.client.port());
         let referer = r.header("referer");
         let about = error::About { client: Some(client), referer: referer.as_deref() };

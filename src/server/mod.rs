@@ -15,6 +15,7 @@ pub mod request_body;
 mod scoreboard;
 mod socket;
 mod status;
+mod tunnel;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;

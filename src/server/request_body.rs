@@ -90,6 +90,16 @@ impl RequestBody {
         !matches!(self.source, Source::Client(_))
     }
 
+    /// The length of the body, if all of it is here.
+    pub fn gathered(&self) -> Option<u64> {
+        let ready: u64 = self.ready.iter().map(|chunk| chunk.len() as u64).sum();
+        match &self.source {
+            Source::Ended => Some(ready),
+            Source::Spooled { left, .. } => Some(ready + left),
+            Source::Client(_) => None,
+        }
+    }
+
     /// Is there no further piece?
     pub fn is_at_end(&self) -> bool {
         matches!(self.source, Source::Ended) && self.ready.is_empty()

@@ -60,6 +60,8 @@ pub struct Shared {
     pub mend_version: Cell<bool>,
     /// What hyper writes is dropped: the response goes past it.
     pub raw: Cell<bool>,
+    /// hyper gets nothing to read: the protocol may change.
+    pub tunnel: Cell<bool>,
     /// The timeout for the next request on a kept connection.
     pub keep_alive_timeout: Cell<Duration>,
     /// The timeout within a request.
@@ -94,6 +96,7 @@ impl Shared {
             read: Cell::new(0),
             mend_version: Cell::new(false),
             raw: Cell::new(false),
+            tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
             finished: RefCell::default(),
@@ -119,6 +122,21 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Reads past hyper; 0 is the end.
+    pub async fn read_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(buffer) {
+                Ok(n) => {
+                    self.read.set(self.read.get() + n as u64);
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Sends some of the first piece of a file, `most` bytes of it.
@@ -264,6 +282,9 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let shared = this.shared.clone();
+        if shared.tunnel.get() {
+            return Poll::Pending;
+        }
         loop {
             match shared.stream.poll_read_ready(cx) {
                 Poll::Ready(ready) => ready?,

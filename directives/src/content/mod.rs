@@ -172,7 +172,7 @@ pub fn is_known_method(method: &str) -> bool {
     matches!(method, "HEAD" | "TRACE") || KNOWN.contains(&method)
 }
 
-fn unusual_method(r: &mut Request) -> Verdict {
+pub(crate) fn unusual_method(r: &mut Request) -> Verdict {
     let method = r.method.as_str();
     let registered = r.snapshot.process.core.methods.iter().any(|known| known == method);
     if !registered && !is_known_method(method) {
@@ -193,6 +193,10 @@ fn unusual_method(r: &mut Request) -> Verdict {
 /// TRACE and `OPTIONS *` are answered before a file is looked for: `ap_send_http_trace`
 /// and `http_send_options`.
 pub fn before_storage(r: &mut Request) -> Verdict {
+    // Whom it is for answers it.
+    if r.proxyreq {
+        return DECLINED;
+    }
     if r.method == Method::OPTIONS && r.uri == b"*" {
         r.headers_out.set("Content-Length", "0");
         return DONE;

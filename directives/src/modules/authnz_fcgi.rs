@@ -272,7 +272,16 @@ fn ask(
     let app = provider.app.clone();
     (r.findings.application, r.findings.cached) = (Some(app.path.clone()), None);
     let call =
-        Call { app, role: Role::Authorizer, extra, without: WITHOUT, nph: false, newest: None };
+        Call {
+            app,
+            role: Role::Authorizer,
+            extra,
+            without: WITHOUT,
+            variables: None,
+            hold: None,
+            nph: false,
+            newest: None,
+        };
     Verdict::Ask(Effect::FastCgi(call), then)
 }
 

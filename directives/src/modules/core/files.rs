@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::content::{self, etag::Components};
+use crate::modules::proxy;
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Override, Problem, Result, Set, Word};
@@ -54,8 +55,8 @@ pub static SET_HANDLER: Directive = Directive {
     summary: "a handler name that overrides any other configured handler",
     docs: r"
 Gives all matching files to a handler: `fastcgi-script` for dynamic FastCGI
-applications, `default-handler` for files as they are, or a name that `Action` gives a
-meaning. `None` takes an outer `SetHandler` back. A file at the path of a FastCGI server
+applications, `default-handler` for files as they are, `proxy:` and a URL for an upstream
+(`proxy:unix:/run/php.sock|fcgi://localhost/`), or a name that `Action` gives a meaning. `None` takes an outer `SetHandler` back. A file at the path of a FastCGI server
 goes to that application whatever stands here.
 
 ## Example
@@ -67,8 +68,15 @@ goes to that application whatever stands here.
         let mut name = none_or(handler);
         if let Some(name) = &mut name {
             // httpd folds handler names of SetHandler to lower case, but for proxies.
-            if !name.starts_with(b"proxy:") {
-                *name = name.to_ascii_lowercase().into();
+            match name.strip_prefix(b"proxy:") {
+                Some(url) => proxy::worker::check_handler(url)
+                    .map_err(|why| Problem::from(format!("SetHandler: {why}")).at(handler.span))?,
+                None => *name = name.to_ascii_lowercase().into(),
+            }
+            if &name[..] == b"balancer-manager" {
+                let message = "SetHandler balancer-manager is refused: balancers are changed in the \
+                               configuration, with a reload";
+                return Err(Problem::from(message).at(handler.span));
             }
         }
         at.dir.core().handler = Some(name);

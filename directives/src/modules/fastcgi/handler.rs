@@ -68,7 +68,16 @@ fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
 
 fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
     let nph = app.is_nph(&r.filename);
-    let call = Call { app, role: Role::Responder, extra: Vec::new(), without: &[], nph, newest };
+    let call = Call {
+        app,
+        role: Role::Responder,
+        extra: Vec::new(),
+        without: &[],
+        variables: None,
+        hold: None,
+        nph,
+        newest,
+    };
     Verdict::Ask(Effect::FastCgi(call), answered)
 }
 
