@@ -18,6 +18,7 @@ mod password;
 mod report;
 mod resolve;
 mod server;
+mod tls;
 
 use std::io::Write;
 use std::process::ExitCode;

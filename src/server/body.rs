@@ -43,6 +43,8 @@ pub struct ReplyBody {
     /// Bytes that `Content-Length` announces and that are still to come.
     announced: Option<u64>,
     cutting: bool,
+    /// hyper has been told the end.
+    ended: bool,
 }
 
 /// What it is made of.
@@ -60,7 +62,7 @@ pub enum Kind {
 impl ReplyBody {
     /// A body whose end is noticed by `guard`.
     pub fn new(kind: Kind, guard: Guard, announced: Option<u64>) -> ReplyBody {
-        ReplyBody { kind, guard, announced, cutting: false }
+        ReplyBody { kind, guard, announced, cutting: false, ended: false }
     }
 
     /// Ends the body before its end: what came so far goes out first, then the connection
@@ -88,6 +90,9 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
+        if let Some(stream) = this.guard.stream() {
+            stream.taken();
+        }
         if this.cutting {
             return this.poll_cut(cx);
         }
@@ -100,7 +105,7 @@ impl Body for ReplyBody {
             Kind::File(file) => file.next(this.guard.socket()),
             Kind::App(app) => {
                 let next = ready!(app.poll_next(cx, &mut this.guard));
-                if next.is_none() {
+                if next.is_none() && this.guard.stream().is_none() {
                     // The rest of the request's body would stand before the next request.
                     ready!(app.exchange.body_mut().poll_discard(cx));
                 }
@@ -115,9 +120,15 @@ impl Body for ReplyBody {
                     *left -= bytes.len() as u64;
                 }
                 this.guard.count(bytes.len() as u64);
+                if let Some(stream) = this.guard.stream() {
+                    stream.offer();
+                }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            None if this.announced.is_none_or(|left| left == 0) => Poll::Ready(None),
+            None if this.announced.is_none_or(|left| left == 0) => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
             None | Some(Err(Cut)) => this.poll_cut(cx),
         }
     }
@@ -137,6 +148,15 @@ impl Body for ReplyBody {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(file) => SizeHint::with_exact(file.left()),
             Kind::App(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        // With HTTP/2 an answer can be taken back while others go on.
+        if self.guard.stream().is_some() && !self.ended && !self.is_end_stream() {
+            self.guard.cut();
         }
     }
 }

@@ -8,12 +8,15 @@ mod connection;
 mod drive;
 mod file;
 mod finish;
+mod h2;
 pub mod live;
 mod pulse;
 pub mod request_body;
 mod scoreboard;
 mod socket;
 mod status;
+mod streams;
+mod wire;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;

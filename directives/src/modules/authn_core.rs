@@ -219,6 +219,12 @@ pub fn credentials(r: &mut Request, numbers: Numbers) -> std::result::Result<Opt
     Ok(Some(Credentials { user, password }))
 }
 
+/// Bytes in base64.
+pub fn encode_base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
 /// base64 up to the first character that does not belong: `apr_base64_decode`.
 pub fn decode_base64(text: &[u8]) -> Vec<u8> {
     use base64::Engine as _;

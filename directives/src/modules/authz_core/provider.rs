@@ -12,6 +12,7 @@ use crate::expr::{Condition, Want};
 use crate::log::Level;
 use crate::modules::authz_host::{Address, HostRule};
 use crate::modules::core::is_method;
+use crate::modules::ssl::Verified;
 use crate::modules::{authnz_fcgi, authz_groupfile, authz_owner, authz_user};
 use crate::request::{Lookup, Request};
 use crate::schema::{Problem, Result, Word};
@@ -45,6 +46,10 @@ pub enum Provider {
     FileGroup,
     /// An application of `AuthnzFcgiDefineProvider`.
     Fcgi(Arc<authnz_fcgi::Provider>),
+    /// `ssl`.
+    Ssl,
+    /// `ssl-verify-client`.
+    SslVerifyClient,
     /// `expr`.
     Expr {
         /// The condition.
@@ -94,10 +99,16 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
         "valid-user" => Provider::ValidUser,
         "file-owner" => Provider::FileOwner,
         "file-group" => Provider::FileGroup,
+        "ssl" | "ssl-verify-client" => {
+            if let [word, ..] = args {
+                let message = format!("'Require {name}' does not take arguments");
+                return Err(Problem::from(message).at(word.span));
+            }
+            if name == "ssl" { Provider::Ssl } else { Provider::SslVerifyClient }
+        }
         "expr" => expression(at, kind, args, text)?,
         "ldap-user" | "ldap-group" | "ldap-dn" | "ldap-attribute" | "ldap-filter"
-        | "dbm-group" | "dbd-group" | "ssl" | "ssl-verify-client" | "unix-user"
-        | "unix-group" => {
+        | "dbm-group" | "dbd-group" | "unix-user" | "unix-group" => {
             let message = format!("'Require {name}' is refused: this server cannot check it");
             return Err(Problem::new(&codes::REFUSED, message).at(kind.span));
         }
@@ -151,6 +162,12 @@ impl Provider {
                 let local = r.connection.local.ip().to_canonical();
                 Ok(r.useragent_ip.is_loopback() || r.useragent_ip == local)
             }
+            Provider::Ssl => Ok(r.connection.secure),
+            Provider::SslVerifyClient => Ok(r
+                .connection
+                .security
+                .tls()
+                .is_some_and(|tls| tls.verified == Verified::Success)),
             Provider::Fcgi(_) if r.user.is_none() => Err(Outcome::NoUser),
             Provider::Fcgi(application) => Err(authnz_fcgi::require(r, application)),
             Provider::Expr { condition, needs_user } => expr(r, condition, *needs_user),

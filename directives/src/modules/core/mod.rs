@@ -16,6 +16,7 @@ mod options;
 mod overrides;
 mod paths;
 mod process;
+mod protocols;
 mod reading;
 mod sections;
 mod server;
@@ -35,6 +36,7 @@ pub use logging::ErrorLog;
 pub use network::Listen;
 pub use options::{OptionSet, Options};
 pub use paths::translate;
+pub use protocols::Protocol;
 
 use crate::compile::Allowed;
 use crate::content::etag::Components;
@@ -208,6 +210,10 @@ pub struct Server {
     pub trace: Option<limits::Trace>,
     /// `MergeSlashes`.
     pub merge_slashes: Option<bool>,
+    /// `Protocols`.
+    pub protocols: Option<Vec<Protocol>>,
+    /// `ProtocolsHonorOrder`.
+    pub protocols_honor_order: Option<bool>,
     /// `<Directory>` sections in the order of the texts.
     pub directories: Vec<Arc<Section>>,
     /// `<Location>` sections in the order of the texts.
@@ -253,6 +259,8 @@ impl Merge for Server {
             limit_internal_recursion: or!(limit_internal_recursion),
             trace: or!(trace),
             merge_slashes: or!(merge_slashes),
+            protocols: or!(protocols),
+            protocols_honor_order: or!(protocols_honor_order),
             directories: chain(&main.directories, &own.directories),
             locations: chain(&main.locations, &own.locations),
         }
@@ -399,6 +407,8 @@ pub static MODULE: Module = Module {
         &server::SERVER_ALIAS,
         &server::SERVER_PATH,
         &network::TIMEOUT,
+        &protocols::PROTOCOLS,
+        &protocols::PROTOCOLS_HONOR_ORDER,
         &files::CONTENT_DIGEST,
         &host::USE_CANONICAL_NAME,
         &host::USE_CANONICAL_PHYSICAL_PORT,

@@ -67,7 +67,8 @@ fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
 }
 
 fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
-    let nph = app.is_nph(&r.filename);
+    // HTTP/2 has no head that could be passed on as it is.
+    let nph = app.is_nph(&r.filename) && r.version < 20;
     let call = Call { app, role: Role::Responder, extra: Vec::new(), without: &[], nph, newest };
     Verdict::Ask(Effect::FastCgi(call), answered)
 }
@@ -119,6 +120,9 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
             r.body = Body::Raw;
             return OK;
         }
+        Answer::Head(head) if r.version >= 20 && is_nph(r) => {
+            response::take(r, &status_field(&head))
+        }
         Answer::Head(head) => response::take(r, &head),
         Answer::Failed { failure, received } => failed(r, &failure, received),
         _ => Verdict::Status(500),
@@ -128,6 +132,22 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
         cgi::populate(r);
     }
     verdict
+}
+
+fn is_nph(r: &mut Request) -> bool {
+    let named = path::base_name(&r.filename).starts_with(b"nph-");
+    named || find(r).is_some_and(|app| app.is_nph(&r.filename))
+}
+
+/// A head whose first line is HTTP/1's, with CGI's field in its place.
+fn status_field(head: &[u8]) -> Vec<u8> {
+    match head.strip_prefix(b"HTTP/").and_then(|rest| {
+        let blank = rest.iter().position(|&b| b == b' ' || b == b'\n')?;
+        (rest[blank] == b' ').then(|| &rest[blank..])
+    }) {
+        Some(rest) => [b"Status:", rest].concat(),
+        None => head.to_vec(),
+    }
 }
 
 /// The lines and the status of a failure (section 14; every trouble with an application

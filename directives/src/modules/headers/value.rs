@@ -8,6 +8,7 @@ use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::expr::{Template, Want};
 use crate::log::Level;
+use crate::modules::ssl;
 use crate::request::Request;
 use crate::schema::{Problem, Result, Word};
 
@@ -33,8 +34,8 @@ pub enum Piece {
     Duration,
     /// `%l`: the system's load.
     Load,
-    /// `%{NAME}s`: nothing is known of TLS here.
-    Nothing,
+    /// `%{NAME}s`: one of mod_ssl's variables.
+    Ssl(Option<ssl::Name>),
 }
 
 /// Reads a value: `parse_format_string`.
@@ -83,7 +84,10 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
                     (Some(end), Some(b'e')) => {
                         (Piece::Env(Bytes::copy_from_slice(&inner[..end])), end + 3)
                     }
-                    (Some(end), Some(b's')) => (Piece::Nothing, end + 3),
+                    (Some(end), Some(b's')) => {
+                        let name = String::from_utf8_lossy(&inner[..end]);
+                        (Piece::Ssl(ssl::Name::parse(&name)), end + 3)
+                    }
                     (Some(_), Some(letter)) => return Err(unknown(word, &[*letter])),
                     _ => return Err(unknown(word, b"")),
                 }
@@ -153,7 +157,12 @@ impl Value {
                     out.extend_from_slice(b"l=");
                     out.extend(words.collect::<Vec<_>>().join(&b' '));
                 }
-                Piece::Nothing => out.extend_from_slice(b"(null)"),
+                Piece::Ssl(name) => {
+                    let value = name.and_then(|name| ssl::variable(r, name));
+                    // `unwrap_header`: the lines of a certificate are no lines of a field.
+                    let value = value.unwrap_or_else(|| Bytes::from_static(b"(null)"));
+                    out.extend(value.iter().map(|&b| if b == b'\n' { b' ' } else { b }));
+                }
             }
         }
         Ok(out)

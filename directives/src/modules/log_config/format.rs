@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
+use crate::modules::ssl;
 use crate::request::{Lookup, Request};
 
 /// What became of a response.
@@ -82,7 +83,11 @@ enum What {
     ServerName,
     CanonicalName,
     Connection,
-    SslVariable,
+    Ssl(Option<ssl::Name>),
+    /// A variable of mod_ssl under an old name, such as `%{version}c`, that has no value.
+    Nothing,
+    /// `%{HTTPS}x`.
+    Https,
 }
 
 #[derive(Clone, Debug)]
@@ -256,9 +261,23 @@ fn meaning(letter: u8, argument: &str, braced: bool) -> Option<(What, Which)> {
         b'v' => (What::CanonicalName, Last),
         b'V' => (What::ServerName, Last),
         b'X' => (What::Connection, Last),
-        b'x' | b'c' if braced => (What::SslVariable, Last),
+        b'x' if braced && argument.eq_ignore_ascii_case("HTTPS") => (What::Https, Last),
+        b'x' if braced => (What::Ssl(ssl::Name::parse(argument)), Last),
+        b'c' if braced => (old_name(argument), Last),
         _ => return None,
     })
+}
+
+/// `ssl_var_log_handler_c`.
+fn old_name(argument: &str) -> What {
+    let name = match argument {
+        "version" => "SSL_PROTOCOL",
+        "cipher" => "SSL_CIPHER",
+        "subjectdn" | "clientcert" => "SSL_CLIENT_S_DN",
+        "issuerdn" | "cacert" => "SSL_CLIENT_I_DN",
+        _ => return What::Nothing,
+    };
+    What::Ssl(ssl::Name::parse(name))
 }
 
 impl Item {
@@ -332,7 +351,9 @@ impl Item {
             }
             What::Protocol => text(of.protocol(), out),
             What::Method => text(of.method.as_str(), out),
-            What::Logname | What::SslVariable => return None,
+            What::Logname | What::Nothing => return None,
+            What::Https => text(if of.connection.secure { "on" } else { "off" }, out),
+            What::Ssl(name) => escape(&ssl::variable(of, name?)?, out),
             What::LogId => {
                 let id = format!("{:x}", of.request_time as u64 ^ of.connection.id);
                 text(&id, out);
