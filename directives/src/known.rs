@@ -65,11 +65,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_ssl.c",
-        Ignored("private keys must not be encrypted"),
-        "SSLPassPhraseDialog",
-    ),
-    (
-        "mod_ssl.c",
         Ignored("no responder of OCSP is asked"),
         "SSLUseStapling SSLStaplingCache SSLStaplingResponseTimeSkew SSLStaplingResponderTimeout \
       SSLStaplingResponseMaxAge SSLStaplingStandardCacheTimeout SSLStaplingReturnResponderErrors \
@@ -231,7 +226,9 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_http2.c",
-        Ignored("nothing is pushed, and nothing said before the answer; browsers ask by themselves"),
+        Ignored(
+            "nothing is pushed, and nothing said before the answer; browsers ask by themselves",
+        ),
         "H2Push H2PushPriority H2PushDiarySize H2PushResource H2EarlyHints H2EarlyHint",
     ),
     ("mod_http2.c", NOT_YET, "H2ProxyRequests H2WebSockets"),

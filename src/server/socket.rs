@@ -412,7 +412,9 @@ impl AsyncRead for Socket {
                             shared.keep_alive_timeout.get()
                         }
                         Phase::Idle | Phase::Head => shared.timeout.get(),
-                        Phase::Closing if shared.streams.is_some() => shared.timeout.get(),
+                        Phase::Closing if shared.streams.is_some() => {
+                            shared.timeout.get()
+                        }
                         // The application, or the body's own timer, has the turn.
                         Phase::Busy | Phase::Closing => return Poll::Pending,
                     };

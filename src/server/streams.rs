@@ -80,7 +80,8 @@ impl Stream {
 
     /// Waits until the client has taken nothing for too long.
     async fn stalled(&self) {
-        let patience = self.shared.streams.as_ref().map_or(Duration::ZERO, |s| s.patience);
+        let patience =
+            self.shared.streams.as_ref().map_or(Duration::ZERO, |s| s.patience);
         if patience.is_zero() {
             return std::future::pending().await;
         }

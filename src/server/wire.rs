@@ -175,19 +175,22 @@ pub async fn handshake(
     let hello = accepted.client_hello();
     let snapshot = &generation.snapshot;
     let sni = hello.server_name().map(str::to_ascii_lowercase);
-    let named = sni.as_deref().and_then(|name| {
-        snapshot.server_named(stream.local_addr().ok()?, name)
-    });
+    let named = sni
+        .as_deref()
+        .and_then(|name| snapshot.server_named(stream.local_addr().ok()?, name));
     let named = named.filter(|server| generation.tls.of(snapshot, server).is_some());
     if named.is_none() && server.config.ssl.is_strict() && sni.is_some() {
         // Whoever asks for a host that is not here gets none.
         return Err(Failed::Handshake(name(server), "no host of this name".to_owned()));
     }
     let server = named.as_ref().unwrap_or(server);
-    let Some(host) = generation.tls.of(snapshot, server) else { return Err(Failed::Gone) };
+    let Some(host) = generation.tls.of(snapshot, server) else {
+        return Err(Failed::Gone);
+    };
     let (config, protocol) = host.choose(server, &hello);
     let own = host.certificate(&hello);
-    let failed = |error: rustls::Error| Failed::Handshake(name(server), error.to_string());
+    let failed =
+        |error: rustls::Error| Failed::Handshake(name(server), error.to_string());
     let mut connection = match accepted.into_connection(config) {
         Ok(connection) => connection,
         Err((error, mut alert)) => {
@@ -255,4 +258,3 @@ fn name(server: &Server) -> String {
     let name = core.server_name.as_deref().unwrap_or_default();
     format!("{name}:{}", port.or(core.port).unwrap_or(443))
 }
-

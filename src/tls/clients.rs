@@ -9,12 +9,17 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature,
     verify_tls13_signature,
 };
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme,
+};
 use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
+    OwnedCertRevocationList, RevocationCheckDepth, RevocationOptionsBuilder,
+    UnknownStatusPolicy, VerifiedPath,
 };
 
 use super::Problem;
@@ -50,7 +55,8 @@ impl Clients {
             for der in certificates(&given.bytes) {
                 let Ok(anchor) = webpki::anchor_from_trusted_cert(&der) else {
                     let file = String::from_utf8_lossy(&given.path);
-                    let text = format!("AH02210: Failed to load SSLCACertificateFile: {file}");
+                    let text =
+                        format!("AH02210: Failed to load SSLCACertificateFile: {file}");
                     return Err(Problem::new(text).at(given.span, given.line));
                 };
                 names.push(name_of(&anchor));
@@ -69,7 +75,9 @@ impl Clients {
             for given in &ssl.asked_names {
                 let all = certificates(&given.bytes);
                 let anchors = all.iter().filter_map(|der| {
-                    webpki::anchor_from_trusted_cert(der).ok().map(|anchor| name_of(&anchor))
+                    webpki::anchor_from_trusted_cert(der)
+                        .ok()
+                        .map(|anchor| name_of(&anchor))
                 });
                 names.extend(anchors);
             }
@@ -126,13 +134,15 @@ impl Clients {
         let lists: Vec<&CertRevocationList<'_>> = self.revoked.iter().collect();
         let revocation = match RevocationOptionsBuilder::new(&lists) {
             Ok(builder) if self.revocation.leaf => {
-                let depth = match self.revocation.chain {
-                    true => RevocationCheckDepth::Chain,
-                    false => RevocationCheckDepth::EndEntity,
+                let depth = if self.revocation.chain {
+                    RevocationCheckDepth::Chain
+                } else {
+                    RevocationCheckDepth::EndEntity
                 };
-                let unknown = match self.revocation.no_list_is_ok {
-                    true => UnknownStatusPolicy::Allow,
-                    false => UnknownStatusPolicy::Deny,
+                let unknown = if self.revocation.no_list_is_ok {
+                    UnknownStatusPolicy::Allow
+                } else {
+                    UnknownStatusPolicy::Deny
                 };
                 let builder = builder.with_depth(depth).with_status_policy(unknown);
                 Some(builder.with_expiration_policy(ExpirationPolicy::Enforce).build())
@@ -144,9 +154,10 @@ impl Clients {
         }
         let short = |path: &VerifiedPath<'_>| {
             // The authority's own certificate stands above these.
-            match path.intermediate_certificates().count() + 1 <= self.depth {
-                true => Ok(()),
-                false => Err(webpki::Error::MaximumPathDepthExceeded),
+            if path.intermediate_certificates().count() < self.depth {
+                Ok(())
+            } else {
+                Err(webpki::Error::MaximumPathDepthExceeded)
             }
         };
         let own = EndEntityCert::try_from(own)?;

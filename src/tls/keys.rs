@@ -73,15 +73,19 @@ fn pair(
             let place = |problem: Problem| problem.at(key.span, key.line);
             (private_key(key.secret.bytes(), &id, key).map_err(place)?, of_key(key))
         }
-        None => (private_key_within(&given.bytes, &id, &file).map_err(wrong)?, file.clone()),
+        None => {
+            (private_key_within(&given.bytes, &id, &file).map_err(wrong)?, file.clone())
+        }
     };
     let key = any_supported_type(&key).map_err(|error| {
-        let text = format!("AH10130: Failed to configure private key {id} from {key_file}");
+        let text =
+            format!("AH10130: Failed to configure private key {id} from {key_file}");
         wrong(format!("{text} ({error})"))
     })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+        Ok(())
+        | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
             Ok(certified)
         }
         Err(_) => Err(wrong(format!(
@@ -149,5 +153,7 @@ fn private_key_within(
         };
         return Ok(key);
     }
-    Err(format!("AH10130: Failed to configure private key {id} from {file}: there is none"))
+    Err(format!(
+        "AH10130: Failed to configure private key {id} from {file}: there is none"
+    ))
 }

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use directives::Snapshot;
 use directives::diagnostic::{Diagnostic, codes};
 use directives::modules::core::Protocol;
-use directives::modules::ssl::{self, Group, Key, Policy, Security, Tls, Verified, Verify};
+use directives::modules::ssl::{
+    self, Group, Key, Policy, Security, Tls, Verified, Verify,
+};
 use directives::snapshot::Server;
 use directives::syntax::Span;
 use rustls::crypto::{CryptoProvider, ring};

@@ -22,9 +22,10 @@ pub fn configure(
     process: &ssl::Process,
 ) -> Result<(), rustls::Error> {
     let keeps = process.keeps_sessions && !process.session_time.is_zero();
-    config.session_storage = match keeps {
-        true => Arc::new(Kept::new(process.session_time)),
-        false => Arc::new(NoServerSessionStorage {}),
+    config.session_storage = if keeps {
+        Arc::new(Kept::new(process.session_time))
+    } else {
+        Arc::new(NoServerSessionStorage {})
     };
     let tickets = ssl.gives_tickets() && !process.session_time.is_zero();
     if tickets {
@@ -89,9 +90,10 @@ impl Kept {
 
     fn look(&self, key: &[u8], take: bool) -> Option<Vec<u8>> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, value) = match take {
-            true => sessions.by_key.remove(key)?,
-            false => sessions.by_key.get(key)?.clone(),
+        let (since, value) = if take {
+            sessions.by_key.remove(key)?
+        } else {
+            sessions.by_key.get(key)?.clone()
         };
         (since.elapsed() < self.time).then_some(value)
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::eval::{Context, Want};
-use crate::modules::ssl;
 use crate::bundle::Who;
+use crate::modules::ssl;
 use crate::request::Lookup;
 
 macro_rules! variables {

@@ -21,7 +21,14 @@ pub struct Server {
     direct: Option<bool>,
 }
 
-merge_options!(Server { max_streams, window, stream_memory, stream_timeout, max_errors, direct });
+merge_options!(Server {
+    max_streams,
+    window,
+    stream_memory,
+    stream_timeout,
+    max_errors,
+    direct
+});
 
 impl Server {
     /// `H2MaxSessionStreams`: requests at a time on a connection.
@@ -142,7 +149,8 @@ back. Without it, it is as long as `Timeout` says; 0 is for ever.
     compat: Compat::Differs("it counts for a virtual host, wherever it stands"),
     set: Set::One(|at, word| {
         let time = word.duration(Unit::Seconds);
-        let time = time.ok_or_else(|| Problem::from("Timeout has wrong format").at(word.span))?;
+        let time =
+            time.ok_or_else(|| Problem::from("Timeout has wrong format").at(word.span))?;
         at.server.http2().stream_timeout = Some(time);
         Ok(())
     }),

@@ -60,7 +60,12 @@ pub enum Provider {
 }
 
 /// Reads a condition: its name, its words, and the text that they are the words of.
-pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
+pub fn parse(
+    at: &mut Scope,
+    kind: &Word,
+    args: &[Word],
+    text: &[u8],
+) -> Result<Provider> {
     if let Some(application) = authnz_fcgi::provider(at, kind, false) {
         return Ok(Provider::Fcgi(application));
     }
@@ -86,7 +91,9 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
         }
         "ip" => {
             if args.is_empty() {
-                return Err(Problem::from("'require ip' requires an argument").at(kind.span));
+                return Err(
+                    Problem::from("'require ip' requires an argument").at(kind.span)
+                );
             }
             Provider::Ip(args.iter().map(address).collect::<Result<_>>()?)
         }
@@ -109,7 +116,8 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
         "expr" => expression(at, kind, args, text)?,
         "ldap-user" | "ldap-group" | "ldap-dn" | "ldap-attribute" | "ldap-filter"
         | "dbm-group" | "dbd-group" | "unix-user" | "unix-group" => {
-            let message = format!("'Require {name}' is refused: this server cannot check it");
+            let message =
+                format!("'Require {name}' is refused: this server cannot check it");
             return Err(Problem::new(&codes::REFUSED, message).at(kind.span));
         }
         _ => {
@@ -123,7 +131,8 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
 fn address(word: &Word) -> Result<Address> {
     let text = word.lossy();
     Address::parse(&text).map_err(|why| {
-        let why = why.sentence().map_or(String::new(), |sentence| format!(": {sentence}"));
+        let why =
+            why.sentence().map_or(String::new(), |sentence| format!(": {sentence}"));
         let message = format!("ip address '{text}' appears to be invalid{why}");
         Problem::from(message).at(word.span)
     })
@@ -213,9 +222,9 @@ fn host(r: &mut Request, names: &Names) -> Holds {
     match &r.remote_host {
         Lookup::Unasked => Err(Outcome::NoName),
         Lookup::Unknown => Ok(false),
-        Lookup::Known(known) => Ok(names.iter().any(|name| {
-            HostRule::new(&String::from_utf8_lossy(name)).matches(known)
-        })),
+        Lookup::Known(known) => Ok(names
+            .iter()
+            .any(|name| HostRule::new(&String::from_utf8_lossy(name)).matches(known))),
     }
 }
 

@@ -326,7 +326,9 @@ impl Default for Process {
             extended_status: true,
             see_request_tail: false,
             runtime_dir: None,
-            path_variable: Bytes::from_static(b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin"),
+            path_variable: Bytes::from_static(
+                b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin",
+            ),
             library_path: None,
             time_zone: None,
             euid: 0,

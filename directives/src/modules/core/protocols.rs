@@ -44,14 +44,15 @@ impl Server {
             spoken.push(Protocol::Http11);
         }
         let named = |name: &[u8]| {
-            spoken.iter().position(|own| {
-                *own != Protocol::H2c && own.name().as_bytes() == name
-            })
+            spoken
+                .iter()
+                .position(|own| *own != Protocol::H2c && own.name().as_bytes() == name)
         };
         let mut places = offered.filter_map(named);
-        let place = match self.protocols_honor_order.unwrap_or(true) {
-            true => places.min(),
-            false => places.next(),
+        let place = if self.protocols_honor_order.unwrap_or(true) {
+            places.min()
+        } else {
+            places.next()
         };
         place.map(|place| spoken[place])
     }

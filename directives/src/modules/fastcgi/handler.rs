@@ -20,7 +20,8 @@ use crate::request::Request;
 /// A file that a configured application matches goes to it, whatever handler was set
 /// (H-2); also that of another user, which must not be sent as it is.
 pub fn fixups(r: &mut Request) -> Verdict {
-    if r.filename.is_empty() || r.snapshot.process.fastcgi.matches(&r.filename).is_none() {
+    if r.filename.is_empty() || r.snapshot.process.fastcgi.matches(&r.filename).is_none()
+    {
         return DECLINED;
     }
     r.handler = Some(Bytes::from_static(HANDLER));
@@ -69,7 +70,8 @@ fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
 fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
     // HTTP/2 has no head that could be passed on as it is.
     let nph = app.is_nph(&r.filename) && r.version < 20;
-    let call = Call { app, role: Role::Responder, extra: Vec::new(), without: &[], nph, newest };
+    let call =
+        Call { app, role: Role::Responder, extra: Vec::new(), without: &[], nph, newest };
     Verdict::Ask(Effect::FastCgi(call), answered)
 }
 
@@ -89,7 +91,10 @@ fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
 
 /// The application that a program is, if it may be run: with the time of the program
 /// where that matters.
-pub(super) fn program(r: &mut Request, file: &[u8]) -> Result<(Arc<App>, Option<i128>), u16> {
+pub(super) fn program(
+    r: &mut Request,
+    file: &[u8],
+) -> Result<(Arc<App>, Option<i128>), u16> {
     let shown = String::from_utf8_lossy(file).into_owned();
     let files = r.files.clone();
     let meta = match files.stat(file) {
@@ -160,7 +165,9 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
         Failure::BadBody => return Verdict::Status(400),
         Failure::BodyTooLong => {
             let limit = r.dir.core.body_limit().unwrap_or(0);
-            let text = format!("Read content length larger than the configured limit of {limit}");
+            let text = format!(
+                "Read content length larger than the configured limit of {limit}"
+            );
             r.log(Level::Error, "http", 1591, text);
             return Verdict::Status(413);
         }

@@ -51,13 +51,14 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
     let mut plain = Vec::new();
     let mut i = 0;
     while let Some(&byte) = text.get(i) {
-        let escaped = text.get(i + 1).filter(|_| byte == b'\\').and_then(|next| match next {
-            b'\\' => Some(b'\\'),
-            b'r' => Some(b'\r'),
-            b'n' => Some(b'\n'),
-            b't' => Some(b'\t'),
-            _ => None,
-        });
+        let escaped =
+            text.get(i + 1).filter(|_| byte == b'\\').and_then(|next| match next {
+                b'\\' => Some(b'\\'),
+                b'r' => Some(b'\r'),
+                b'n' => Some(b'\n'),
+                b't' => Some(b'\t'),
+                _ => None,
+            });
         if let Some(byte) = escaped {
             plain.push(byte);
             i += 2;
@@ -118,7 +119,9 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
 fn unknown(word: &Word, letter: &[u8]) -> Problem {
     let help = "known are %%, %t, %D, %l, %{NAME}e and %{NAME}s";
     let letter = String::from_utf8_lossy(letter);
-    Problem::from(format!("Unrecognized header format %{letter}")).at(word.span).help(help)
+    Problem::from(format!("Unrecognized header format %{letter}"))
+        .at(word.span)
+        .help(help)
 }
 
 impl Value {
@@ -149,7 +152,9 @@ impl Value {
                     out.extend_from_slice(format!("t={}", r.request_time).as_bytes());
                 }
                 Piece::Duration => {
-                    out.extend_from_slice(format!("D={}", r.now - r.request_time).as_bytes());
+                    out.extend_from_slice(
+                        format!("D={}", r.now - r.request_time).as_bytes(),
+                    );
                 }
                 Piece::Load => {
                     let text = r.files.read(b"/proc/loadavg").unwrap_or_default();

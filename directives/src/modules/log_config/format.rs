@@ -186,13 +186,15 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
             b'>' => which = Some(Which::Last),
             b',' => {}
             b'{' => {
-                let end = text[i..].iter().position(|&b| b == b'}').unwrap_or(text.len() - i);
+                let end =
+                    text[i..].iter().position(|&b| b == b'}').unwrap_or(text.len() - i);
                 item.argument = String::from_utf8_lossy(&text[i..i + end]).into_owned();
                 braced = true;
                 i = (i + end + 1).min(text.len());
             }
             b'0'..=b'9' => {
-                let digits = text[i - 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+                let digits =
+                    text[i - 1..].iter().take_while(|b| b.is_ascii_digit()).count();
                 let number = String::from_utf8_lossy(&text[i - 1..i - 1 + digits]);
                 item.statuses.push(number.parse().unwrap_or(0));
                 i += digits - 1;
@@ -206,16 +208,22 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
                     b"FB" => What::DurationMicros,
                     _ => {
                         let shown = String::from_utf8_lossy(name);
-                        return Err(format!("Unrecognized LogFormat directive %^{shown}"));
+                        return Err(format!(
+                            "Unrecognized LogFormat directive %^{shown}"
+                        ));
                     }
                 };
                 item.which = which.unwrap_or(Which::Last);
                 return Ok((item, i));
             }
             letter => {
-                let (what, default) = meaning(letter, &item.argument, braced).ok_or_else(|| {
-                    format!("Unrecognized LogFormat directive %{}", char::from(letter))
-                })?;
+                let (what, default) = meaning(letter, &item.argument, braced)
+                    .ok_or_else(|| {
+                        format!(
+                            "Unrecognized LogFormat directive %{}",
+                            char::from(letter)
+                        )
+                    })?;
                 item.what = what;
                 item.which = which.unwrap_or(default);
                 return Ok((item, i));
@@ -459,7 +467,9 @@ mod tests {
 
     #[test]
     fn formats_are_checked() {
-        assert!(Format::parse(br#"%h %l %u %t \"%r\" %>s %b %{Referer}i %!200,304s"#).is_ok());
+        assert!(
+            Format::parse(br#"%h %l %u %t \"%r\" %>s %b %{Referer}i %!200,304s"#).is_ok()
+        );
         assert!(Format::parse(b"%Z").is_err());
         assert!(Format::parse(b"%").is_err());
         assert!(Format::parse(b"100%%").is_ok());

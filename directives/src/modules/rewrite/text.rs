@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::map;
 use crate::expr::{self, Want};
+use crate::modules::ssl;
 use crate::pattern::Groups;
 use crate::phase::Lookup;
-use crate::modules::ssl;
 use crate::request::Request;
 
 /// A text, cut into pieces when the configuration is read.

@@ -52,7 +52,8 @@ handshake is made twice.
                     "legacydnstringformat" => |o| &mut o.legacy_dn,
                     "optrenegotiate" => continue,
                     "exportcb64data" => {
-                        let message = "SSLOptions ExportCB64Data is refused: it is not built in";
+                        let message =
+                            "SSLOptions ExportCB64Data is refused: it is not built in";
                         return Err(Problem::new(&codes::REFUSED, message).at(word.span));
                     }
                     _ => {
@@ -155,7 +156,8 @@ browser asks again on a connection of its own.
             "authonly" => SniPolicy::AuthOnly,
             "insecure" => SniPolicy::Insecure,
             _ => {
-                let message = format!("Invalid SSLVhostSNIPolicy argument '{}'", word.lossy());
+                let message =
+                    format!("Invalid SSLVhostSNIPolicy argument '{}'", word.lossy());
                 return Err(Problem::from(message).at(word.span));
             }
         };

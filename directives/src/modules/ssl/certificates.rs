@@ -34,7 +34,8 @@ pub(super) fn file(at: &Scope, word: &Word) -> Result<Given> {
 
 fn missing(at: &Scope, path: &[u8], word: &Word) -> Problem {
     let (name, path) = (at.cmd.name, String::from_utf8_lossy(path));
-    Problem::from(format!("{name}: file '{path}' does not exist or is empty")).at(word.span)
+    Problem::from(format!("{name}: file '{path}' does not exist or is empty"))
+        .at(word.span)
 }
 
 pub static CERTIFICATE_FILE: Directive = Directive {
@@ -75,7 +76,8 @@ the file; the serving process is handed the key, and is not dumped when it crash
 ",
     set: Set::One(|at, word| {
         let path = at.file_path(word)?;
-        let secret = at.files().secret(&path).ok().filter(|secret| !secret.bytes().is_empty());
+        let secret =
+            at.files().secret(&path).ok().filter(|secret| !secret.bytes().is_empty());
         let secret = secret.ok_or_else(|| missing(at, &path, word))?;
         let key = Key { path, secret, span: word.span, line: at.cmd.item.line };
         at.server.ssl().keys.push(key);
@@ -115,9 +117,9 @@ pub(super) fn hashed(at: &Scope, word: &Word, middle: &str) -> Result<Vec<Given>
     };
     names.sort();
     let is_hash = |name: &[u8]| {
-        let rest = name.split_at_checked(8).filter(|(hash, _)| {
-            hash.iter().all(u8::is_ascii_hexdigit)
-        });
+        let rest = name
+            .split_at_checked(8)
+            .filter(|(hash, _)| hash.iter().all(u8::is_ascii_hexdigit));
         let number = rest.and_then(|(_, rest)| rest.strip_prefix(middle.as_bytes()));
         number.is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
     };

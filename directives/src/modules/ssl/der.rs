@@ -48,13 +48,13 @@ impl<'a> Element<'a> {
 }
 
 /// Elements that follow each other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     /// The next element, which must have this tag.
     pub fn tagged(&mut self, tag: u8) -> Option<Element<'a>> {
-        let mut ahead = *self;
+        let mut ahead = Reader(self.0);
         let found = ahead.next().filter(|element| element.tag == tag)?;
         *self = ahead;
         Some(found)
@@ -111,16 +111,20 @@ pub fn text(element: Element<'_>) -> Option<String> {
     Some(match element.tag {
         tag::UTF8 => String::from_utf8_lossy(bytes).into_owned(),
         tag::BMP => {
-            let units = bytes.chunks_exact(2).map(|two| u16::from_be_bytes([two[0], two[1]]));
+            let units =
+                bytes.chunks_exact(2).map(|two| u16::from_be_bytes([two[0], two[1]]));
             char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()
         }
         tag::UNIVERSAL => {
-            let points =
-                bytes.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+            let points = bytes
+                .chunks_exact(4)
+                .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
             points.map(|point| char::from_u32(point).unwrap_or('\u{fffd}')).collect()
         }
         // Printable, numeric, IA5, visible, and T61, which everybody reads as Latin 1.
-        0x12 | 0x13 | 0x14 | tag::IA5 | 0x1a => bytes.iter().map(|&b| char::from(b)).collect(),
+        0x12 | 0x13 | 0x14 | tag::IA5 | 0x1a => {
+            bytes.iter().map(|&b| char::from(b)).collect()
+        }
         _ => return None,
     })
 }
@@ -136,7 +140,9 @@ mod tests {
         let sequence = reader.tagged(tag::SEQUENCE).unwrap();
         assert_eq!(sequence.inner().tagged(tag::INTEGER).unwrap().value, [5]);
         assert_eq!(text(reader.next().unwrap()).as_deref(), Some("x"));
-        for bytes in [&[0x30][..], &[0x30, 5, 1], &[0x30, 0x85, 1, 1, 1, 1, 1], &[0x1f, 1, 1]] {
+        for bytes in
+            [&[0x30][..], &[0x30, 5, 1], &[0x30, 0x85, 1, 1, 1, 1, 1], &[0x1f, 1, 1]]
+        {
             assert_eq!(Reader(bytes).next(), None);
         }
         let long = [&[4, 0x81, 0x80][..], &[7; 0x80]].concat();
@@ -145,7 +151,10 @@ mod tests {
 
     #[test]
     fn identifiers_have_dots() {
-        assert_eq!(oid(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11]), "1.2.840.113549.1.1.11");
+        assert_eq!(
+            oid(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11]),
+            "1.2.840.113549.1.1.11"
+        );
         assert_eq!(oid(&[0x55, 4, 3]), "2.5.4.3");
         assert_eq!(oid(&[0x88, 0x37, 1]), "2.999.1");
     }

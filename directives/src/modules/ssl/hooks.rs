@@ -27,7 +27,7 @@ const FORBIDDEN: &[u8] = b"ssl-access-forbidden";
 
 /// A variable's value for a request.
 pub fn variable(r: &Request, name: Name) -> Option<Bytes> {
-    let tls = r.connection.security.tls()?;
+    let Some(tls) = r.connection.security.tls() else { return name.constant() };
     name.value(tls, r.request_time, r.dir.ssl.options.legacy_dn)
 }
 
@@ -150,7 +150,12 @@ pub fn fake_basic_auth(r: &mut Request) -> Verdict {
     let subject = x509::name_oneline(subject.subject);
     if subject.contains(':') {
         // What stands behind it would be a password.
-        r.log(Level::Error, "ssl", 0, format!("FakeBasicAuth: no user's name: {subject}"));
+        r.log(
+            Level::Error,
+            "ssl",
+            0,
+            format!("FakeBasicAuth: no user's name: {subject}"),
+        );
         return Verdict::Status(403);
     }
     let encoded = authn_core::encode_base64(format!("{subject}:password").as_bytes());
@@ -163,10 +168,11 @@ pub fn fake_basic_auth(r: &mut Request) -> Verdict {
 /// A client that sends by itself what a certificate would have been turned into.
 fn is_spoof(r: &Request) -> bool {
     let field = r.headers_in.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    let basic = field.filter(|_| r.prev.is_none() && r.main.is_none()).and_then(|field| {
-        let (scheme, rest) = field.split_at_checked(6)?;
-        scheme.eq_ignore_ascii_case(b"basic ").then_some(rest)
-    });
+    let basic =
+        field.filter(|_| r.prev.is_none() && r.main.is_none()).and_then(|field| {
+            let (scheme, rest) = field.split_at_checked(6)?;
+            scheme.eq_ignore_ascii_case(b"basic ").then_some(rest)
+        });
     let given = basic.map(|encoded| authn_core::decode_base64(encoded.trim_ascii()));
     given.is_some_and(|given| given.starts_with(b"/") && given.ends_with(b":password"))
 }

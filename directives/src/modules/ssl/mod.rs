@@ -25,8 +25,8 @@ use bytes::Bytes;
 
 pub use certificates::Key;
 pub use hooks::variable;
-pub use protocol::Group;
 pub use policy::{Policy, Revocation, SniPolicy};
+pub use protocol::Group;
 pub use session::{Security, Tls, Verified};
 pub use variables::Name;
 
@@ -101,7 +101,8 @@ impl Merge for Dir {
         let pick = |of: fn(&Options) -> bool| {
             if of(&inner.mentioned) { of(&inner.options) } else { of(&outer.options) }
         };
-        let either = |of: fn(&Options) -> bool| of(&inner.mentioned) || of(&outer.mentioned);
+        let either =
+            |of: fn(&Options) -> bool| of(&inner.mentioned) || of(&outer.mentioned);
         let all = |pick: &dyn Fn(fn(&Options) -> bool) -> bool| Options {
             std_env_vars: pick(|o| o.std_env_vars),
             export_cert_data: pick(|o| o.export_cert_data),
@@ -288,7 +289,9 @@ pub fn check(snapshot: &Snapshot) -> Vec<Diagnostic> {
     for server in snapshot.servers.iter().filter(|server| is_on(snapshot, server)) {
         let ssl = &server.config.ssl;
         let asks = ssl.verify() != Verify::None;
-        for (_, span, line) in ssl.sections.iter().filter(|(verify, ..)| *verify != Verify::None) {
+        for (_, span, line) in
+            ssl.sections.iter().filter(|(verify, ..)| *verify != Verify::None)
+        {
             // What stands outside of virtual hosts is for all of them.
             match sections.iter_mut().find(|(known, ..)| known == span) {
                 Some((.., asked)) => *asked |= asks,
@@ -338,6 +341,7 @@ pub static MODULE: Module = Module {
         &sessions::SESSION_CACHE_TIMEOUT,
         &sessions::SESSION_TICKETS,
         &sessions::SESSION_TICKET_KEY_FILE,
+        &old::PASS_PHRASE_DIALOG,
         &old::FIPS,
         &old::OCSP_ENABLE,
     ],

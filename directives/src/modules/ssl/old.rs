@@ -1,7 +1,26 @@
 //! What would have to be done differently, and is not: refused where it is asked for.
 
 use crate::diagnostic::codes;
-use crate::schema::{Context, Directive, Problem, Set};
+use crate::schema::{Compat, Context, Directive, Problem, Set};
+
+pub static PASS_PHRASE_DIALOG: Directive = Directive {
+    name: "SSLPassPhraseDialog",
+    syntax: "type",
+    context: Context::SERVER,
+    default: "builtin",
+    summary: "SSL dialog mechanism for the pass phrase query ('builtin', \
+              '|/path/to/pipe_program', or 'exec:/path/to/cgi_program')",
+    docs: r"
+Accepted without effect: nobody is asked for a pass phrase. A private key that is encrypted
+is an error; `openssl pkey -in old.key -out new.key` takes the pass phrase away.
+
+## Example
+    SSLPassPhraseDialog exec:/usr/share/apache2/ask-for-passphrase
+",
+    compat: Compat::Ignored("private keys must not be encrypted"),
+    set: Set::One(|_, _| Ok(())),
+    ..Directive::EXACT
+};
 
 pub static FIPS: Directive = Directive {
     name: "SSLFIPS",
@@ -39,7 +58,8 @@ On and leaf are refused: nobody is asked whether a client's certificate has been
         if word.is("off") {
             return Ok(());
         }
-        let message = "SSLOCSPEnable is refused: no responder is asked; use SSLCARevocationFile";
+        let message =
+            "SSLOCSPEnable is refused: no responder is asked; use SSLCARevocationFile";
         Err(Problem::new(&codes::REFUSED, message).at(word.span))
     }),
     ..Directive::EXACT

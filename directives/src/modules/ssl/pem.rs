@@ -21,7 +21,8 @@ pub fn blocks(text: &[u8]) -> Vec<Block> {
     for line in text.split(|&byte| byte == b'\n') {
         let line = String::from_utf8_lossy(line.trim_ascii()).into_owned();
         let marked = |word: &str| {
-            let rest = line.strip_prefix("-----")?.strip_prefix(word)?.strip_prefix(' ')?;
+            let rest =
+                line.strip_prefix("-----")?.strip_prefix(word)?.strip_prefix(' ')?;
             rest.strip_suffix("-----").map(str::to_owned)
         };
         match &mut open {
@@ -63,7 +64,9 @@ mod tests {
         assert_eq!((found[1].label.as_str(), &found[1].contents[..]), ("B C", &b"x"[..]));
         let old = b"-----BEGIN K-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END K-----";
         assert!(blocks(old)[0].has_headers);
-        assert!(blocks(b"-----BEGIN A-----\n%\n-----END A-----\n")[0].contents.is_empty());
+        assert!(
+            blocks(b"-----BEGIN A-----\n%\n-----END A-----\n")[0].contents.is_empty()
+        );
         assert!(blocks(b"-----BEGIN A-----\nAAAA\n").is_empty());
     }
 }

@@ -54,7 +54,8 @@ pub struct Policy {
 impl Policy {
     /// Of a server's settings.
     pub fn of(server: &Server) -> Policy {
-        let texts = |given: &[Given]| given.iter().map(|file| file.bytes.clone()).collect();
+        let texts =
+            |given: &[Given]| given.iter().map(|file| file.bytes.clone()).collect();
         let (first, second) = (server.suites12(), server.suites13());
         Policy {
             verify: server.verify(),

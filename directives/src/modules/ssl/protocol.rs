@@ -36,11 +36,13 @@ says `off`.
 ",
     set: Set::One(|at, word| {
         if word.is("optional") {
-            let message = "SSLEngine optional is refused: no connection becomes TLS later";
+            let message =
+                "SSLEngine optional is refused: no connection becomes TLS later";
             return Err(Problem::new(&codes::REFUSED, message).at(word.span));
         }
         let on = word.flag();
-        let on = on.ok_or_else(|| Problem::from("Argument must be On or Off").at(word.span))?;
+        let on =
+            on.ok_or_else(|| Problem::from("Argument must be On or Off").at(word.span))?;
         at.server.ssl().engine = Some(on);
         Ok(())
     }),
@@ -117,7 +119,8 @@ fn protocol(at: &mut Scope, words: &[Word]) -> Result {
         }
     }
     if chosen & (TLS12 | TLS13) == 0 {
-        let message = "SSLProtocol leaves nothing: this server speaks TLSv1.2 and TLSv1.3 only";
+        let message =
+            "SSLProtocol leaves nothing: this server speaks TLSv1.2 and TLSv1.3 only";
         return Err(Problem::new(&codes::REFUSED, message).help("write SSLProtocol all"));
     }
     // Who writes `all` has not asked for the old ones by name.
@@ -126,7 +129,8 @@ fn protocol(at: &mut Scope, words: &[Word]) -> Result {
         matches!(name.trim_start_matches('+'), "sslv3" | "tlsv1" | "tlsv1.1")
     };
     if let Some(word) = words.iter().find(|word| by_name(word)) {
-        let message = "versions before TLSv1.2 are not spoken here, whatever SSLProtocol says";
+        let message =
+            "versions before TLSv1.2 are not spoken here, whatever SSLProtocol says";
         at.note(Problem::new(&codes::IGNORED, message).at(word.span));
     }
     at.server.ssl().protocols = Some((chosen & TLS12 != 0, chosen & TLS13 != 0));
@@ -240,12 +244,14 @@ there. Other commands are OpenSSL's own, and are refused.
         }
         let text = value.lossy();
         let named = |name: &str| {
-            Some(match name.trim_start_matches(['?', '*']).to_ascii_lowercase().as_str() {
-                "x25519" => Group::X25519,
-                "p-256" | "prime256v1" | "secp256r1" => Group::P256,
-                "p-384" | "secp384r1" => Group::P384,
-                _ => return None,
-            })
+            Some(
+                match name.trim_start_matches(['?', '*']).to_ascii_lowercase().as_str() {
+                    "x25519" => Group::X25519,
+                    "p-256" | "prime256v1" | "secp256r1" => Group::P256,
+                    "p-384" | "secp384r1" => Group::P384,
+                    _ => return None,
+                },
+            )
         };
         let mut groups: Vec<Group> = Vec::new();
         for group in text.split([':', '/']).filter_map(named) {
@@ -254,7 +260,8 @@ there. Other commands are OpenSSL's own, and are refused.
             }
         }
         if groups.is_empty() {
-            let message = format!("SSLOpenSSLConfCmd: there is none of the groups {text}");
+            let message =
+                format!("SSLOpenSSLConfCmd: there is none of the groups {text}");
             return Err(Problem::from(message).at(value.span));
         }
         at.server.ssl().groups = Some(groups);

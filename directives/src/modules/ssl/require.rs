@@ -30,7 +30,9 @@ are refused, because they compare otherwise here than in httpd's expressions: nu
 compared with `-lt`, `-ge` and the like.
 
 ## Example
-    SSLRequire %{SSL_CLIENT_S_DN_O} eq "Snake Oil" and %{TIME_HOUR} -ge 8
+    <Location /intern>
+        SSLRequire %{SSL_CLIENT_S_DN_O} eq "Snake Oil" and %{TIME_HOUR} -ge 8
+    </Location>
 "#,
     compat: Compat::Differs("`<` and `>` are refused"),
     set: Set::Raw(|at, text| {
@@ -68,15 +70,22 @@ fn modern(text: &str) -> Result<String, String> {
         let length = match c {
             '"' | '\'' => rest[1..].find(c).map_or(rest.len(), |end| end + 2),
             c if c.is_whitespace() => c.len_utf8(),
-            _ => rest.find(|c: char| c.is_whitespace() || "\"'()".contains(c)).unwrap_or(rest.len()).max(1),
+            _ => rest
+                .find(|c: char| c.is_whitespace() || "\"'()".contains(c))
+                .unwrap_or(rest.len())
+                .max(1),
         };
         let (word, behind) = rest.split_at(length);
         out += match word {
             "eq" => "==",
             "ne" => "!=",
-            "lt" | "le" | "gt" | "ge" | "<" | "<=" | ">" | ">=" => return Err(word.to_owned()),
+            "lt" | "le" | "gt" | "ge" | "<" | "<=" | ">" | ">=" => {
+                return Err(word.to_owned());
+            }
             // Regular expressions stand between these.
-            word if word.contains(['<', '>']) && !word.contains(['/', '#', '"', '\'']) => {
+            word if word.contains(['<', '>'])
+                && !word.contains(['/', '#', '"', '\'']) =>
+            {
                 return Err(word.to_owned());
             }
             word => word,

@@ -26,12 +26,32 @@ const RSA: [&str; 1] = ["aRSA"];
 
 /// TLS 1.2's suites, in OpenSSL's order.
 pub static TLS12: [Suite; 6] = [
-    suite(0xc02c, "ECDHE-ECDSA-AES256-GCM-SHA384", 256, &["AES", "AES256", "AESGCM", "FIPS"]),
-    suite(0xc030, "ECDHE-RSA-AES256-GCM-SHA384", 256, &["AES", "AES256", "AESGCM", "FIPS"]),
+    suite(
+        0xc02c,
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        256,
+        &["AES", "AES256", "AESGCM", "FIPS"],
+    ),
+    suite(
+        0xc030,
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        256,
+        &["AES", "AES256", "AESGCM", "FIPS"],
+    ),
     suite(0xcca9, "ECDHE-ECDSA-CHACHA20-POLY1305", 256, &["CHACHA20"]),
     suite(0xcca8, "ECDHE-RSA-CHACHA20-POLY1305", 256, &["CHACHA20"]),
-    suite(0xc02b, "ECDHE-ECDSA-AES128-GCM-SHA256", 128, &["AES", "AES128", "AESGCM", "FIPS"]),
-    suite(0xc02f, "ECDHE-RSA-AES128-GCM-SHA256", 128, &["AES", "AES128", "AESGCM", "FIPS"]),
+    suite(
+        0xc02b,
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        128,
+        &["AES", "AES128", "AESGCM", "FIPS"],
+    ),
+    suite(
+        0xc02f,
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        128,
+        &["AES", "AES128", "AESGCM", "FIPS"],
+    ),
 ];
 
 const fn suite(
@@ -50,8 +70,10 @@ pub fn by_id(id: u16) -> Option<&'static Suite> {
 
 impl Suite {
     fn is(&self, word: &str) -> bool {
-        let common =
-            ["ALL", "HIGH", "ECDHE", "EECDH", "kECDHE", "kEECDH", "kECDH", "ECDH", "TLSv1.2"];
+        let common = [
+            "ALL", "HIGH", "ECDHE", "EECDH", "kECDHE", "kEECDH", "kECDH", "ECDH",
+            "TLSv1.2",
+        ];
         let who: &[&str] = if self.name.contains("-ECDSA-") { &ECDSA } else { &RSA };
         self.name == word
             || common.contains(&word)

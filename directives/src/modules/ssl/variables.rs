@@ -176,19 +176,31 @@ impl Name {
     /// The variable of a name; `None` for what is none of mod_ssl's.
     pub fn parse(name: &str) -> Option<Name> {
         let rest = strip(name, "SSL_")?;
-        if let Some((_, name)) = PLAIN.iter().find(|(own, _)| own.eq_ignore_ascii_case(rest)) {
+        if let Some((_, name)) =
+            PLAIN.iter().find(|(own, _)| own.eq_ignore_ascii_case(rest))
+        {
             return Some(*name);
         }
         if let Some(number) = strip(rest, "CLIENT_CERT_CHAIN_") {
             return Some(number.parse().map_or(Name::Nothing, Name::Chain));
         }
-        let field = |whose, rest| Field::parse(rest).map(|field| Name::Of(whose, field));
+        let field =
+            |whose, rest| Field::parse(whose, rest).map(|field| Name::Of(whose, field));
         let found = match (strip(rest, "CLIENT_"), strip(rest, "SERVER_")) {
             (Some(rest), _) => field(Whose::Client, rest),
             (_, Some(rest)) => field(Whose::Server, rest),
             _ => None,
         };
         Some(found.unwrap_or(Name::Nothing))
+    }
+
+    /// Its value where there is no TLS: that of the few that are about the server.
+    pub fn constant(self) -> Option<Bytes> {
+        match self {
+            Name::Interface => Some(Bytes::from_static(INTERFACE.as_bytes())),
+            Name::Library => Some(Bytes::from_static(LIBRARY.as_bytes())),
+            _ => None,
+        }
     }
 
     /// Its value on a connection. `now` is the time, microseconds since 1970; `legacy` is
@@ -206,8 +218,7 @@ impl Name {
             Name::SecureRenegotiation => text("true"),
             Name::Resumed => text(if tls.resumed { "Resumed" } else { "Initial" }),
             Name::Sni => text(tls.sni.as_ref()?),
-            Name::Interface => text(INTERFACE),
-            Name::Library => text(LIBRARY),
+            Name::Interface | Name::Library => self.constant(),
             Name::Verify => text(match tls.verified {
                 Verified::None => "NONE",
                 Verified::Success => "SUCCESS",
@@ -242,13 +253,18 @@ fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 impl Field {
-    fn parse(text: &str) -> Option<Field> {
+    fn parse(whose: Whose, text: &str) -> Option<Field> {
+        if text.eq_ignore_ascii_case("CERT_RFC4523_CEA") && whose == Whose::Server {
+            return None;
+        }
         let known = FIELDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         if let Some((_, field)) = known {
             return Some(*field);
         }
         for kind in [AltKind::Email, AltKind::Dns, AltKind::Upn, AltKind::DnsSrv] {
-            if let Some(number) = strip(text, kind.name()).and_then(|n| n.strip_prefix('_')) {
+            if let Some(number) =
+                strip(text, kind.name()).and_then(|n| n.strip_prefix('_'))
+            {
                 return Some(Field::AltName(kind, number.parse().ok()?));
             }
         }
@@ -262,7 +278,8 @@ impl Field {
             None => (rest, 0),
         };
         // As in mod_ssl these are told apart by case: `Email`, not `EMAIL`.
-        let part = PARTS.iter().position(|(own, _)| own.eq_ignore_ascii_case(name))? as u8;
+        let part =
+            PARTS.iter().position(|(own, _)| own.eq_ignore_ascii_case(name))? as u8;
         let field = if of_subject { Field::SubjectPart } else { Field::IssuerPart };
         Some(field(part, index))
     }
@@ -280,7 +297,9 @@ impl Field {
             Field::SubjectPart(part, n) => {
                 nth_part(&x509::attributes(of.subject), part, n)?
             }
-            Field::IssuerPart(part, n) => nth_part(&x509::attributes(of.issuer), part, n)?,
+            Field::IssuerPart(part, n) => {
+                nth_part(&x509::attributes(of.issuer), part, n)?
+            }
             Field::AltName(kind, n) => {
                 of.alt_names(kind.kind()).into_iter().nth(usize::from(n))?
             }
@@ -316,7 +335,8 @@ pub fn standard(tls: &Tls, now: i64, legacy: bool) -> Vec<(Bytes, Bytes)> {
             Whose::Client => "SSL_CLIENT",
             Whose::Server => "SSL_SERVER",
         };
-        let Some(found) = certificate(tls, whose).and_then(|bytes| Certificate::parse(bytes))
+        let Some(found) =
+            certificate(tls, whose).and_then(|bytes| Certificate::parse(bytes))
         else {
             continue;
         };
@@ -347,7 +367,9 @@ pub fn standard(tls: &Tls, now: i64, legacy: bool) -> Vec<(Bytes, Bytes)> {
 fn each_part(parts: &[Attribute<'_>], mut emit: impl FnMut(String, String)) {
     let mut counts = [0_u32; PARTS.len()];
     for part in parts {
-        let Some(i) = PARTS.iter().position(|(_, kind)| *kind == part.kind) else { continue };
+        let Some(i) = PARTS.iter().position(|(_, kind)| *kind == part.kind) else {
+            continue;
+        };
         let name = PARTS[i].0;
         match counts[i] {
             0 => emit(name.to_owned(), part.text()),

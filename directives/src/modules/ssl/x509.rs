@@ -61,11 +61,16 @@ const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 impl<'a> Certificate<'a> {
     /// Cuts a certificate up.
     pub fn parse(bytes: &'a [u8]) -> Option<Certificate<'a>> {
-        let mut body = Reader(bytes).tagged(tag::SEQUENCE)?.inner().tagged(tag::SEQUENCE)?.inner();
+        let mut body =
+            Reader(bytes).tagged(tag::SEQUENCE)?.inner().tagged(tag::SEQUENCE)?.inner();
         let version = match body.tagged(0xa0) {
-            Some(version) => {
-                version.inner().tagged(tag::INTEGER)?.value.last().copied()?.checked_add(1)?
-            }
+            Some(version) => version
+                .inner()
+                .tagged(tag::INTEGER)?
+                .value
+                .last()
+                .copied()?
+                .checked_add(1)?,
             None => 1,
         };
         let serial = body.tagged(tag::INTEGER)?.value;
@@ -116,13 +121,7 @@ impl<'a> Certificate<'a> {
 
     /// RFC 4523's assertion of exactly this certificate.
     pub fn exact_assertion(&self) -> String {
-        // `i2s_ASN1_INTEGER`: decimal as long as it is short.
-        let digits = self.serial_digits();
-        let serial = if digits.len() < 16 {
-            digits.iter().fold(0_u128, |sum, &byte| sum << 8 | u128::from(byte)).to_string()
-        } else {
-            format!("0x{}", self.serial_hex())
-        };
+        let serial = decimal(self.serial_digits());
         format!(
             "{{ serialNumber {serial}, issuer rdnSequence:\"{}\" }}",
             name_rfc2253(self.issuer)
@@ -168,6 +167,24 @@ fn other_name(name: Element<'_>, kind: &[u8]) -> Option<String> {
     }
     let value = parts.tagged(0xa0)?.inner().next()?;
     (value.tag == tag::UTF8 || value.tag == tag::IA5).then(|| der::text(value)).flatten()
+}
+
+/// A number of any length (big-endian) in decimal.
+fn decimal(bytes: &[u8]) -> String {
+    let mut digits = vec![0_u8];
+    for byte in bytes {
+        let mut carry = u32::from(*byte);
+        for digit in &mut digits {
+            carry += u32::from(*digit) << 8;
+            *digit = (carry % 10) as u8;
+            carry /= 10;
+        }
+        while carry > 0 {
+            digits.push((carry % 10) as u8);
+            carry /= 10;
+        }
+    }
+    digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
 }
 
 /// The parts of a name, in its order.
@@ -231,7 +248,9 @@ pub fn name_oneline(name: Element<'_>) -> String {
     let mut out = String::new();
     for part in attributes(name) {
         out.push('/');
-        out += short_name(part.kind).map_or_else(|| der::oid(part.kind), str::to_owned).as_str();
+        out += short_name(part.kind)
+            .map_or_else(|| der::oid(part.kind), str::to_owned)
+            .as_str();
         out.push('=');
         for &byte in part.value.value {
             if (b' '..=b'~').contains(&byte) {
@@ -342,4 +361,68 @@ pub fn shown(seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     let time = time.to_zoned(jiff::tz::TimeZone::UTC);
     time.strftime("%b %e %H:%M:%S %Y GMT").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_may_be_long() {
+        assert_eq!(decimal(&[]), "0");
+        assert_eq!(decimal(&[1, 0]), "256");
+        assert_eq!(decimal(&[0xff; 16]), u128::MAX.to_string());
+    }
+
+    #[test]
+    fn times_are_read_and_shown() {
+        let element =
+            |tag: u8, value: &'static [u8]| Element { tag, value, whole: value };
+        let utc = |text| time(element(tag::UTC_TIME, text)).map(shown);
+        assert_eq!(utc(b"261121163126Z").as_deref(), Some("Nov 21 16:31:26 2026 GMT"));
+        assert_eq!(utc(b"500101000000Z").as_deref(), Some("Jan  1 00:00:00 1950 GMT"));
+        assert_eq!(utc(b"26112116312Z"), None);
+        assert_eq!(utc(b"261321163126Z"), None);
+        let long = time(element(tag::GENERALIZED_TIME, b"20500101000000Z")).map(shown);
+        assert_eq!(long.as_deref(), Some("Jan  1 00:00:00 2050 GMT"));
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let mut out = String::new();
+        escape_rfc2253(" a,b+c\"d\x01 #e ", &mut out);
+        assert_eq!(out, "\\ a\\,b\\+c\\\"d\\01 #e\\ ");
+    }
+
+    #[test]
+    fn what_is_cut_is_no_certificate() {
+        // A made-up certificate of version 1: as short as they get.
+        let name: &[u8] = b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01x";
+        let body = [
+            &b"\x02\x01\x07\x30\x05\x06\x03\x2b\x65\x70"[..],
+            name,
+            b"\x30\x1e\x17\x0d200101000000Z\x17\x0d300101000000Z",
+            name,
+            b"\x30\x0a\x30\x05\x06\x03\x2b\x65\x70\x03\x01\x00",
+        ]
+        .concat();
+        let wrap =
+            |bytes: &[u8]| [&[tag::SEQUENCE, bytes.len() as u8][..], bytes].concat();
+        let whole = wrap(&wrap(&body));
+        let found = Certificate::parse(&whole).unwrap();
+        assert_eq!((found.version, found.serial_hex().as_str()), (1, "07"));
+        assert_eq!(
+            (found.key().as_str(), found.signature().as_str()),
+            ("ED25519", "ED25519")
+        );
+        assert_eq!(name_rfc2253(found.subject), "CN=x");
+        assert_eq!(name_oneline(found.issuer), "/CN=x");
+        assert_eq!(
+            found.exact_assertion(),
+            "{ serialNumber 7, issuer rdnSequence:\"CN=x\" }"
+        );
+        for cut in 0..whole.len() {
+            assert!(Certificate::parse(&whole[..cut]).is_none());
+        }
+    }
 }
