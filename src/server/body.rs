@@ -24,6 +24,10 @@ const GATHER_TIME: Duration = Duration::from_millis(100);
 /// The most that an authorizer's refusal may say to the client, bytes.
 const MAX_DENIAL: u64 = 1 << 20;
 
+/// How long the rest of a request's body is read with HTTP/2 before its stream is closed:
+/// some clients take the end of an upload that nobody wants for a failure of all of it.
+pub const COURTESY: Duration = Duration::from_secs(2);
+
 /// Why a body ends before its end; the client's connection is cut.
 #[derive(Debug)]
 pub struct Cut;
@@ -105,9 +109,9 @@ impl Body for ReplyBody {
             Kind::File(file) => file.next(this.guard.socket()),
             Kind::App(app) => {
                 let next = ready!(app.poll_next(cx, &mut this.guard));
-                if next.is_none() && this.guard.stream().is_none() {
+                if next.is_none() {
                     // The rest of the request's body would stand before the next request.
-                    ready!(app.exchange.body_mut().poll_discard(cx));
+                    ready!(app.poll_discard(cx, this.guard.stream().is_some()));
                 }
                 next
             }
@@ -216,6 +220,21 @@ impl AppOutput {
         (self.ended, self.failed) = (true, true);
         self.gathered.clear();
         Poll::Ready(Some(if last.is_empty() { Err(Cut) } else { Ok(last) }))
+    }
+
+    /// Reads what is left of the request's body. With HTTP/2 that is only a courtesy (see
+    /// [`COURTESY`]).
+    fn poll_discard(&mut self, cx: &mut Context<'_>, is_h2: bool) -> Poll<()> {
+        if self.exchange.body_mut().poll_discard(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !is_h2 {
+            return Poll::Pending;
+        }
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + COURTESY)));
+        timer.as_mut().poll(cx)
     }
 
     fn poll_gathered(

@@ -24,7 +24,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{AppOutput, Cut, Kind, ReplyBody};
+use super::body::{AppOutput, COURTESY, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
 use super::finish::{Guard, Held};
@@ -288,8 +288,12 @@ pub(super) async fn answer(
         world.drop_answer();
     }
     let has_body = |answered: &Answered| answered.call.role == Role::Responder;
-    // With HTTP/2 what is left of a body is in nobody's way.
-    if version < 20 && !world.answered.as_ref().is_some_and(has_body) {
+    if version == 20 {
+        if !streams && !world.body.is_read() {
+            // It is in nobody's way.
+            let _ = tokio::time::timeout(COURTESY, world.body.discard()).await;
+        }
+    } else if !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
         // to be told to send it is not told.
         if !world.body.is_read()

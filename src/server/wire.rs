@@ -179,10 +179,6 @@ pub async fn handshake(
         .as_deref()
         .and_then(|name| snapshot.server_named(stream.local_addr().ok()?, name));
     let named = named.filter(|server| generation.tls.of(snapshot, server).is_some());
-    if named.is_none() && server.config.ssl.is_strict() && sni.is_some() {
-        // Whoever asks for a host that is not here gets none.
-        return Err(Failed::Handshake(name(server), "no host of this name".to_owned()));
-    }
     let server = named.as_ref().unwrap_or(server);
     let Some(host) = generation.tls.of(snapshot, server) else {
         return Err(Failed::Gone);

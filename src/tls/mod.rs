@@ -15,7 +15,7 @@ use directives::modules::core::Protocol;
 use directives::modules::ssl::{
     self, Group, Key, Policy, Security, Tls, Verified, Verify,
 };
-use directives::snapshot::Server;
+use directives::snapshot::{HostAddress, Server};
 use directives::syntax::Span;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, ServerConfig};
@@ -63,6 +63,7 @@ pub struct Host {
     clients: Option<Arc<Clients>>,
     policy: Arc<Policy>,
     name: String,
+    addresses: Vec<HostAddress>,
     strict: bool,
 }
 
@@ -150,6 +151,7 @@ fn host(snapshot: &Snapshot, server: &Arc<Server>) -> Result<Host, Problem> {
         policy: ssl.policy().clone(),
         strict: ssl.is_strict(),
         name,
+        addresses: server.addresses.clone(),
     })
 }
 
@@ -207,7 +209,8 @@ impl Host {
             Some(clients) if !peer.is_empty() => clients.verdict(peer),
             _ => Verified::None,
         };
-        let mut tls = Tls::new(self.policy.clone(), self.name.clone());
+        let mut tls =
+            Tls::new(self.policy.clone(), self.name.clone(), self.addresses.clone());
         tls.strict = self.strict;
         tls.sni = sni;
         tls.protocol = match connection.protocol_version() {

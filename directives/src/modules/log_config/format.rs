@@ -86,8 +86,6 @@ enum What {
     Ssl(Option<ssl::Name>),
     /// A variable of mod_ssl under an old name, such as `%{version}c`, that has no value.
     Nothing,
-    /// `%{HTTPS}x`.
-    Https,
 }
 
 #[derive(Clone, Debug)]
@@ -269,7 +267,6 @@ fn meaning(letter: u8, argument: &str, braced: bool) -> Option<(What, Which)> {
         b'v' => (What::CanonicalName, Last),
         b'V' => (What::ServerName, Last),
         b'X' => (What::Connection, Last),
-        b'x' if braced && argument.eq_ignore_ascii_case("HTTPS") => (What::Https, Last),
         b'x' if braced => (What::Ssl(ssl::Name::parse(argument)), Last),
         b'c' if braced => (old_name(argument), Last),
         _ => return None,
@@ -360,7 +357,6 @@ impl Item {
             What::Protocol => text(of.protocol(), out),
             What::Method => text(of.method.as_str(), out),
             What::Logname | What::Nothing => return None,
-            What::Https => text(if of.connection.secure { "on" } else { "off" }, out),
             What::Ssl(name) => escape(&ssl::variable(of, name?)?, out),
             What::LogId => {
                 let id = format!("{:x}", of.request_time as u64 ^ of.connection.id);

@@ -121,8 +121,8 @@ pub static STRICT_SNI: Directive = Directive {
     default: "off",
     summary: "Strict SNI virtual host checking",
     docs: r"
-On the first host of an address: clients that do not name the host in the handshake get
-none. On another host: they do not get this one.
+Clients that name no host in the handshake do not get this one; on the first host of an
+address, they get none of its hosts.
 
 ## Example
     SSLStrictSNIVHostCheck on

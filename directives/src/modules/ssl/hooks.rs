@@ -57,7 +57,12 @@ pub fn compare_names(r: &mut Request) -> Verdict {
         r.notes.set("error-notes", NO_SNI);
         return Verdict::Status(403);
     }
-    let rule = r.snapshot.process.ssl.sni_policy;
+    // A connection may be older than the configuration. Its host is still the same one; but
+    // what it asks of clients may have changed.
+    let is_same = server.addresses == tls.addresses
+        && server.config.core.server_name.as_ref() == Some(&tls.host);
+    let rule =
+        if is_same { SniPolicy::AuthOnly } else { r.snapshot.process.ssl.sni_policy };
     if !Arc::ptr_eq(own, &tls.policy) && !own.accepts(&tls.policy, rule) {
         let (name, how) = match &tls.sni {
             Some(sni) => (sni.as_str(), "provided via SNI"),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::policy::Policy;
+use crate::snapshot::HostAddress;
 
 /// What became of the client's certificate: `SSL_CLIENT_VERIFY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,10 @@ pub struct Tls {
     pub policy: Arc<Policy>,
     /// `SSLStrictSNIVHostCheck` of that virtual host.
     pub strict: bool,
-    /// The name of that virtual host, for the log.
+    /// The name of that virtual host.
     pub host: String,
+    /// The addresses of that virtual host.
+    pub addresses: Vec<HostAddress>,
     /// The name that the client asked for.
     pub sni: Option<String>,
     /// `TLSv1.2` or `TLSv1.3`.
@@ -46,8 +49,9 @@ pub struct Tls {
 
 impl Tls {
     /// Facts about a connection, before anybody has asked for variables.
-    pub fn new(policy: Arc<Policy>, host: String) -> Tls {
+    pub fn new(policy: Arc<Policy>, host: String, addresses: Vec<HostAddress>) -> Tls {
         Tls {
+            addresses,
             policy,
             strict: false,
             host,

@@ -36,6 +36,8 @@ const PARTS: [(&str, &[u8]); 14] = [
 /// A variable, its name read when the configuration is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
+    /// `HTTPS`.
+    Https,
     /// `SSL_PROTOCOL`.
     Protocol,
     /// `SSL_CIPHER`.
@@ -175,6 +177,9 @@ const FIELDS: [(&str, Field); 11] = [
 impl Name {
     /// The variable of a name; `None` for what is none of mod_ssl's.
     pub fn parse(name: &str) -> Option<Name> {
+        if name.eq_ignore_ascii_case("HTTPS") {
+            return Some(Name::Https);
+        }
         let rest = strip(name, "SSL_")?;
         if let Some((_, name)) =
             PLAIN.iter().find(|(own, _)| own.eq_ignore_ascii_case(rest))
@@ -199,6 +204,7 @@ impl Name {
         match self {
             Name::Interface => Some(Bytes::from_static(INTERFACE.as_bytes())),
             Name::Library => Some(Bytes::from_static(LIBRARY.as_bytes())),
+            Name::Https => Some(Bytes::from_static(b"off")),
             _ => None,
         }
     }
@@ -209,6 +215,7 @@ impl Name {
         let text = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
         let suite = || suites::by_id(tls.suite);
         match self {
+            Name::Https => text("on"),
             Name::Protocol => text(tls.protocol),
             Name::Cipher => text(suite()?.name),
             Name::CipherExport => text("false"),
