@@ -91,6 +91,8 @@ fn what_does_not_go_together_is_told_with_its_place() -> Result<()> {
 #[test]
 fn the_serving_process_is_not_dumped() -> Result<()> {
     let site = crate::site::Site::start(Kind::Ours, &hosts(""))?;
+    // Now the serving process is there.
+    ensure!(site.curl("one.test", "/a.txt", &[])?.status == 200);
     let below = below(site.server.pid());
     let mut looked = 0;
     for pid in below.iter().map(|process| process.pid) {
