@@ -12,7 +12,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::connection::{About, answer, linger};
+use super::connection::{About, answer, first_request, linger};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Tasks;
 use super::{Live, Stop};
@@ -49,11 +49,17 @@ pub async fn serve(shared: Rc<Shared>, live: Rc<Live>, about: About, mut stop: S
         let ended = tokio::select! {
             // How it ended is in the logs already.
             _ = connection.as_mut() => true,
-            () = stop.draining() => false,
+            // Its streams go on; the client begins no further ones.
+            () = stop.leaving() => false,
             () = shared.idle.notified() => false,
             () = streams.abused() => return,
         };
         if !ended {
+            // hyper would close what has not said anything yet.
+            tokio::select! {
+                _ = connection.as_mut() => return linger(&shared).await,
+                () = first_request(&shared) => {}
+            }
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = connection.as_mut() => {}

@@ -60,6 +60,8 @@ impl State {
 enum Stage {
     /// Serving.
     Running,
+    /// Serving, but no connection is kept: the end is near.
+    Leaving,
     /// No new connections; requests under way are finished.
     Draining,
     /// Nothing is waited for.
@@ -82,6 +84,11 @@ impl Live {
     pub fn load(&self) -> Arc<Generation> {
         self.state.borrow().generation.clone()
     }
+
+    /// Is the end near? Then connections are not kept.
+    pub fn is_leaving(&self) -> bool {
+        self.state.borrow().stage >= Stage::Leaving
+    }
 }
 
 /// Tells a connection to end.
@@ -92,6 +99,11 @@ impl Stop {
     async fn reached(&mut self, stage: Stage) {
         // The sender lives as long as the process.
         let _ = self.0.wait_for(|state| state.stage >= stage).await;
+    }
+
+    /// When no connection should be kept.
+    pub async fn leaving(&mut self) {
+        self.reached(Stage::Leaving).await;
     }
 
     /// When no further request should be taken.
@@ -156,6 +168,9 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(versions)) => board.told(versions),
                 Ok(FromParent::Ask) => pulse.ask(),
+                Ok(FromParent::Leave) => {
+                    sender.send_modify(|state| state.stage = Stage::Leaving);
+                }
                 Ok(FromParent::Drain) => {
                     sender.send_modify(|state| {
                         state.stage = Stage::Draining;

@@ -169,7 +169,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn nonsense_ends_its_own_connection_only() -> Result<()> {
     let (site, _app) = site("")?;
-    let huge = frame(0, 0, 1, &[0; 20_000]);
+    let huge = frame(0, 0, 1, &vec![0; 20_000]);
     let data = frame(0, 1, 1, b"x");
     let bad_window = frame(8, 0, 0, &[0, 0, 0, 0]);
     let even = frame(1, 5, 2, HEADERS);
