@@ -66,7 +66,7 @@ pub async fn serve(
             let opening = open(&stream, &generation, &server);
             let opened = tokio::select! {
                 opened = tokio::time::timeout(timeout, opening) => opened,
-                () = stop.now() => return,
+                () = too_late(&mut stop) => return,
             };
             match opened {
                 Ok(Some(opened)) => opened,
@@ -134,6 +134,13 @@ fn may_begin_otherwise(generation: &Generation, server: &Arc<Server>) -> bool {
     // Most configurations have no TLS at all.
     !generation.tls.is_empty() && ssl::is_on(&generation.snapshot, server)
         || begins_with_h2()
+}
+
+/// Waits until the server has been draining for so long that who has not begun by then
+/// is not waited for.
+async fn too_late(stop: &mut Stop) {
+    stop.draining().await;
+    tokio::time::sleep(SECONDS_TO_LINGER).await;
 }
 
 /// Finds out what a client begins with, and makes TLS's handshake.

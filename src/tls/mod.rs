@@ -69,7 +69,11 @@ pub struct Host {
 
 /// The virtual hosts that speak TLS, by their place in the configuration.
 #[derive(Debug, Default)]
-pub struct Hosts(Vec<Option<Host>>);
+pub struct Hosts {
+    all: Vec<Option<Host>>,
+    /// There is one: most configurations have none, and every connection asks.
+    any: bool,
+}
 
 impl Hosts {
     /// Of a configuration.
@@ -81,19 +85,21 @@ impl Hosts {
             }
             host(snapshot, server).map(Some)
         });
-        Ok(Hosts(hosts.collect::<Result<_, _>>()?))
+        let all = hosts.collect::<Result<Vec<_>, _>>()?;
+        let any = all.iter().any(Option::is_some);
+        Ok(Hosts { all, any })
     }
 
     /// Does nobody speak TLS?
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        !self.any
     }
 
     /// A virtual host's.
     pub fn of(&self, snapshot: &Snapshot, server: &Arc<Server>) -> Option<&Host> {
         let mut all = snapshot.servers.iter();
         let place = all.position(|other| Arc::ptr_eq(other, server))?;
-        self.0.get(place)?.as_ref()
+        self.all.get(place)?.as_ref()
     }
 }
 

@@ -177,3 +177,18 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     response::log_failure(r, &file, failure, received, is_dynamic);
     Verdict::Status(500)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::status_field;
+
+    #[test]
+    fn http1s_first_line_becomes_cgis_field() {
+        assert_eq!(
+            status_field(b"HTTP/1.1 404 No\r\nA: b\r\n"),
+            b"Status: 404 No\r\nA: b\r\n"
+        );
+        assert_eq!(status_field(b"HTTP/1.1\nA: b\n"), b"HTTP/1.1\nA: b\n");
+        assert_eq!(status_field(b"A: b\n"), b"A: b\n");
+    }
+}

@@ -3,7 +3,7 @@
 use super::variables::Name;
 use super::{Options, SniPolicy};
 use crate::diagnostic::codes;
-use crate::schema::{Context, Directive, Override, Problem, Set};
+use crate::schema::{Compat, Context, Directive, Override, Problem, Set};
 
 pub static OPTIONS: Directive = Directive {
     name: "SSLOptions",
@@ -15,7 +15,7 @@ pub static OPTIONS: Directive = Directive {
     docs: r"
 `StdEnvVars` puts mod_ssl's variables into the environment of applications, `ExportCertData`
 the certificates, too. `FakeBasicAuth` makes the subject of the client's certificate a user's
-name for `AuthType Basic`, with the password `password`. With `StrictRequire` a request that
+name for `AuthType Basic`, with the password `password`, if the certificate was verified. With `StrictRequire` a request that
 `SSLRequireSSL` or `SSLRequire` forbids is forbidden, whatever `Satisfy Any` says.
 `LegacyDNStringFormat` writes names as `/C=de/CN=x`. `OptRenegotiate` says nothing: no
 handshake is made twice.
@@ -25,6 +25,7 @@ handshake is made twice.
         SSLOptions +StdEnvVars
     </Files>
 ",
+    compat: Compat::Differs("FakeBasicAuth wants a certificate that was verified"),
     set: Set::Words(|at, words| {
         let dir = at.dir.ssl();
         for word in words {
@@ -98,10 +99,13 @@ pub static USER_NAME: Directive = Directive {
     summary: "Set user name to SSL variable value",
     docs: r"
 The variable whose value becomes the user's name, REMOTE_USER, for a request over TLS.
+Variables of the client's certificate count only if that was verified: with
+`SSLVerifyClient optional_no_ca` anybody could call himself what he likes.
 
 ## Example
     SSLUserName SSL_CLIENT_S_DN_CN
 ",
+    compat: Compat::Differs("a certificate that was not verified names nobody"),
     set: Set::One(|at, word| {
         let name = Name::parse(&word.lossy()).filter(|name| *name != Name::Nothing);
         let Some(name) = name else {

@@ -87,6 +87,10 @@ pub fn compare_names(r: &mut Request) -> Verdict {
 
 /// `ssl_hook_Access`.
 pub fn check_access(r: &mut Request) -> Verdict {
+    let ssl = &r.dir.ssl;
+    if !ssl.require_ssl && ssl.verify.is_none() && ssl.requires.is_empty() {
+        return DECLINED;
+    }
     let dir = r.dir.clone();
     let ssl = &dir.ssl;
     if ssl.require_ssl && !r.connection.secure {
@@ -151,6 +155,11 @@ pub fn fake_basic_auth(r: &mut Request) -> Verdict {
     }
     let Some(tls) = r.connection.security.tls().cloned() else { return DECLINED };
     let Some(certificate) = tls.peer.first() else { return DECLINED };
+    if tls.verified != Verified::Success {
+        let text = "FakeBasicAuth: the client's certificate was not verified";
+        r.log(Level::Error, "ssl", 0, text);
+        return DECLINED;
+    }
     let Some(subject) = x509::Certificate::parse(certificate) else { return DECLINED };
     let subject = x509::name_oneline(subject.subject);
     if subject.contains(':') {
@@ -185,7 +194,10 @@ fn is_spoof(r: &Request) -> bool {
 /// `ssl_hook_Fixup`: what applications are told.
 pub fn set_variables(r: &mut Request) -> Verdict {
     let Some(tls) = r.connection.security.tls().cloned() else { return DECLINED };
-    if let Some(user) = r.dir.ssl.user_name.and_then(|name| variable(r, name)) {
+    // What an unverified certificate says of itself is nobody's name.
+    let good = tls.verified == Verified::Success;
+    let named = r.dir.ssl.user_name.filter(|name| good || !name.is_of_client());
+    if let Some(user) = named.and_then(|name| variable(r, name)) {
         r.user = Some(user);
     }
     r.env.set("HTTPS", "on");

@@ -199,6 +199,11 @@ impl Name {
         Some(found.unwrap_or(Name::Nothing))
     }
 
+    /// Is it about the client's certificate?
+    pub fn is_of_client(self) -> bool {
+        matches!(self, Name::Of(Whose::Client, _) | Name::Chain(_))
+    }
+
     /// Its value where there is no TLS: that of the few that are about the server.
     pub fn constant(self) -> Option<Bytes> {
         match self {
