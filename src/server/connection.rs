@@ -277,6 +277,7 @@ pub(super) async fn answer(
         generation: generation.clone(),
         registry: live.registry.clone(),
         board: live.board.clone(),
+        live: live.clone(),
         shared: shared.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
@@ -285,6 +286,9 @@ pub(super) async fn answer(
     let mut run = Run::new(r);
     let mut reply = drive(&mut run, &mut world).await;
     let request = run.into_request();
+    if let Some(decision) = &request.decision {
+        live.registry.decisions.count(decision);
+    }
     shared.record.borrow_mut().host(&request);
     let core = &request.server.config.core;
     shared.timeout.set(core.timeout());
@@ -302,10 +306,10 @@ pub(super) async fn answer(
         }
     } else if !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
-        // to be told to send it is not told.
-        if !world.body.is_read()
-            && (expects || reply.close || !world.body.discard().await)
-        {
+        // to be told to send it is not told, and one that asks about somebody else's
+        // request is not kept waiting for it.
+        let at_once = expects || reply.close || request.gateway.is_some();
+        if !world.body.is_read() && (at_once || !world.body.discard().await) {
             reply.close = true;
             reply.headers.set("Connection", "close");
         }

@@ -18,6 +18,7 @@ use directives::request::Request;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
+use super::Live;
 use super::apps::{Entry, Registry, Usage};
 use super::board::Board;
 use super::file::{self, Content};
@@ -31,7 +32,8 @@ use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
 use crate::password;
 
-/// How much of a body is read before the application is bothered (B-3), bytes.
+/// How much of a body is read before an application is bothered that wants to see it come
+/// (`-flush`, B-3), bytes.
 const PREFETCH: usize = 16 * 1024;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
@@ -50,6 +52,8 @@ pub struct World {
     pub registry: Arc<Registry>,
     /// The scoreboard.
     pub board: Arc<Board>,
+    /// The configuration for new requests.
+    pub live: Rc<Live>,
     /// The connection.
     pub shared: Rc<Shared>,
     /// The request's body, until an application has it.
@@ -116,6 +120,18 @@ impl World {
                     status::report(&self.board, &self.registry, &self.generation);
                 Answer::Status(Arc::new(report.await))
             }
+            Effect::Recall(key) => {
+                let decisions = &self.registry.decisions;
+                Answer::Recalled(decisions.recall(self.generation.number, &key))
+            }
+            Effect::Keep { key, head, time } => {
+                let size = self.generation.snapshot.process.gateway.cache_size();
+                let number = self.generation.number;
+                self.registry.decisions.keep(number, &key, head, time, size);
+                Answer::Kept
+            }
+            Effect::Forget => Answer::Forgotten(self.registry.decisions.forget()),
+            Effect::Ready => Answer::Ready(!self.live.is_leaving()),
         }
     }
 
@@ -202,10 +218,12 @@ impl World {
         let mut length = None;
         let body = if call.role == Role::Responder {
             self.body.set_limit(r.dir.core.body_limit());
-            if r.content_length().is_some() {
+            if r.content_length().is_some() && (settings.flush || call.nph) {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
-                length = Some(self.body.spool().await?);
+                // A slow client is not the application's business.
+                let total = self.body.spool().await?;
+                length = r.content_length().is_none().then_some(total);
             }
             std::mem::replace(&mut self.body, RequestBody::empty())
         } else {
