@@ -60,7 +60,23 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "mod_ssl.c",
         Ignored("the TLS library looks after this itself"),
-        "SSLRandomSeed SSLSessionCache SSLSessionCacheTimeout SSLCryptoDevice SSLCompression",
+        "SSLRandomSeed SSLCryptoDevice SSLCompression SSLInsecureRenegotiation \
+      SSLRenegBufferSize",
+    ),
+    (
+        "mod_ssl.c",
+        Ignored("no responder of OCSP is asked"),
+        "SSLUseStapling SSLStaplingCache SSLStaplingResponseTimeSkew SSLStaplingResponderTimeout \
+      SSLStaplingResponseMaxAge SSLStaplingStandardCacheTimeout SSLStaplingReturnResponderErrors \
+      SSLStaplingFakeTryLater SSLStaplingErrorCacheTimeout SSLStaplingForceURL \
+      SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLOCSPResponseTimeSkew \
+      SSLOCSPResponseMaxAge SSLOCSPResponderTimeout SSLOCSPUseRequestNonce SSLOCSPProxyURL \
+      SSLOCSPNoVerify SSLOCSPResponderCertificateFile",
+    ),
+    (
+        "mod_ssl.c",
+        Refused("the TLS library does not do this"),
+        "SSLSRPVerifierFile SSLSRPUnknownUserSeed SSLPolicy SSLECHKeyDir",
     ),
     ("mod_mime_magic.c", Ignored("types are found by extension"), "MimeMagicFile"),
     (
@@ -88,7 +104,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "core.c",
         NOT_YET,
         "SetOutputFilter SetInputFilter ErrorLogFormat \
-      HttpProtocolOptions MergeTrailers Protocols ProtocolsHonorOrder \
+      HttpProtocolOptions MergeTrailers \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
@@ -172,17 +188,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "mod_ssl.c",
         NOT_YET,
-        "SSLEngine SSLFIPS SSLCipherSuite SSLCertificateFile SSLCertificateKeyFile \
-      SSLCertificateChainFile SSLSessionTicketKeyFile SSLCACertificatePath SSLCACertificateFile \
-      SSLCADNRequestPath SSLCADNRequestFile SSLCARevocationPath SSLCARevocationFile \
-      SSLCARevocationCheck SSLVerifyClient SSLVerifyDepth SSLProtocol SSLHonorCipherOrder \
-      SSLSessionTickets SSLInsecureRenegotiation SSLUserName SSLStrictSNIVHostCheck \
-      SSLOpenSSLConfCmd SSLOptions SSLRequireSSL SSLRequire SSLRenegBufferSize SSLOCSPEnable \
-      SSLUseStapling SSLStaplingCache SSLPassPhraseDialog SSLPolicy",
-    ),
-    (
-        "mod_ssl.c",
-        NOT_YET,
         "SSLProxyEngine SSLProxyProtocol SSLProxyCipherSuite SSLProxyVerify SSLProxyVerifyDepth \
       SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCheckPeerName \
       SSLProxyCheckPeerCN SSLProxyCheckPeerExpire SSLProxyMachineCertificateFile",
@@ -233,12 +238,18 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_http2.c",
-        NOT_YET,
-        "H2MaxSessionStreams H2WindowSize H2MinWorkers H2MaxWorkers H2MaxWorkerIdleSeconds \
-      H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2Upgrade H2Direct H2SessionExtraFiles \
-      H2TLSWarmUpSize H2TLSCoolDownSecs H2Push H2PushPriority H2PushDiarySize H2CopyFiles \
-      H2PushResource H2EarlyHints H2Padding H2OutputBuffering H2StreamTimeout",
+        Ignored("streams have no threads, buffers and files of their own here"),
+        "H2MinWorkers H2MaxWorkers H2MaxWorkerIdleSeconds H2SerializeHeaders H2SessionExtraFiles \
+      H2TLSWarmUpSize H2TLSCoolDownSecs H2CopyFiles H2OutputBuffering H2Padding",
     ),
+    (
+        "mod_http2.c",
+        Ignored(
+            "nothing is pushed, and nothing said before the answer; browsers ask by themselves",
+        ),
+        "H2Push H2PushPriority H2PushDiarySize H2PushResource H2EarlyHints H2EarlyHint",
+    ),
+    ("mod_http2.c", NOT_YET, "H2ProxyRequests H2WebSockets"),
     (
         "mod_dav.c",
         Refused("there is no WebDAV here"),

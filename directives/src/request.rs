@@ -38,6 +38,8 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Secured by TLS.
     pub secure: bool,
+    /// How, or why not.
+    pub security: crate::modules::ssl::Security,
     /// How many requests were read from it before this one.
     pub keepalives: u32,
     /// Distinguishes connections in the log (`%L`, `%{c}L`).

@@ -119,6 +119,10 @@ fn content_type(r: &Request) -> Option<Bytes> {
 
 /// Does the connection go on? The fields that say so are put into the response.
 fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
+    if r.version >= 20 {
+        // HTTP/2's connections go on in their own way.
+        return true;
+    }
     let core = &r.server.config.core;
     let connection = r.header("connection").unwrap_or_default();
     let says = |token: &[u8]| has_token(&connection, token);

@@ -28,6 +28,10 @@ const GATHER_TIME: Duration = Duration::from_millis(100);
 /// The most that an authorizer's refusal may say to the client, bytes.
 const MAX_DENIAL: u64 = 1 << 20;
 
+/// How long the rest of a request's body is read with HTTP/2 before its stream is closed:
+/// some clients take the end of an upload that nobody wants for a failure of all of it.
+pub const COURTESY: Duration = Duration::from_secs(2);
+
 /// Why a body ends before its end; the client's connection is cut.
 #[derive(Debug)]
 pub struct Cut;
@@ -47,6 +51,8 @@ pub struct ReplyBody {
     /// Bytes that `Content-Length` announces and that are still to come.
     announced: Option<u64>,
     cutting: bool,
+    /// hyper has been told the end.
+    ended: bool,
 }
 
 /// What it is made of.
@@ -66,7 +72,7 @@ pub enum Kind {
 impl ReplyBody {
     /// A body whose end is noticed by `guard`.
     pub fn new(kind: Kind, guard: Guard, announced: Option<u64>) -> ReplyBody {
-        ReplyBody { kind, guard, announced, cutting: false }
+        ReplyBody { kind, guard, announced, cutting: false, ended: false }
     }
 
     /// Ends the body before its end: what came so far goes out first, then the connection
@@ -94,6 +100,9 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
+        if let Some(stream) = this.guard.stream() {
+            stream.taken();
+        }
         if this.cutting {
             return this.poll_cut(cx);
         }
@@ -108,7 +117,7 @@ impl Body for ReplyBody {
                 let next = ready!(app.poll_next(cx, &mut this.guard));
                 if next.is_none() {
                     // The rest of the request's body would stand before the next request.
-                    ready!(app.exchange.body_mut().poll_discard(cx));
+                    ready!(app.poll_discard(cx, this.guard.stream().is_some()));
                 }
                 next
             }
@@ -144,9 +153,15 @@ impl Body for ReplyBody {
                     *left -= bytes.len() as u64;
                 }
                 this.guard.count(bytes.len() as u64);
+                if let Some(stream) = this.guard.stream() {
+                    stream.offer();
+                }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            None if this.announced.is_none_or(|left| left == 0) => Poll::Ready(None),
+            None if this.announced.is_none_or(|left| left == 0) => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
             None | Some(Err(Cut)) => this.poll_cut(cx),
         }
     }
@@ -180,6 +195,15 @@ fn report_upstream(guard: &mut Guard, failure: &Failure) {
     let (level, module, ah) = (Level::Error, "proxy_http", 1110);
     let line = Line { level, module, ah, error: None, text, of_server: false };
     held.generation.write_line(&held.request, &line);
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        // With HTTP/2 an answer can be taken back while others go on.
+        if self.guard.stream().is_some() && !self.ended && !self.is_end_stream() {
+            self.guard.cut();
+        }
+    }
 }
 
 /// The output of an application behind the head of its response.
@@ -275,6 +299,21 @@ impl AppOutput {
         (self.ended, self.failed) = (true, true);
         self.gathered.clear();
         Poll::Ready(Some(if last.is_empty() { Err(Cut) } else { Ok(last) }))
+    }
+
+    /// Reads what is left of the request's body. With HTTP/2 that is only a courtesy (see
+    /// [`COURTESY`]).
+    fn poll_discard(&mut self, cx: &mut Context<'_>, is_h2: bool) -> Poll<()> {
+        if self.exchange.body_mut().poll_discard(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !is_h2 {
+            return Poll::Pending;
+        }
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + COURTESY)));
+        timer.as_mut().poll(cx)
     }
 
     fn poll_gathered(

@@ -8,9 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use directives::effect::Role;
+use directives::log::Level;
+use directives::modules::core::Protocol;
+use directives::modules::ssl::{self, Security};
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
+use directives::snapshot::Server;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -19,14 +24,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{AppOutput, Cut, Kind, ReplyBody};
+use super::body::{AppOutput, COURTESY, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
 use super::finish::{Guard, Held};
+use super::live::Generation;
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
+use super::streams::Streams;
 use super::tunnel;
-use super::{Live, Stop};
+use super::wire::{self, Failed, Opened};
+use super::{Live, Stop, h2};
 use crate::disk::Disk;
 use crate::fcgi::Event;
 
@@ -54,13 +62,35 @@ pub async fn serve(
         let server = generation.snapshot.default_server(local);
         let banner = generation.snapshot.process.core.banner().clone();
         let tally = live.seats.tally.clone();
-        Shared::new(stream, client, tally, server.config.core.timeout(), banner)
+        let timeout = server.config.core.timeout();
+        let opened = if may_begin_otherwise(&generation, &server) {
+            let opening = open(&stream, &generation, &server);
+            let opened = tokio::select! {
+                opened = tokio::time::timeout(timeout, opening) => opened,
+                () = too_late(&mut stop) => return,
+            };
+            match opened {
+                Ok(Some(opened)) => opened,
+                Ok(None) | Err(_) => return,
+            }
+        } else {
+            Opened::PLAIN
+        };
+        let streams = opened.is_h2.then(|| {
+            let h2 = &server.config.http2;
+            Streams::new(h2.max_errors(), h2.stream_timeout().unwrap_or(timeout))
+        });
+        Shared::new(stream, opened, streams, client, tally, timeout, banner)
     };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let _seat = live.seats.take(id, &shared);
+    let about = About { client, local, id };
+    if shared.streams.is_some() {
+        return h2::serve(shared, live, about, stop).await;
+    }
     let service = service_fn({
         let shared = shared.clone();
-        move |request| answer(request, shared.clone(), live.clone(), client, local, id)
+        move |request| answer(request, shared.clone(), live.clone(), about)
     });
     let connection = http1::Builder::new()
         .title_case_headers(true)
@@ -96,8 +126,57 @@ pub async fn serve(
     }
 }
 
+/// Are there other ways to begin than with HTTP/1's first request?
+fn may_begin_otherwise(generation: &Generation, server: &Arc<Server>) -> bool {
+    let begins_with_h2 = || {
+        server.config.core.protocols().contains(&Protocol::H2c)
+            && server.config.http2.is_direct()
+    };
+    // Most configurations have no TLS at all.
+    !generation.tls.is_empty() && ssl::is_on(&generation.snapshot, server)
+        || begins_with_h2()
+}
+
+/// Waits until the server has been draining for so long that who has not begun by then
+/// is not waited for.
+async fn too_late(stop: &mut Stop) {
+    stop.draining().await;
+    tokio::time::sleep(SECONDS_TO_LINGER).await;
+}
+
+/// Finds out what a client begins with, and makes TLS's handshake.
+async fn open(
+    stream: &TcpStream,
+    generation: &Generation,
+    server: &Arc<Server>,
+) -> Option<Opened> {
+    if !ssl::is_on(&generation.snapshot, server) {
+        let is_h2 = wire::begins_with_h2(stream).await.ok()?;
+        return Some(Opened { is_h2, ..Opened::PLAIN });
+    }
+    match wire::handshake(stream, generation, server).await {
+        Ok(opened) => {
+            if matches!(opened.security, Security::NotSpoken) {
+                let text = "SSL handshake failed: HTTP spoken on HTTPS port; trying to \
+                            send HTML error page";
+                generation.write_wanted(Level::Info, "ssl", 1996, text);
+            }
+            Some(opened)
+        }
+        Err(Failed::Gone) => None,
+        Err(Failed::Handshake(server, why)) => {
+            let text = format!("TLS handshake failed (server {server}): {why}");
+            generation.write_wanted(Level::Info, "ssl", 2008, &text);
+            // What the client was told is to reach it.
+            let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+            drain(stream).await;
+            None
+        }
+    }
+}
+
 /// Waits for a connection's first request; not long: it may have none.
-async fn first_request(shared: &Shared) {
+pub(super) async fn first_request(shared: &Shared) {
     for _ in 0..50 {
         if shared.requests.get() > 0 {
             return;
@@ -108,21 +187,26 @@ async fn first_request(shared: &Shared) {
 
 /// `ap_lingering_close`: what the client still sends is read and thrown away for a while.
 /// A socket closed before that would take the end of the response with it.
-async fn linger(shared: &Shared) {
+pub(super) async fn linger(shared: &Shared) {
     // A response that was cut has not ended the stream yet.
     if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err()
     {
         return;
     }
+    drain(&shared.stream).await;
+}
+
+/// Reads and throws away, for a while.
+async fn drain(stream: &TcpStream) {
     let deadline = tokio::time::Instant::now() + MAX_LINGER;
     let mut buffer = [0; 512];
     loop {
         let until = deadline.min(tokio::time::Instant::now() + SECONDS_TO_LINGER);
-        match tokio::time::timeout_at(until, shared.stream.readable()).await {
+        match tokio::time::timeout_at(until, stream.readable()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }
-        match shared.stream.try_read(&mut buffer) {
+        match stream.try_read(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -134,16 +218,30 @@ async fn linger(shared: &Shared) {
     }
 }
 
-async fn answer(
-    request: hyper::Request<Incoming>,
-    shared: Rc<Shared>,
-    live: Rc<Live>,
+/// What is known of a connection from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
     client: SocketAddr,
     local: SocketAddr,
     id: u64,
+}
+
+impl About {
+    /// The server of its address, for a client that named no host.
+    pub(super) fn default_server(&self, generation: &Generation) -> Arc<Server> {
+        generation.snapshot.default_server(self.local)
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    request: hyper::Request<Incoming>,
+    shared: Rc<Shared>,
+    live: Rc<Live>,
+    About { client, local, id }: About,
 ) -> Result<hyper::Response<ReplyBody>, Cut> {
     let generation = live.load();
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     shared.phase.set(Phase::Busy);
     let keepalives = shared.requests.get();
     shared.requests.set(keepalives + 1);
@@ -154,6 +252,9 @@ async fn answer(
         _ => 11,
     };
     shared.mend_version.set(version == 10);
+    if version == 20 {
+        h2::as_before(&mut parts, !incoming.is_end_stream());
+    }
     let written_before = shared.written.get();
     let head = Head {
         method: parts.method,
@@ -161,8 +262,10 @@ async fn answer(
         version,
         headers: parts.headers,
     };
+    let security = shared.security.clone();
+    let secure = matches!(security, Security::Tls(_));
     let connection =
-        Arc::new(Connection { client, local, secure: false, keepalives, id });
+        Arc::new(Connection { client, local, secure, security, keepalives, id });
     let snapshot = generation.snapshot.clone();
     let now = crate::log::now();
     let core = &snapshot.process.core;
@@ -201,7 +304,12 @@ async fn answer(
     }
     let has_body = |answered: &Answered| answered.call.role == Role::Responder;
     let is_held = world.upstream.as_ref().is_some_and(|upstream| upstream.sent.is_held());
-    if is_held && !tunnels {
+    if version == 20 {
+        if !streams && !world.body.is_read() {
+            // It is in nobody's way.
+            let _ = tokio::time::timeout(COURTESY, world.body.discard()).await;
+        }
+    } else if is_held && !tunnels {
         // The upstream did not want the body, and the client was not told to send it.
         reply.close = true;
         reply.headers.set("Connection", "close");
@@ -222,6 +330,7 @@ async fn answer(
     let held = Box::new(Held {
         request,
         generation,
+        head: if version == 20 { h2::head_length(&reply) } else { 0 },
         body: 0,
         written_before,
         received: world.body.read,

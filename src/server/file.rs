@@ -123,7 +123,7 @@ impl FileParts {
                 }
                 Content::Open(file) => file,
             };
-            if left >= PIECE {
+            if left >= PIECE && shared.sends_files() {
                 let size = left.min(STANDS_FOR_FILE.len());
                 part.start += size as u64;
                 shared.files.borrow_mut().push_back((file.clone(), start, size));

@@ -13,6 +13,7 @@ use super::apps::Outbox;
 use crate::log::{Sink, error};
 use crate::logs::Name;
 use crate::message::ToParent;
+use crate::tls::Hosts;
 
 /// One configuration and what was opened for it.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Generation {
     pub number: u64,
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
+    /// What TLS's handshakes are made with.
+    pub tls: Hosts,
     /// The listening sockets, until somebody accepts on them.
     pub listeners: Vec<OwnedFd>,
     /// The logs.
@@ -70,6 +73,14 @@ impl Generation {
         let referer = r.header("referer");
         let about = error::About { client: Some(client), referer: referer.as_deref() };
         sink.line(&error::format(line, about));
+    }
+
+    /// The same as [`Generation::write_plain`], if its level is wanted.
+    pub fn write_wanted(&self, level: Level, module: &'static str, ah: u32, text: &str) {
+        let levels = self.snapshot.main().config.core.log.as_ref();
+        if levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module)) {
+            self.write_plain(level, module, ah, text);
+        }
     }
 
     /// Writes a line about the server as a whole into the main error log.

@@ -21,14 +21,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
 use super::scoreboard::{Record, Tally};
+use super::streams::Streams;
+use super::wire::{Opened, Wire};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,14 @@ pub enum Phase {
 pub struct Shared {
     /// The socket.
     pub stream: TcpStream,
+    /// TLS between it and hyper.
+    pub wire: Option<RefCell<Wire>>,
+    /// How the connection is secured.
+    pub security: Security,
+    /// HTTP/2's streams; `None` with HTTP/1.
+    pub streams: Option<Streams>,
+    /// HTTP/2: nothing has come for so long that the connection is to be ended.
+    pub idle: Notify,
     /// What goes on.
     pub phase: Cell<Phase>,
     /// Requests that have been read.
@@ -83,17 +95,24 @@ impl Shared {
     /// Around an accepted socket.
     pub fn new(
         stream: TcpStream,
+        opened: Opened,
+        streams: Option<Streams>,
         client: SocketAddr,
         tally: Arc<Tally>,
         timeout: Duration,
         banner: Bytes,
     ) -> Rc<Shared> {
+        let (read, written) = opened.bytes;
         Rc::new(Shared {
             stream,
+            wire: opened.wire.map(RefCell::new),
+            security: opened.security,
+            streams,
+            idle: Notify::new(),
             phase: Cell::new(Phase::Idle),
             requests: Cell::new(0),
-            written: Cell::new(0),
-            read: Cell::new(0),
+            written: Cell::new(written),
+            read: Cell::new(read),
             mend_version: Cell::new(false),
             raw: Cell::new(false),
             tunnel: Cell::new(false),
@@ -108,14 +127,41 @@ impl Shared {
         })
     }
 
+    /// May pieces of files go past hyper?
+    pub fn sends_files(&self) -> bool {
+        self.wire.is_none() && self.streams.is_none()
+    }
+
+    async fn drain_wire(&self, wire: &RefCell<Wire>) -> io::Result<()> {
+        loop {
+            self.count_written(wire.borrow_mut().send(&self.stream)?);
+            if !wire.borrow().wants_to_send() {
+                return Ok(());
+            }
+            self.stream.writable().await?;
+        }
+    }
+
+    fn count_written(&self, n: usize) {
+        self.written.set(self.written.get() + n as u64);
+    }
+
     /// Writes past hyper, all of it.
     pub async fn write_raw(&self, mut bytes: &[u8]) -> io::Result<()> {
+        if let Some(wire) = &self.wire {
+            while !bytes.is_empty() {
+                let n = wire.borrow_mut().write(&[IoSlice::new(bytes)])?;
+                bytes = &bytes[n..];
+                self.drain_wire(wire).await?;
+            }
+            return Ok(());
+        }
         while !bytes.is_empty() {
             self.stream.writable().await?;
             match self.stream.try_write(bytes) {
                 Ok(n) => {
                     bytes = &bytes[n..];
-                    self.written.set(self.written.get() + n as u64);
+                    self.count_written(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -171,9 +217,14 @@ impl Shared {
     fn log(&self, aborted: bool) {
         let finished = std::mem::take(&mut *self.finished.borrow_mut());
         for request in finished {
-            let (bytes, micros) = request.log(self.written.get(), aborted);
-            self.record.borrow_mut().end(&self.tally, bytes, micros);
+            self.log_one(request, self.written.get(), aborted);
         }
+    }
+
+    /// Logs one request, behind which the connection has sent so many bytes.
+    pub fn log_one(&self, request: Finished, written: u64, aborted: bool) {
+        let (bytes, micros) = request.log(written, aborted);
+        self.record.borrow_mut().end(&self.tally, bytes, micros);
     }
 
     /// For whoever looks at the scoreboard.
@@ -199,6 +250,8 @@ pub struct Socket {
     shared: Rc<Shared>,
     timer: Pin<Box<Sleep>>,
     armed: bool,
+    /// Writing waits for the client, whose clock it is then.
+    blocked: bool,
     /// Bytes of our own that stand for hyper's.
     instead: Vec<u8>,
     sent_instead: usize,
@@ -208,7 +261,14 @@ impl Socket {
     /// Over what is shared.
     pub fn new(shared: Rc<Shared>) -> Socket {
         let timer = Box::pin(sleep_until(Instant::now()));
-        Socket { shared, timer, armed: false, instead: Vec::new(), sent_instead: 0 }
+        Socket {
+            shared,
+            timer,
+            armed: false,
+            blocked: false,
+            instead: Vec::new(),
+            sent_instead: 0,
+        }
     }
 
     /// Pending, until time is up.
@@ -225,17 +285,13 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.shared.wire.is_some() {
+            return self.poll_wire_write(cx, bufs);
+        }
         let start = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(0);
         let bufs = &bufs[start..];
         loop {
-            match self.shared.stream.poll_write_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                Poll::Pending => {
-                    let limit = self.shared.timeout.get();
-                    ready!(self.wait(cx, limit));
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-            }
+            ready!(self.poll_room(cx))?;
             let plain = bufs.iter().position(|buf| stands_for_file(buf));
             let result = match plain.unwrap_or(bufs.len()) {
                 0 => self.shared.send_file(bufs[0].len()),
@@ -244,13 +300,96 @@ impl Socket {
             match result {
                 Ok(n) => {
                     self.armed = false;
-                    self.shared.written.set(self.shared.written.get() + n as u64);
+                    self.shared.count_written(n);
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    /// Ready when there is room in the socket, or when time is up.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.shared.stream.poll_write_ready(cx) {
+            Poll::Ready(ready) => {
+                self.blocked = false;
+                Poll::Ready(ready)
+            }
+            Poll::Pending => {
+                if !std::mem::replace(&mut self.blocked, true) {
+                    // With HTTP/2 somebody may be waiting for the client at the same time.
+                    self.armed = false;
+                }
+                let limit = self.shared.timeout.get();
+                ready!(self.wait(cx, limit));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    /// Ready when TLS has nothing left to send.
+    fn poll_wire_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shared = self.shared.clone();
+        let Some(wire) = &shared.wire else { return Poll::Ready(Ok(())) };
+        loop {
+            let n = wire.borrow_mut().send(&shared.stream)?;
+            if n > 0 {
+                self.armed = false;
+                shared.count_written(n);
+            }
+            if !wire.borrow().wants_to_send() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_room(cx))?;
+        }
+    }
+
+    fn poll_wire_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // What was taken before goes first: so no more than rustls' buffer ever waits.
+        ready!(self.poll_wire_drained(cx))?;
+        let shared = self.shared.clone();
+        let Some(wire) = &shared.wire else { return Poll::Ready(Ok(0)) };
+        let taken = wire.borrow_mut().write(bufs)?;
+        let sent = wire.borrow_mut().send(&shared.stream)?;
+        shared.count_written(sent);
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Plain text for hyper. `WouldBlock` if the socket has nothing more.
+    fn read_wire(
+        shared: &Shared,
+        wire: &RefCell<Wire>,
+        buf: &mut ReadBuf<'_>,
+    ) -> io::Result<usize> {
+        let mut wire = wire.borrow_mut();
+        loop {
+            match wire.read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            let n = wire.receive(&shared.stream)?;
+            shared.read.set(shared.read.get() + n as u64);
+            // Answers of TLS's own; what there is no room for goes with the next words.
+            shared.count_written(wire.send(&shared.stream)?);
+        }
+    }
+
+    /// The client says nothing: for HTTP/1 it has gone, so that hyper closes without a
+    /// word. HTTP/2 has words for that.
+    fn give_up(&mut self) -> bool {
+        let shared = &self.shared;
+        let tells = shared.streams.is_some() && shared.phase.get() != Phase::Closing;
+        if tells {
+            shared.phase.set(Phase::Closing);
+            shared.idle.notify_one();
+            self.armed = false;
+        }
+        !tells
     }
 
     /// Sends what stands for hyper's bytes; ready once it is gone.
@@ -294,16 +433,36 @@ impl AsyncRead for Socket {
                             shared.keep_alive_timeout.get()
                         }
                         Phase::Idle | Phase::Head => shared.timeout.get(),
+                        Phase::Closing if shared.streams.is_some() => {
+                            shared.timeout.get()
+                        }
                         // The application, or the body's own timer, has the turn.
                         Phase::Busy | Phase::Closing => return Poll::Pending,
                     };
+                    if this.blocked {
+                        return Poll::Pending;
+                    }
                     ready!(this.wait(cx, limit));
-                    // For hyper the client has gone: it closes without a word.
-                    return Poll::Ready(Ok(()));
+                    if this.give_up() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    continue;
                 }
             }
             let room = buf.remaining();
-            match shared.stream.try_read_buf(buf) {
+            let result = match &shared.wire {
+                None => shared.stream.try_read_buf(buf),
+                Some(wire) => Socket::read_wire(&shared, wire, buf),
+            };
+            match result {
+                Ok(n) if shared.wire.is_some() => {
+                    this.armed = false;
+                    let begins = n > 0 && shared.phase.get() == Phase::Idle;
+                    if begins && shared.streams.is_none() {
+                        shared.phase.set(Phase::Head);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
                 Ok(n) => {
                     if n > 0 && n < room {
                         // All that was there: the next read would only be told so.
@@ -312,7 +471,8 @@ impl AsyncRead for Socket {
                     }
                     this.armed = false;
                     shared.read.set(shared.read.get() + n as u64);
-                    if n > 0 && shared.phase.get() == Phase::Idle {
+                    let begins = n > 0 && shared.phase.get() == Phase::Idle;
+                    if begins && shared.streams.is_none() {
                         shared.phase.set(Phase::Head);
                     }
                     return Poll::Ready(Ok(()));
@@ -372,8 +532,12 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_instead(cx))?;
+        ready!(this.poll_wire_drained(cx))?;
         this.shared.log(false);
-        if this.shared.phase.get() == Phase::Idle && this.shared.requests.get() > 0 {
+        if this.shared.streams.is_none()
+            && this.shared.phase.get() == Phase::Idle
+            && this.shared.requests.get() > 0
+        {
             // hyper does not read again before something comes: the clock starts here.
             this.armed = false;
             let _ = this.wait(cx, this.shared.keep_alive_timeout.get());
@@ -384,6 +548,10 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_instead(cx))?;
+        if let Some(wire) = &this.shared.wire {
+            wire.borrow_mut().say_end();
+        }
+        ready!(this.poll_wire_drained(cx))?;
         this.shared.log(false);
         let socket = socket2::SockRef::from(&this.shared.stream);
         // A client that has gone already cannot be told.

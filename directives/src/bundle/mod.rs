@@ -6,6 +6,6 @@ mod files;
 mod record;
 mod sources;
 
-pub use files::{Files, Group, Kind, Meta, OsError, User, Who};
+pub use files::{Files, Group, Kind, Meta, OsError, Secret, User, Who};
 pub use record::{Bundle, Recorder};
 pub use sources::{Entry, HTTPD_ROOT, Origin, SERVER_CONFIG_FILE, Source, Sources};

@@ -16,7 +16,7 @@ use crate::expand::{Item, Reader};
 use crate::expr::Rules;
 use crate::known::{self, Known};
 use crate::modules::core::Limited;
-use crate::modules::{DirPart, Process, ServerPart, fastcgi};
+use crate::modules::{DirPart, Process, ServerPart, fastcgi, ssl};
 use crate::path;
 use crate::schema::lookup::{self, Found};
 use crate::schema::{Compat, Context, Override, Problem, Result, Set, Word};
@@ -473,6 +473,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         &mut build,
     );
     let mut diagnostics = build.diagnostics;
+    diagnostics.extend(ssl::check(&snapshot));
     for diagnostic in &mut diagnostics {
         crate::diagnostic::name_place(diagnostic, &sources);
     }

@@ -102,7 +102,7 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, gateway, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir, suexec, env, mime, dir, actions, expires, headers,
+    core, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir, suexec, env, mime, dir, actions, expires, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
 }
@@ -130,6 +130,8 @@ pub struct Process {
     pub fastcgi: fastcgi::Process,
     /// Of `authnz_fcgi`.
     pub authnz_fcgi: authnz_fcgi::Process,
+    /// Of `ssl`.
+    pub ssl: ssl::Process,
     /// Of `gateway`.
     pub gateway: gateway::Process,
 }

@@ -85,6 +85,7 @@ fn received(line: &str, snapshot: &Arc<Snapshot>, world: &World) -> Request {
         client: address(1, 40_000),
         local: address(10, 80),
         secure: false,
+        security: directives::modules::ssl::Security::Plain,
         keepalives: 0,
         id: 1,
     };

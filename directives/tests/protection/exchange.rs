@@ -58,6 +58,7 @@ impl Server {
             client: address(1, 40_000),
             local: address(10, 80),
             secure: false,
+            security: directives::modules::ssl::Security::Plain,
             keepalives: 0,
             id: 1,
         };

@@ -55,6 +55,7 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
         client: SocketAddr::from(([192, 0, 2, 1], 40000)),
         local: SocketAddr::from(([192, 0, 2, 2], port)),
         secure: false,
+        security: directives::modules::ssl::Security::Plain,
         keepalives: 0,
         id: 1,
     };

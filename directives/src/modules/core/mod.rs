@@ -16,6 +16,7 @@ mod options;
 mod overrides;
 mod paths;
 mod process;
+mod protocols;
 mod reading;
 mod sections;
 mod server;
@@ -36,6 +37,7 @@ pub use network::Listen;
 pub(crate) use network::listen;
 pub use options::{OptionSet, Options};
 pub use paths::translate;
+pub use protocols::Protocol;
 
 use crate::compile::Allowed;
 use crate::content::etag::Components;
@@ -209,6 +211,10 @@ pub struct Server {
     pub trace: Option<limits::Trace>,
     /// `MergeSlashes`.
     pub merge_slashes: Option<bool>,
+    /// `Protocols`.
+    pub protocols: Option<Vec<Protocol>>,
+    /// `ProtocolsHonorOrder`.
+    pub protocols_honor_order: Option<bool>,
     /// `<Directory>` sections in the order of the texts.
     pub directories: Vec<Arc<Section>>,
     /// `<Location>` sections in the order of the texts.
@@ -254,6 +260,8 @@ impl Merge for Server {
             limit_internal_recursion: or!(limit_internal_recursion),
             trace: or!(trace),
             merge_slashes: or!(merge_slashes),
+            protocols: or!(protocols),
+            protocols_honor_order: or!(protocols_honor_order),
             directories: chain(&main.directories, &own.directories),
             locations: chain(&main.locations, &own.locations),
         }
@@ -322,7 +330,9 @@ impl Default for Process {
             extended_status: true,
             see_request_tail: false,
             runtime_dir: None,
-            path_variable: Bytes::from_static(b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin"),
+            path_variable: Bytes::from_static(
+                b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin",
+            ),
             library_path: None,
             time_zone: None,
             euid: 0,
@@ -403,6 +413,8 @@ pub static MODULE: Module = Module {
         &server::SERVER_ALIAS,
         &server::SERVER_PATH,
         &network::TIMEOUT,
+        &protocols::PROTOCOLS,
+        &protocols::PROTOCOLS_HONOR_ORDER,
         &files::CONTENT_DIGEST,
         &host::USE_CANONICAL_NAME,
         &host::USE_CANONICAL_PHYSICAL_PORT,
