@@ -87,16 +87,12 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "core.c",
         NOT_YET,
-        "SetOutputFilter SetInputFilter ErrorLogFormat \
+        "ErrorLogFormat \
       HttpProtocolOptions MergeTrailers Protocols ProtocolsHonorOrder \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
-    (
-        "mod_mime.c",
-        NOT_YET,
-        "AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter MultiviewsMatch",
-    ),
+    ("mod_mime.c", NOT_YET, "MultiviewsMatch"),
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     (
         "authentication",
@@ -119,16 +115,12 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
     (
-        "mod_deflate.c",
-        NOT_YET,
-        "DeflateFilterNote DeflateWindowSize DeflateBufferSize DeflateMemLevel \
-      DeflateCompressionLevel DeflateAlterETag DeflateInflateLimitRequestBody \
-      DeflateInflateRatioLimit DeflateInflateRatioBurst",
-    ),
-    (
         "mod_filter.c",
-        NOT_YET,
-        "FilterDeclare FilterProvider FilterChain FilterTrace AddOutputFilterByType FilterProtocol",
+        Refused(
+            "filters are not declared here; name them with SetOutputFilter or \
+             AddOutputFilterByType, inside <If> where it depends on something",
+        ),
+        "FilterDeclare FilterProvider FilterChain FilterTrace FilterProtocol",
     ),
     (
         "mod_autoindex.c",

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use crate::bundle::{Files, Meta, OsError};
 use crate::effect::Answer;
 use crate::env::Env;
+use crate::filter::{Added, Filter};
 use crate::log::{Level, Line};
 use crate::merge::Merged;
 use crate::reply::{Body, Headers};
@@ -130,6 +131,12 @@ pub struct Request {
     pub err_headers_out: Headers,
     /// The body of the response.
     pub body: Body,
+    /// Output filters that were given to this request.
+    pub filters: Vec<Added>,
+    /// The request's body goes through the input filter DEFLATE.
+    pub inflates_input: bool,
+    /// What the output filters want to do with the body.
+    pub body_filters: Vec<Filter>,
     /// The bytes of a file are what is sent: ranges and 304 are possible.
     pub no_local_copy: bool,
     /// Methods to name in `Allow`.
@@ -257,6 +264,9 @@ impl Request {
             headers_out: Headers::default(),
             err_headers_out: Headers::default(),
             body: Body::None,
+            filters: Vec::new(),
+            inflates_input: false,
+            body_filters: Vec::new(),
             no_local_copy: false,
             allowed: Vec::new(),
             used_path_info: None,
@@ -320,6 +330,8 @@ impl Request {
         self.context_document_root = found.context_document_root;
         self.script_alias = found.script_alias;
         self.used_path_info = found.used_path_info;
+        self.filters = found.filters;
+        self.inflates_input = found.inflates_input;
         self.dir = found.dir;
         for (name, value) in found.notes.iter() {
             self.notes.set(name.clone(), value.clone());

@@ -9,7 +9,13 @@ use crate::status;
 
 /// The reply that a finished request stands for. The request stays for the log.
 pub fn finish(r: &mut Request) -> Reply {
-    ranges::apply(r);
+    let mut filters = std::mem::take(&mut r.body_filters);
+    if status::is_bodyless(r.status) || matches!(r.body, Body::None | Body::Raw) {
+        filters.clear();
+    }
+    if filters.is_empty() {
+        ranges::apply(r);
+    }
     if r.status == 416 {
         let page = status::page(r, 416, None);
         r.content_type = Some(Bytes::from_static(b"text/html; charset=iso-8859-1"));
@@ -24,7 +30,9 @@ pub fn finish(r: &mut Request) -> Reply {
     let mut own = std::mem::take(&mut r.err_headers_out);
     own.extend(std::mem::take(&mut r.headers_out));
     let bodyless = status::is_bodyless(r.status);
-    if let Body::Bytes(bytes) = &body
+    if !filters.is_empty() {
+        own.unset("Content-Length");
+    } else if let Body::Bytes(bytes) = &body
         && !bodyless
     {
         own.set("Content-Length", bytes.len().to_string());
@@ -60,6 +68,7 @@ pub fn finish(r: &mut Request) -> Reply {
         reason: r.reason.clone(),
         headers,
         body,
+        filters,
         close,
         header_only: r.header_only,
     }

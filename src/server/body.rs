@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
+use directives::log::Line;
 use directives::modules::fastcgi::response::failure_line;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drive::Answered;
 use super::file::FileParts;
+use super::filter::Filtered;
 use super::finish::Guard;
 use crate::fcgi::{Event, Exchange};
 
@@ -36,6 +38,15 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
+/// Bytes of a body.
+#[derive(Debug)]
+pub struct Piece {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// They are to reach the client now, whatever comes behind them.
+    pub flush: bool,
+}
+
 /// A response's body.
 pub struct ReplyBody {
     kind: Kind,
@@ -55,6 +66,8 @@ pub enum Kind {
     File(FileParts),
     /// What an application sends.
     App(Box<AppOutput>),
+    /// What filters make of another body.
+    Filtered(Box<Filtered>),
 }
 
 impl ReplyBody {
@@ -99,12 +112,19 @@ impl Body for ReplyBody {
             }
             Kind::File(file) => file.next(this.guard.socket()),
             Kind::App(app) => {
-                let next = ready!(app.poll_next(cx, &mut this.guard));
+                let next = app.poll_next(cx);
+                this.guard.report(&mut app.lines);
+                let next = ready!(next);
                 if next.is_none() {
                     // The rest of the request's body would stand before the next request.
                     ready!(app.exchange.body_mut().poll_discard(cx));
                 }
-                next
+                next.map(|next| next.map(|piece| piece.bytes))
+            }
+            Kind::Filtered(filtered) => {
+                let next = filtered.poll_next(cx);
+                this.guard.heard(filtered.pipe());
+                ready!(next)
             }
         };
         match next {
@@ -127,7 +147,7 @@ impl Body for ReplyBody {
             Kind::None => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::File(file) => file.left() == 0,
-            Kind::App(_) => false,
+            Kind::App(_) | Kind::Filtered(_) => false,
         }
     }
 
@@ -136,7 +156,7 @@ impl Body for ReplyBody {
             Kind::None => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(file) => SizeHint::with_exact(file.left()),
-            Kind::App(_) => SizeHint::default(),
+            Kind::App(_) | Kind::Filtered(_) => SizeHint::default(),
         }
     }
 }
@@ -145,6 +165,8 @@ impl Body for ReplyBody {
 pub struct AppOutput {
     /// The exchange.
     pub exchange: Exchange,
+    /// What is to be said in the error log.
+    pub lines: Vec<Line>,
     gathered: BytesMut,
     flush: bool,
     /// The most bytes that are passed on.
@@ -166,6 +188,7 @@ impl AppOutput {
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
             exchange,
+            lines: Vec::new(),
             gathered,
             flush,
             limit,
@@ -180,10 +203,9 @@ impl AppOutput {
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        guard: &mut Guard,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
-        let next = ready!(self.poll_gathered(cx, guard));
-        let (Some(left), Some(Ok(bytes))) = (&mut self.limit, &next) else {
+    ) -> Poll<Option<Result<Piece, Cut>>> {
+        let next = ready!(self.poll_gathered(cx));
+        let (Some(left), Some(Ok(Piece { bytes, .. }))) = (&mut self.limit, &next) else {
             return Poll::Ready(next);
         };
         if let Some(rest) = left.checked_sub(bytes.len() as u64) {
@@ -192,40 +214,40 @@ impl AppOutput {
         }
         // As much as may be passed on, then nothing.
         let last = bytes.slice(..usize::try_from(*left).unwrap_or(bytes.len()));
-        self.report(guard, Some(&Failure::BodyTooLong));
+        self.report(Some(&Failure::BodyTooLong));
         (self.ended, self.failed) = (true, true);
         self.gathered.clear();
-        Poll::Ready(Some(if last.is_empty() { Err(Cut) } else { Ok(last) }))
+        let last = Piece { bytes: last, flush: true };
+        Poll::Ready(Some(if last.bytes.is_empty() { Err(Cut) } else { Ok(last) }))
     }
 
     fn poll_gathered(
         &mut self,
         cx: &mut Context<'_>,
-        guard: &mut Guard,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
+    ) -> Poll<Option<Result<Piece, Cut>>> {
         loop {
             if self.gathered.len() >= GATHER
                 || (self.flush || self.ended) && !self.gathered.is_empty()
             {
                 self.timer = None;
-                return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                return self.poll_piece(self.flush);
             }
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
             let event = self.exchange.poll_event(cx);
-            self.report(guard, None);
+            self.report(None);
             match event {
                 Poll::Ready(Ok(Event::Stdout(bytes))) => {
                     if self.gathered.is_empty() && bytes.len() >= GATHER {
-                        return Poll::Ready(Some(Ok(bytes)));
+                        return Poll::Ready(Some(Ok(Piece { bytes, flush: self.flush })));
                     }
                     self.gathered.extend_from_slice(&bytes);
                     self.timer = None;
                 }
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
-                    self.report(guard, Some(&failure));
+                    self.report(Some(&failure));
                     self.exchange.usage.failed(&failure);
                     (self.ended, self.failed) = (true, true);
                 }
@@ -236,29 +258,24 @@ impl AppOutput {
                     });
                     ready!(timer.as_mut().poll(cx));
                     self.timer = None;
-                    return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                    return self.poll_piece(true);
                 }
             }
         }
     }
 
-    /// Writes what the application said, and what went wrong, into the log.
-    fn report(&mut self, guard: &mut Guard, failure: Option<&Failure>) {
-        let Some(held) = guard.held() else { return };
-        for line in std::mem::take(&mut self.exchange.lines) {
-            held.generation.write_line(&held.request, &line);
-        }
+    fn poll_piece(&mut self, flush: bool) -> Poll<Option<Result<Piece, Cut>>> {
+        let bytes = self.gathered.split().freeze();
+        Poll::Ready(Some(Ok(Piece { bytes, flush })))
+    }
+
+    /// Keeps what the application said, and what went wrong, for the log.
+    fn report(&mut self, failure: Option<&Failure>) {
+        self.lines.append(&mut self.exchange.lines);
         if let Some(failure) = failure {
             let (level, module, error, text) = failure_line(&self.file, failure, false);
             if !text.is_empty() {
-                let line = directives::log::Line {
-                    level,
-                    module,
-                    ah: 0,
-                    error,
-                    text: text.into(),
-                };
-                held.generation.write_line(&held.request, &line);
+                self.lines.push(Line { level, module, ah: 0, error, text: text.into() });
             }
         }
     }

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use super::body::{AppOutput, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
+use super::filter::{Filtered, Source};
 use super::finish::{Guard, Held};
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
@@ -220,7 +221,11 @@ async fn answer(
         reply.headers.set("Connection", "close");
         return Ok(response(&mut reply, version, Kind::None, guard));
     }
-    let kind = body(&mut reply, &mut world);
+    let kind = if reply.filters.is_empty() {
+        body(&mut reply, &mut world)
+    } else {
+        filtered(&mut reply, &mut world, &mut guard).await?
+    };
     Ok(response(&mut reply, version, kind, guard))
 }
 
@@ -275,6 +280,38 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
             None => Kind::None,
         },
     }
+}
+
+/// The body behind its filters. If it is short enough, its length is known before the head
+/// is sent; also for a HEAD request, which gets no more than the head.
+async fn filtered(
+    reply: &mut Reply,
+    world: &mut World,
+    guard: &mut Guard,
+) -> Result<Kind, Cut> {
+    let header_only = std::mem::replace(&mut reply.header_only, false);
+    let source = match body(reply, world) {
+        Kind::Bytes(bytes) => Source::bytes(bytes),
+        Kind::File(file) => Source::file(file),
+        Kind::App(app) => Source::app(app),
+        kind @ (Kind::None | Kind::Filtered(_)) => return Ok(kind),
+    };
+    let mut filtered = Filtered::new(source, std::mem::take(&mut reply.filters));
+    let whole = filtered.prime().await.inspect_err(|_| guard.cut());
+    guard.heard(filtered.pipe());
+    let whole = whole?;
+    if let Some(whole) = &whole {
+        let length = whole.len().to_string();
+        reply.headers.set("Content-Length", length.clone());
+        if let Some(held) = guard.held() {
+            held.request.headers_out.set("Content-Length", length);
+        }
+    }
+    Ok(match whole {
+        _ if header_only => Kind::None,
+        Some(whole) => Kind::Bytes(whole),
+        None => Kind::Filtered(Box::new(filtered)),
+    })
 }
 
 fn response(

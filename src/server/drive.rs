@@ -9,6 +9,7 @@ use directives::bundle::{Meta, OsError};
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::modules::auth_basic::Checked;
+use directives::modules::deflate;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
@@ -188,9 +189,15 @@ impl World {
     ) -> Result<(Exchange, bool), Failure> {
         let settings = &call.app.settings;
         let mut length = None;
+        // What changes something is not done twice, whatever became of the first time.
+        let is_safe = call.role == Role::Authorizer
+            || !r.has_body() && (r.method.is_safe() || r.header_only);
         let body = if call.role == Role::Responder {
             self.body.set_limit(r.dir.core.body_limit());
-            if r.content_length().is_some() {
+            if !self.body.is_read() && deflate::unpacks(r) {
+                let limits = r.dir.deflate.inflate_limits(r.dir.core.body_limit());
+                length = Some(self.body.inflate(limits).await?);
+            } else if r.content_length().is_some() {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
                 length = Some(self.body.spool().await?);
@@ -199,9 +206,6 @@ impl World {
         } else {
             RequestBody::empty()
         };
-        // What changes something is not done twice, whatever became of the first time.
-        let is_safe = call.role == Role::Authorizer
-            || !r.has_body() && (r.method.is_safe() || r.header_only);
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
         let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));

@@ -7,6 +7,7 @@ mod body;
 mod connection;
 mod drive;
 mod file;
+mod filter;
 mod finish;
 pub mod live;
 mod pulse;

@@ -259,6 +259,7 @@ impl Run {
             if self.stop_before_handler {
                 return Turn::Respond;
             }
+            crate::filter::insert(self.request_mut());
             self.choose_handler();
         }
         Turn::Go

@@ -1,0 +1,61 @@
+//! Where a filtered body comes from.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::super::body::{AppOutput, Piece};
+use super::super::file::FileParts;
+use super::{Next, Pipe, Stage, of_app};
+
+/// A body before its filters.
+pub struct Source {
+    kind: Kind,
+    pipe: Rc<Pipe>,
+}
+
+enum Kind {
+    Bytes(Bytes),
+    File(FileParts),
+    App(Box<AppOutput>),
+}
+
+impl Source {
+    /// Bytes that are there.
+    pub fn bytes(bytes: Bytes) -> Source {
+        Source { kind: Kind::Bytes(bytes), pipe: Rc::default() }
+    }
+
+    /// A file.
+    pub fn file(file: FileParts) -> Source {
+        Source { kind: Kind::File(file), pipe: Rc::default() }
+    }
+
+    /// What an application sends.
+    pub fn app(app: Box<AppOutput>) -> Source {
+        Source { kind: Kind::App(app), pipe: Rc::default() }
+    }
+
+    /// Where lines for the log go.
+    pub fn report_to(&mut self, pipe: Rc<Pipe>) {
+        self.pipe = pipe;
+    }
+}
+
+impl Stage for Source {
+    fn next(&mut self) -> Next<'_> {
+        Box::pin(async move {
+            match &mut self.kind {
+                Kind::Bytes(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    (!bytes.is_empty()).then_some(Ok(Piece { bytes, flush: false }))
+                }
+                Kind::File(file) => {
+                    let next = file.next_bytes()?;
+                    Some(next.map(|bytes| Piece { bytes, flush: false }))
+                }
+                Kind::App(app) => of_app(app, &self.pipe).await,
+            }
+        })
+    }
+}
