@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::modules::brotli;
 use crate::modules::deflate;
 use crate::modules::filter::Smart;
+use crate::modules::include;
 use crate::request::Request;
 use crate::schema::{Problem, Result, Word};
 
@@ -15,6 +16,8 @@ use crate::schema::{Problem, Result, Word};
 pub enum Kind {
     /// `INFLATE`.
     Inflate,
+    /// `INCLUDES`.
+    Includes,
     /// `DEFLATE`.
     Deflate,
     /// `BROTLI_COMPRESS`.
@@ -24,8 +27,9 @@ pub enum Kind {
 impl Kind {
     /// The filter of a name, without regard to case.
     pub fn named(name: &[u8]) -> Option<Kind> {
-        const NAMES: [(&[u8], Kind); 3] = [
+        const NAMES: [(&[u8], Kind); 4] = [
             (b"INFLATE", Kind::Inflate),
+            (b"INCLUDES", Kind::Includes),
             (b"DEFLATE", Kind::Deflate),
             (b"BROTLI_COMPRESS", Kind::Brotli),
         ];
@@ -37,6 +41,7 @@ impl Kind {
     pub fn place(self) -> u8 {
         match self {
             Kind::Inflate => 9,
+            Kind::Includes => 10,
             Kind::Deflate | Kind::Brotli => 20,
         }
     }
@@ -46,6 +51,7 @@ impl Kind {
     fn begin(self, r: &mut Request) -> Option<Filter> {
         match self {
             Kind::Inflate => deflate::inflate(r),
+            Kind::Includes => include::begin(r),
             Kind::Deflate => deflate::deflate(r),
             Kind::Brotli => brotli::compress(r),
         }
@@ -62,11 +68,15 @@ pub enum Added {
 }
 
 impl Added {
-    fn place(&self) -> u8 {
+    fn kind(&self) -> Kind {
         match self {
-            Added::Plain(kind) => kind.place(),
-            Added::Smart(smart) => smart.kind.place(),
+            Added::Plain(kind) => *kind,
+            Added::Smart(smart) => smart.kind,
         }
+    }
+
+    fn place(&self) -> u8 {
+        self.kind().place()
     }
 }
 
@@ -75,6 +85,8 @@ impl Added {
 pub enum Filter {
     /// Unpack gzip.
     Inflate,
+    /// Carry out the elements of a page.
+    Include(Box<include::Page>),
     /// Pack with gzip.
     Deflate(deflate::Settings),
     /// Pack with Brotli.
@@ -91,7 +103,7 @@ pub fn list(word: &Word) -> Result<Arc<[Kind]>> {
         Kind::named(name).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             Problem::from(format!("there is no output filter {name} here")).at(word.span).help(
-                "known are INFLATE, DEFLATE and BROTLI_COMPRESS; httpd would only write into \
+                "known are INCLUDES, INFLATE, DEFLATE and BROTLI_COMPRESS; httpd would only write into \
                  its log that a filter is unknown, and send the body as it is",
             )
         })
@@ -130,6 +142,9 @@ pub(crate) fn insert(r: &mut Request) {
     dir.filter.insert(r);
     if r.filters.len() > 1 {
         r.filters.sort_by_key(Added::place);
+    }
+    if r.filters.iter().any(|added| added.kind() == Kind::Includes) {
+        include::setup(r);
     }
 }
 

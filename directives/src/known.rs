@@ -145,12 +145,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
       RemoteIPTrustedProxyList RemoteIPInternalProxyList RemoteIPProxyProtocol \
       RemoteIPProxyProtocolExceptions",
     ),
-    (
-        "mod_include.c",
-        NOT_YET,
-        "XBitHack SSIErrorMsg SSITimeFormat SSIStartTag SSIEndTag SSIUndefinedEcho \
-      SSILegacyExprParser SSILastModified SSIEtag",
-    ),
     ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
     ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
     (

@@ -181,6 +181,8 @@ pub struct Parent {
     pub user: Option<Bytes>,
     /// Its kind of authentication.
     pub auth_type: Option<Bytes>,
+    /// How many requests lie above the sub-request.
+    pub level: u32,
 }
 
 /// The client's host name.

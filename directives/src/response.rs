@@ -74,6 +74,19 @@ pub fn finish(r: &mut Request) -> Reply {
     }
 }
 
+/// What a page includes: a sub-request's body, whose head nobody sees.
+pub fn finish_included(r: &mut Request) -> Reply {
+    Reply {
+        status: r.status,
+        reason: None,
+        headers: Headers::default(),
+        body: std::mem::take(&mut r.body),
+        filters: std::mem::take(&mut r.body_filters),
+        close: false,
+        header_only: false,
+    }
+}
+
 /// What the response depends on, each once: `fixup_vary`.
 fn vary(r: &Request, headers: &mut Headers) {
     if r.env.has(b"force-no-vary") {

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use super::body::{AppOutput, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
-use super::filter::{Filtered, Source};
+use super::filter::{Filtered, Source, Tools};
 use super::finish::{Guard, Held};
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
@@ -181,7 +181,8 @@ async fn answer(
         file: None,
     };
     let mut run = Run::new(r);
-    let mut reply = drive(&mut run, &mut world).await;
+    // Only a sub-request has none.
+    let mut reply = drive(&mut run, &mut world).await.ok_or(Cut)?;
     let request = Box::new(run.into_request());
     shared.record.borrow_mut().host(&request);
     let core = &request.server.config.core;
@@ -282,6 +283,16 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
     }
 }
 
+/// A body that filters look at; `None` if there is none.
+pub fn source(reply: &mut Reply, world: &mut World) -> Option<Source> {
+    match body(reply, world) {
+        Kind::Bytes(bytes) => Some(Source::bytes(bytes)),
+        Kind::File(file) => Some(Source::file(file)),
+        Kind::App(app) => Some(Source::app(app)),
+        Kind::None | Kind::Filtered(_) => None,
+    }
+}
+
 /// The body behind its filters. If it is short enough, its length is known before the head
 /// is sent; also for a HEAD request, which gets no more than the head.
 async fn filtered(
@@ -290,13 +301,15 @@ async fn filtered(
     guard: &mut Guard,
 ) -> Result<Kind, Cut> {
     let header_only = std::mem::replace(&mut reply.header_only, false);
-    let source = match body(reply, world) {
-        Kind::Bytes(bytes) => Source::bytes(bytes),
-        Kind::File(file) => Source::file(file),
-        Kind::App(app) => Source::app(app),
-        kind @ (Kind::None | Kind::Filtered(_)) => return Ok(kind),
+    let filters = std::mem::take(&mut reply.filters);
+    let Some(source) = source(reply, world) else { return Ok(Kind::None) };
+    let tools = Tools {
+        generation: world.generation.clone(),
+        registry: world.registry.clone(),
+        board: world.board.clone(),
+        shared: world.shared.clone(),
     };
-    let mut filtered = Filtered::new(source, std::mem::take(&mut reply.filters));
+    let mut filtered = Filtered::new(source, filters, tools);
     let whole = filtered.prime().await.inspect_err(|_| guard.cut());
     guard.heard(filtered.pipe());
     let whole = whole?;

@@ -70,8 +70,9 @@ pub struct Answered {
     pub call: Call,
 }
 
-/// Runs a request to its reply.
-pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
+/// Runs a request to its reply; `None` where a sub-request stops that is only looked up,
+/// or failed.
+pub async fn drive(run: &mut Run, world: &mut World) -> Option<Reply> {
     let mut answer = None;
     loop {
         run.request_mut().now = crate::log::now();
@@ -79,7 +80,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
         world.generation.clone().write_lines(run.request_mut());
         match next {
             Next::Effect(effect) => answer = Some(world.perform(effect, run).await),
-            Next::Reply(reply) => return *reply,
+            Next::Reply(reply) => return Some(*reply),
+            Next::Looked => return None,
         }
     }
 }

@@ -2,10 +2,11 @@
 //! reply; here bytes are pulled through, piece by piece, as the client takes them.
 
 mod gzip;
+mod include;
 mod packed;
 mod source;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,9 +17,11 @@ use directives::filter::Filter;
 use directives::log::Line;
 
 pub use gzip::{Unpacked, Unpacker};
+pub use include::Tools;
 pub use source::Source;
 
 use super::body::{Cut, Piece};
+use include::Common;
 use packed::Packed;
 
 /// What is gathered before it is sent, where no filter says how much, bytes.
@@ -45,6 +48,8 @@ pub struct Filtered {
 #[derive(Default)]
 pub struct Pipe {
     out: RefCell<Option<Bytes>>,
+    /// The length is not said although it is known: a page with elements is sent so.
+    open: Cell<bool>,
     /// Lines for the error log.
     pub lines: RefCell<Vec<Line>>,
     /// Notes for the access log.
@@ -66,9 +71,9 @@ impl Pipe {
 
 impl Filtered {
     /// A body that goes through `filters`.
-    pub fn new(source: Source, filters: Vec<Filter>) -> Filtered {
+    pub fn new(source: Source, filters: Vec<Filter>, tools: Tools) -> Filtered {
         let pipe = Rc::new(Pipe::default());
-        let work = Box::pin(pump(source, filters, pipe.clone()));
+        let work = Box::pin(pump(source, filters, tools, pipe.clone()));
         Filtered { work, pipe, ahead: None, ended: false }
     }
 
@@ -114,7 +119,8 @@ impl Filtered {
         };
         let then = poll_fn(|cx| Poll::Ready(self.poll_next(cx))).await;
         match then {
-            Poll::Ready(None) => return Ok(Some(first)),
+            Poll::Ready(None) if !self.pipe.open.get() => return Ok(Some(first)),
+            Poll::Ready(None) => self.ahead = Some(first),
             // Both are sent, one behind the other.
             Poll::Ready(Some(Ok(second))) => {
                 self.ahead = Some([first, second].concat().into());
@@ -130,6 +136,7 @@ impl Filtered {
 async fn pump(
     mut source: Source,
     filters: Vec<Filter>,
+    tools: Tools,
     pipe: Rc<Pipe>,
 ) -> Result<(), Cut> {
     source.report_to(pipe.clone());
@@ -137,19 +144,9 @@ async fn pump(
         Filter::Deflate(settings) => Some(settings.buffer),
         _ => None,
     });
+    let packs = gather.is_some() || matches!(filters.last(), Some(Filter::Brotli(_)));
     let gather = gather.unwrap_or(GATHER);
-    let mut stage: Box<dyn Stage> = Box::new(source);
-    for filter in filters {
-        stage = match filter {
-            Filter::Inflate => Box::new(Packed::new(stage, gzip::Inflate::default())),
-            Filter::Deflate(settings) => {
-                Box::new(Packed::new(stage, gzip::Deflate::new(&settings, pipe.clone())))
-            }
-            Filter::Brotli(settings) => {
-                Box::new(Packed::new(stage, packed::Brotli::new(&settings, pipe.clone())))
-            }
-        };
-    }
+    let mut stage = stages(source, filters, (tools, None), &pipe);
     let mut gathered = BytesMut::new();
     while let Some(piece) = stage.next().await {
         let Piece { bytes, flush } = piece?;
@@ -162,10 +159,39 @@ async fn pump(
             pipe.send(gathered.split().freeze()).await;
         }
     }
+    // Packing gathers all of a short body.
+    pipe.open.set(pipe.open.get() && !packs);
     if !gathered.is_empty() {
         pipe.send(gathered.freeze()).await;
     }
     Ok(())
+}
+
+/// The body behind its filters. With the tools comes what a page within a page shares.
+fn stages(
+    source: Source,
+    filters: Vec<Filter>,
+    (tools, outer): (Tools, Option<Common>),
+    pipe: &Rc<Pipe>,
+) -> Box<dyn Stage> {
+    let mut stage: Box<dyn Stage> = Box::new(source);
+    for filter in filters {
+        let pipe = pipe.clone();
+        stage = match filter {
+            Filter::Inflate => Box::new(Packed::new(stage, gzip::Inflate::default())),
+            Filter::Include(page) => {
+                let (tools, outer) = (tools.clone(), outer.clone());
+                Box::new(include::Include::new(stage, page, outer, tools, pipe))
+            }
+            Filter::Deflate(settings) => {
+                Box::new(Packed::new(stage, gzip::Deflate::new(&settings, pipe)))
+            }
+            Filter::Brotli(settings) => {
+                Box::new(Packed::new(stage, packed::Brotli::new(&settings, pipe)))
+            }
+        };
+    }
+    stage
 }
 
 /// Polls a stage's own future inside a boxed one.
