@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::modules::brotli;
 use crate::modules::deflate;
 use crate::modules::filter::Smart;
-use crate::modules::include;
+use crate::modules::{include, ratelimit, substitute};
 use crate::request::Request;
 use crate::schema::{Problem, Result, Word};
 
@@ -18,6 +18,10 @@ pub enum Kind {
     Inflate,
     /// `INCLUDES`.
     Includes,
+    /// `SUBSTITUTE`.
+    Substitute,
+    /// `RATE_LIMIT`.
+    RateLimit,
     /// `DEFLATE`.
     Deflate,
     /// `BROTLI_COMPRESS`.
@@ -27,9 +31,11 @@ pub enum Kind {
 impl Kind {
     /// The filter of a name, without regard to case.
     pub fn named(name: &[u8]) -> Option<Kind> {
-        const NAMES: [(&[u8], Kind); 4] = [
+        const NAMES: [(&[u8], Kind); 6] = [
             (b"INFLATE", Kind::Inflate),
             (b"INCLUDES", Kind::Includes),
+            (b"SUBSTITUTE", Kind::Substitute),
+            (b"RATE_LIMIT", Kind::RateLimit),
             (b"DEFLATE", Kind::Deflate),
             (b"BROTLI_COMPRESS", Kind::Brotli),
         ];
@@ -41,8 +47,9 @@ impl Kind {
     pub fn place(self) -> u8 {
         match self {
             Kind::Inflate => 9,
-            Kind::Includes => 10,
+            Kind::Includes | Kind::Substitute => 10,
             Kind::Deflate | Kind::Brotli => 20,
+            Kind::RateLimit => 33,
         }
     }
 
@@ -52,6 +59,11 @@ impl Kind {
         match self {
             Kind::Inflate => deflate::inflate(r),
             Kind::Includes => include::begin(r),
+            Kind::Substitute => substitute::begin(r),
+            Kind::RateLimit => {
+                ratelimit::begin(r);
+                None
+            }
             Kind::Deflate => deflate::deflate(r),
             Kind::Brotli => brotli::compress(r),
         }
@@ -87,6 +99,8 @@ pub enum Filter {
     Inflate,
     /// Carry out the elements of a page.
     Include(Box<include::Page>),
+    /// Replace what matches.
+    Substitute(substitute::Substitution),
     /// Pack with gzip.
     Deflate(deflate::Settings),
     /// Pack with Brotli.
@@ -103,7 +117,7 @@ pub fn list(word: &Word) -> Result<Arc<[Kind]>> {
         Kind::named(name).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             Problem::from(format!("there is no output filter {name} here")).at(word.span).help(
-                "known are INCLUDES, INFLATE, DEFLATE and BROTLI_COMPRESS; httpd would only write into \
+                "known are INCLUDES, SUBSTITUTE, INFLATE, DEFLATE, BROTLI_COMPRESS and RATE_LIMIT; httpd would only write into \
                  its log that a filter is unknown, and send the body as it is",
             )
         })

@@ -147,11 +147,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
     ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
-    (
-        "mod_substitute.c",
-        NOT_YET,
-        "Substitute SubstituteMaxLineLength SubstituteInheritBefore InputSed OutputSed",
-    ),
+    ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
     ("mod_info.c", NOT_YET, "AddModuleInfo"),

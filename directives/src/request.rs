@@ -12,6 +12,7 @@ use crate::env::Env;
 use crate::filter::{Added, Filter};
 use crate::log::{Level, Line};
 use crate::merge::Merged;
+use crate::modules::ratelimit::Rate;
 use crate::reply::{Body, Headers};
 use crate::snapshot::{Server, Snapshot};
 
@@ -135,6 +136,8 @@ pub struct Request {
     pub filters: Vec<Added>,
     /// The request's body goes through the input filter DEFLATE.
     pub inflates_input: bool,
+    /// How fast the body is to be sent.
+    pub rate: Option<Rate>,
     /// What the output filters want to do with the body.
     pub body_filters: Vec<Filter>,
     /// The bytes of a file are what is sent: ranges and 304 are possible.
@@ -268,6 +271,7 @@ impl Request {
             body: Body::None,
             filters: Vec::new(),
             inflates_input: false,
+            rate: None,
             body_filters: Vec::new(),
             no_local_copy: false,
             allowed: Vec::new(),

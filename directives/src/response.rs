@@ -69,6 +69,7 @@ pub fn finish(r: &mut Request) -> Reply {
         headers,
         body,
         filters,
+        rate: r.rate,
         close,
         header_only: r.header_only,
     }
@@ -82,6 +83,7 @@ pub fn finish_included(r: &mut Request) -> Reply {
         headers: Headers::default(),
         body: std::mem::take(&mut r.body),
         filters: std::mem::take(&mut r.body_filters),
+        rate: None,
         close: false,
         header_only: false,
     }

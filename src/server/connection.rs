@@ -222,11 +222,17 @@ async fn answer(
         reply.headers.set("Connection", "close");
         return Ok(response(&mut reply, version, Kind::None, guard));
     }
-    let kind = if reply.filters.is_empty() {
+    let mut kind = if reply.filters.is_empty() {
         body(&mut reply, &mut world)
     } else {
-        filtered(&mut reply, &mut world, &mut guard).await?
+        filtered(&mut reply, &mut world, &mut guard).await
     };
+    if let Some(rate) = reply.rate {
+        kind = match source_of(kind) {
+            Some(source) => Kind::Filtered(Box::new(Filtered::rated(source, rate))),
+            None => Kind::None,
+        };
+    }
     Ok(response(&mut reply, version, kind, guard))
 }
 
@@ -285,24 +291,25 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
 
 /// A body that filters look at; `None` if there is none.
 pub fn source(reply: &mut Reply, world: &mut World) -> Option<Source> {
-    match body(reply, world) {
+    source_of(body(reply, world))
+}
+
+fn source_of(kind: Kind) -> Option<Source> {
+    match kind {
         Kind::Bytes(bytes) => Some(Source::bytes(bytes)),
         Kind::File(file) => Some(Source::file(file)),
         Kind::App(app) => Some(Source::app(app)),
-        Kind::None | Kind::Filtered(_) => None,
+        Kind::Filtered(filtered) => Some(Source::filtered(filtered)),
+        Kind::None => None,
     }
 }
 
 /// The body behind its filters. If it is short enough, its length is known before the head
 /// is sent; also for a HEAD request, which gets no more than the head.
-async fn filtered(
-    reply: &mut Reply,
-    world: &mut World,
-    guard: &mut Guard,
-) -> Result<Kind, Cut> {
+async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -> Kind {
     let header_only = std::mem::replace(&mut reply.header_only, false);
     let filters = std::mem::take(&mut reply.filters);
-    let Some(source) = source(reply, world) else { return Ok(Kind::None) };
+    let Some(source) = source(reply, world) else { return Kind::None };
     let tools = Tools {
         generation: world.generation.clone(),
         registry: world.registry.clone(),
@@ -310,9 +317,8 @@ async fn filtered(
         shared: world.shared.clone(),
     };
     let mut filtered = Filtered::new(source, filters, tools);
-    let whole = filtered.prime().await.inspect_err(|_| guard.cut());
+    let whole = filtered.prime().await;
     guard.heard(filtered.pipe());
-    let whole = whole?;
     if let Some(whole) = &whole {
         let length = whole.len().to_string();
         reply.headers.set("Content-Length", length.clone());
@@ -320,11 +326,11 @@ async fn filtered(
             held.request.headers_out.set("Content-Length", length);
         }
     }
-    Ok(match whole {
+    match whole {
         _ if header_only => Kind::None,
         Some(whole) => Kind::Bytes(whole),
         None => Kind::Filtered(Box::new(filtered)),
-    })
+    }
 }
 
 fn response(
@@ -340,7 +346,8 @@ fn response(
         // A length that is none would leave the client to guess.
         reply.headers.unset("Content-Length");
     }
-    let announced = announced.flatten().filter(|_| matches!(kind, Kind::App(_)));
+    let announced =
+        announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
     let mut response = hyper::Response::new(ReplyBody::new(kind, guard, announced));
     if version == 10 {
         // hyper would promise an HTTP/1.0 client to keep the connection.

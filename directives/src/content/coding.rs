@@ -94,9 +94,10 @@ pub fn pack(r: &mut Request, coding: &Coding, etag: AlterEtag) -> bool {
     {
         return false;
     }
-    let merged = match before.is_empty() || before == ["identity"] {
-        true => coding.name.to_owned(),
-        false => format!("{}, {}", before.join(", "), coding.name),
+    let merged = if before.is_empty() || before == ["identity"] {
+        coding.name.to_owned()
+    } else {
+        format!("{}, {}", before.join(", "), coding.name)
     };
     let merged = Bytes::from(merged);
     r.err_headers_out.unset("Content-Encoding");

@@ -152,9 +152,10 @@ pub(crate) fn inflate(r: &mut Request) -> Option<Filter> {
     let found =
         [&mut r.headers_out, &mut r.err_headers_out].into_iter().find_map(|headers| {
             let rest = coding::without_gzip(headers.get("Content-Encoding")?)?;
-            match rest.is_empty() {
-                true => headers.unset("Content-Encoding"),
-                false => headers.set("Content-Encoding", rest),
+            if rest.is_empty() {
+                headers.unset("Content-Encoding");
+            } else {
+                headers.set("Content-Encoding", rest);
             }
             Some(())
         });

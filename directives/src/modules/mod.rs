@@ -102,7 +102,7 @@ use crate::schema::Module;
 
 modules! {
     core, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, expires, filter,
-    include, deflate, brotli, headers,
+    include, substitute, deflate, brotli, ratelimit, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
 }

@@ -87,6 +87,10 @@ impl Run {
     pub fn sub(parent: &Request, lookup: &Lookup, uri: &[u8]) -> (Run, Option<Next>) {
         let mut frame = subframe(parent, lookup);
         frame.r.header_only = false;
+        // A page's variables are those of its request: these would not be true.
+        for name in ["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED"] {
+            frame.r.env.unset(name.as_bytes());
+        }
         if frame.r.has_body() {
             // The body is the page's own.
             let fields = Arc::make_mut(&mut frame.r.headers_in);

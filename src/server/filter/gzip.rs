@@ -90,7 +90,7 @@ impl Inflate {
 
 impl Codec for Inflate {
     fn push(&mut self, input: &mut Bytes) -> Result<Bytes, Cut> {
-        while !Tally::is_empty(input) && self.decoder.get_ref().len() < ENOUGH {
+        while !input.is_empty() && self.decoder.get_ref().len() < ENOUGH {
             self.morsel(input)?;
         }
         Ok(std::mem::take(self.decoder.get_mut()).into())

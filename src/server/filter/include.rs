@@ -19,7 +19,7 @@ use super::super::drive::{World, drive};
 use super::super::live::Generation;
 use super::super::request_body::RequestBody;
 use super::super::socket::Shared;
-use super::{Next, Pipe, Stage, pull, stages};
+use super::{Next, Pipe, Stage, stages};
 
 /// What sub-requests are run with.
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Include {
     async fn step(&mut self) -> Option<Result<Piece, Cut>> {
         loop {
             if let Some(included) = &mut self.included {
-                match pull(&mut **included).await {
+                match included.next().await {
                     Some(piece) => return Some(piece),
                     None => {
                         self.included = None;
@@ -117,7 +117,7 @@ impl Include {
             }
             match self.with(Page::step) {
                 Step::Text(bytes) => return Some(Ok(Piece { bytes, flush: false })),
-                Step::More => match pull(&mut *self.inner).await {
+                Step::More => match self.inner.next().await {
                     Some(Ok(piece)) => self.page.push(&piece.bytes),
                     Some(Err(cut)) => return Some(Err(cut)),
                     None => self.page.end(),

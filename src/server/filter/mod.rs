@@ -4,6 +4,7 @@
 mod gzip;
 mod include;
 mod packed;
+mod rate;
 mod source;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use directives::filter::Filter;
 use directives::log::Line;
+use directives::modules::ratelimit::Rate;
 
 pub use gzip::{Unpacked, Unpacker};
 pub use include::Tools;
@@ -41,6 +43,8 @@ pub struct Filtered {
     work: Pin<Box<dyn Future<Output = Result<(), Cut>>>>,
     pipe: Rc<Pipe>,
     ahead: Option<Bytes>,
+    /// What is ahead is the last before the body breaks off.
+    broken: bool,
     ended: bool,
 }
 
@@ -48,7 +52,7 @@ pub struct Filtered {
 #[derive(Default)]
 pub struct Pipe {
     out: RefCell<Option<Bytes>>,
-    /// The length is not said although it is known: a page with elements is sent so.
+    /// The length is not said although it is known.
     open: Cell<bool>,
     /// Lines for the error log.
     pub lines: RefCell<Vec<Line>>,
@@ -57,6 +61,12 @@ pub struct Pipe {
 }
 
 impl Pipe {
+    /// Takes over what another has for the logs.
+    fn take(&self, other: &Pipe) {
+        self.lines.borrow_mut().append(&mut other.lines.borrow_mut());
+        self.notes.borrow_mut().append(&mut other.notes.borrow_mut());
+    }
+
     /// Hands bytes over, and waits until they are taken.
     async fn send(&self, bytes: Bytes) {
         *self.out.borrow_mut() = Some(bytes);
@@ -74,7 +84,24 @@ impl Filtered {
     pub fn new(source: Source, filters: Vec<Filter>, tools: Tools) -> Filtered {
         let pipe = Rc::new(Pipe::default());
         let work = Box::pin(pump(source, filters, tools, pipe.clone()));
-        Filtered { work, pipe, ahead: None, ended: false }
+        Filtered { work, pipe, ahead: None, broken: false, ended: false }
+    }
+
+    /// A body that is sent no faster than `rate`.
+    pub fn rated(mut source: Source, rate: Rate) -> Filtered {
+        let pipe = Rc::new(Pipe::default());
+        source.report_to(pipe.clone());
+        let mut stage = rate::Rated::new(Box::new(source), rate);
+        let work = {
+            let pipe = pipe.clone();
+            Box::pin(async move {
+                while let Some(piece) = stage.next().await {
+                    pipe.send(piece?.bytes).await;
+                }
+                Ok(())
+            })
+        };
+        Filtered { work, pipe, ahead: None, broken: false, ended: false }
     }
 
     /// What goes to the logs.
@@ -89,6 +116,9 @@ impl Filtered {
     ) -> Poll<Option<Result<Bytes, Cut>>> {
         if let Some(bytes) = self.ahead.take() {
             return Poll::Ready(Some(Ok(bytes)));
+        }
+        if self.broken {
+            return Poll::Ready(Some(Err(Cut)));
         }
         if self.ended {
             return Poll::Ready(None);
@@ -112,23 +142,27 @@ impl Filtered {
     /// Waits for the first bytes. If they are all there is they come back: then the length
     /// of the body is known before its head is sent, as with httpd, whose content-length
     /// filter counts what comes in one brigade.
-    pub async fn prime(&mut self) -> Result<Option<Bytes>, Cut> {
+    pub async fn prime(&mut self) -> Option<Bytes> {
         let first = match poll_fn(|cx| self.poll_next(cx)).await {
-            None => return Ok(Some(Bytes::new())),
-            Some(first) => first?,
+            None => return Some(Bytes::new()),
+            Some(Ok(first)) => first,
+            Some(Err(Cut)) => {
+                self.broken = true;
+                return None;
+            }
         };
-        let then = poll_fn(|cx| Poll::Ready(self.poll_next(cx))).await;
-        match then {
-            Poll::Ready(None) if !self.pipe.open.get() => return Ok(Some(first)),
-            Poll::Ready(None) => self.ahead = Some(first),
+        match poll_fn(|cx| Poll::Ready(self.poll_next(cx))).await {
+            Poll::Ready(None) if !self.pipe.open.get() => return Some(first),
+            Poll::Ready(None) | Poll::Pending => self.ahead = Some(first),
             // Both are sent, one behind the other.
             Poll::Ready(Some(Ok(second))) => {
                 self.ahead = Some([first, second].concat().into());
             }
-            Poll::Ready(Some(Err(cut))) => return Err(cut),
-            Poll::Pending => self.ahead = Some(first),
+            Poll::Ready(Some(Err(Cut))) => {
+                (self.ahead, self.broken) = (Some(first), true)
+            }
         }
-        Ok(None)
+        None
     }
 }
 
@@ -149,7 +183,16 @@ async fn pump(
     let mut stage = stages(source, filters, (tools, None), &pipe);
     let mut gathered = BytesMut::new();
     while let Some(piece) = stage.next().await {
-        let Piece { bytes, flush } = piece?;
+        let Piece { bytes, flush } = match piece {
+            Ok(piece) => piece,
+            Err(cut) => {
+                // What came goes out all the same.
+                if !gathered.is_empty() {
+                    pipe.send(gathered.freeze()).await;
+                }
+                return Err(cut);
+            }
+        };
         if gathered.is_empty() && bytes.len() >= gather {
             pipe.send(bytes).await;
             continue;
@@ -183,6 +226,9 @@ fn stages(
                 let (tools, outer) = (tools.clone(), outer.clone());
                 Box::new(include::Include::new(stage, page, outer, tools, pipe))
             }
+            Filter::Substitute(rules) => {
+                Box::new(Packed::new(stage, packed::Substitute::new(rules, pipe)))
+            }
             Filter::Deflate(settings) => {
                 Box::new(Packed::new(stage, gzip::Deflate::new(&settings, pipe)))
             }
@@ -192,11 +238,6 @@ fn stages(
         };
     }
     stage
-}
-
-/// Polls a stage's own future inside a boxed one.
-fn pull(stage: &mut dyn Stage) -> Next<'_> {
-    stage.next()
 }
 
 /// The next piece of an application's output, as a future.

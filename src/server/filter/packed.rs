@@ -4,12 +4,14 @@ use std::io::Write;
 use std::rc::Rc;
 
 use brotli::CompressorWriter;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use directives::log::{Level, Line};
 use directives::modules::brotli::Settings;
 use directives::modules::deflate::Notes;
+use directives::modules::substitute::{Substitution, TooLong};
 
 use super::super::body::{Cut, Piece};
-use super::{Next, Pipe, Stage, pull};
+use super::{Next, Pipe, Stage};
 
 /// What is packed or unpacked before others on the thread have their turn, bytes.
 const TURN: usize = 32 * 1024;
@@ -30,13 +32,22 @@ pub struct Packed<C> {
     codec: C,
     input: Bytes,
     flush: bool,
+    /// What comes is cut off.
+    broken: bool,
     ended: bool,
 }
 
 impl<C: Codec> Packed<C> {
     /// What comes from `inner`, coded.
     pub fn new(inner: Box<dyn Stage>, codec: C) -> Packed<C> {
-        Packed { inner, codec, input: Bytes::new(), flush: false, ended: false }
+        Packed {
+            inner,
+            codec,
+            input: Bytes::new(),
+            flush: false,
+            broken: false,
+            ended: false,
+        }
     }
 
     async fn step(&mut self) -> Option<Result<Piece, Cut>> {
@@ -58,9 +69,17 @@ impl<C: Codec> Packed<C> {
             if self.ended {
                 return None;
             }
-            match pull(&mut *self.inner).await {
+            if self.broken {
+                return Some(Err(Cut));
+            }
+            match self.inner.next().await {
                 Some(Ok(piece)) => (self.input, self.flush) = (piece.bytes, piece.flush),
-                Some(Err(cut)) => return Some(Err(cut)),
+                // What came goes out all the same.
+                Some(Err(_)) => {
+                    self.broken = true;
+                    let bytes = self.codec.flush();
+                    return Some(bytes.map(|bytes| Piece { bytes, flush: true }));
+                }
                 None => {
                     self.ended = true;
                     let bytes = self.codec.finish();
@@ -123,6 +142,46 @@ impl Codec for Brotli {
     }
 }
 
+/// Replaces what matches.
+pub struct Substitute {
+    rules: Substitution,
+    pipe: Rc<Pipe>,
+}
+
+impl Substitute {
+    /// As rules say.
+    pub fn new(rules: Substitution, pipe: Rc<Pipe>) -> Substitute {
+        Substitute { rules, pipe }
+    }
+
+    fn said(&self, done: Result<Vec<u8>, TooLong>) -> Result<Bytes, Cut> {
+        done.map(Bytes::from).map_err(|TooLong| {
+            let text = self.rules.complaint();
+            let (level, module, ah, error) = (Level::Error, "substitute", 1328, None);
+            self.pipe.lines.borrow_mut().push(Line { level, module, ah, error, text });
+            Cut
+        })
+    }
+}
+
+impl Codec for Substitute {
+    fn push(&mut self, input: &mut Bytes) -> Result<Bytes, Cut> {
+        // httpd does not say how long what it replaces in is.
+        self.pipe.open.set(true);
+        let done = self.rules.push(&turn(input));
+        self.said(done)
+    }
+
+    fn flush(&mut self) -> Result<Bytes, Cut> {
+        Ok(Bytes::new())
+    }
+
+    fn finish(&mut self) -> Result<Bytes, Cut> {
+        let done = self.rules.finish();
+        self.said(done)
+    }
+}
+
 /// How much came in and went out.
 pub struct Tally {
     input: u64,
@@ -157,10 +216,5 @@ impl Tally {
     /// Bytes that went out.
     pub fn output(&self) -> u64 {
         self.output
-    }
-
-    /// Nothing left to take?
-    pub fn is_empty(input: &Bytes) -> bool {
-        !input.has_remaining()
     }
 }

@@ -1,12 +1,13 @@
 //! Where a filtered body comes from.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::super::body::{AppOutput, Piece};
 use super::super::file::FileParts;
-use super::{Next, Pipe, Stage, of_app};
+use super::{Filtered, Next, Pipe, Stage, of_app};
 
 /// A body before its filters.
 pub struct Source {
@@ -18,6 +19,7 @@ enum Kind {
     Bytes(Bytes),
     File(FileParts),
     App(Box<AppOutput>),
+    Filtered(Box<Filtered>),
 }
 
 impl Source {
@@ -34,6 +36,11 @@ impl Source {
     /// What an application sends.
     pub fn app(app: Box<AppOutput>) -> Source {
         Source { kind: Kind::App(app), pipe: Rc::default() }
+    }
+
+    /// What filters have made already.
+    pub fn filtered(filtered: Box<Filtered>) -> Source {
+        Source { kind: Kind::Filtered(filtered), pipe: Rc::default() }
     }
 
     /// Where lines for the log go.
@@ -55,6 +62,11 @@ impl Stage for Source {
                     Some(next.map(|bytes| Piece { bytes, flush: false }))
                 }
                 Kind::App(app) => of_app(app, &self.pipe).await,
+                Kind::Filtered(filtered) => {
+                    let next = poll_fn(|cx| filtered.poll_next(cx)).await;
+                    self.pipe.take(filtered.pipe());
+                    next.map(|next| next.map(|bytes| Piece { bytes, flush: false }))
+                }
             }
         })
     }

@@ -87,7 +87,9 @@ pub static SET_OUTPUT_FILTER: Directive = Directive {
     summary: "filter (or ; delimited list of filters) to be run on the request content",
     docs: r"
 Sends responses through filters: `DEFLATE` packs them with gzip, `BROTLI_COMPRESS` with
-Brotli, `INFLATE` unpacks gzip. Error pages of the server's own are left alone; error
+Brotli, `INFLATE` unpacks gzip, `INCLUDES` carries out server-side includes, `SUBSTITUTE`
+replaces text (see `Substitute`), and `RATE_LIMIT` sends no more KiB each second than the
+variable `rate-limit` says, behind as many as `rate-initial-burst` says at once. Error pages of the server's own are left alone; error
 documents and internal redirects are filtered as their own section says. `None` takes an
 outer `SetOutputFilter` back.
 

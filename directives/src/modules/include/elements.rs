@@ -498,9 +498,10 @@ impl Page {
         if !element.args.is_empty() {
             return self.error();
         }
-        match self.taken {
-            true => self.printing = false,
-            false => self.decide(true),
+        if self.taken {
+            self.printing = false;
+        } else {
+            self.decide(true);
         }
         NOTHING
     }
