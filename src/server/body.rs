@@ -167,7 +167,7 @@ pub struct AppOutput {
     pub exchange: Exchange,
     /// What is to be said in the error log.
     pub lines: Vec<Line>,
-    gathered: BytesMut,
+    gathered: Gathered,
     flush: bool,
     /// The most bytes that are passed on.
     limit: Option<u64>,
@@ -175,15 +175,50 @@ pub struct AppOutput {
     /// It ended before its end.
     failed: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    file: String,
+}
+
+/// Pieces that are passed on together. A single one is not copied.
+struct Gathered {
+    one: Bytes,
+    several: BytesMut,
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        self.one.len() + self.several.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.one = bytes;
+            return;
+        }
+        self.several.extend_from_slice(&std::mem::take(&mut self.one));
+        self.several.extend_from_slice(&bytes);
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.several.is_empty() {
+            return std::mem::take(&mut self.one);
+        }
+        self.several.split().freeze()
+    }
+
+    fn clear(&mut self) {
+        self.one.clear();
+        self.several.clear();
+    }
 }
 
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
         let Answered { exchange, rest, call } = answered;
-        let file = exchange.name().to_owned();
-        let gathered = BytesMut::from(&rest[..]);
+        let gathered = Gathered { one: rest, several: BytesMut::new() };
         let flush = call.app.settings.flush;
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
@@ -195,7 +230,6 @@ impl AppOutput {
             ended: false,
             failed: false,
             timer: None,
-            file,
         }
     }
 
@@ -242,7 +276,7 @@ impl AppOutput {
                     if self.gathered.is_empty() && bytes.len() >= GATHER {
                         return Poll::Ready(Some(Ok(Piece { bytes, flush: self.flush })));
                     }
-                    self.gathered.extend_from_slice(&bytes);
+                    self.gathered.push(bytes);
                     self.timer = None;
                 }
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
@@ -265,7 +299,7 @@ impl AppOutput {
     }
 
     fn poll_piece(&mut self, flush: bool) -> Poll<Option<Result<Piece, Cut>>> {
-        let bytes = self.gathered.split().freeze();
+        let bytes = self.gathered.take();
         Poll::Ready(Some(Ok(Piece { bytes, flush })))
     }
 
@@ -273,7 +307,8 @@ impl AppOutput {
     fn report(&mut self, failure: Option<&Failure>) {
         self.lines.append(&mut self.exchange.lines);
         if let Some(failure) = failure {
-            let (level, module, error, text) = failure_line(&self.file, failure, false);
+            let (level, module, error, text) =
+                failure_line(&self.exchange.name(), failure, false);
             if !text.is_empty() {
                 self.lines.push(Line { level, module, ah: 0, error, text: text.into() });
             }

@@ -331,12 +331,13 @@ pub static MODULE: Module = Module {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::syntax::Span;
+    use crate::syntax::{FileId, Span};
 
     fn made(rules: &[&str], max_line: usize) -> Substitution {
         let rules = rules.iter().map(|text| {
             let bytes = Bytes::copy_from_slice(text.as_bytes());
-            let word = Word { bytes, span: Span::default(), quoted: false };
+            let span = Span { file: FileId(0), start: 0, end: 0 };
+            let word = Word { bytes, span, quoted: false };
             Arc::new(rule(&word).unwrap())
         });
         Substitution {
