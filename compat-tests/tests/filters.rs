@@ -224,6 +224,23 @@ fn pages_include_applications() -> Result<()> {
     Ok(())
 }
 
+/// An element without an end is given up before the page is all in memory.
+#[test]
+fn elements_have_an_end() -> Result<()> {
+    let mut site = Site::new()?;
+    let text =
+        [b"before <!--#echo var=\"", &b"x".repeat(3 << 20)[..], b"\" -->behind"].concat();
+    site.root.write("htdocs/page.shtml", &text)?;
+    site.serve(
+        "AddOutputFilter INCLUDES .shtml\n<Directory {root}/htdocs>\nOptions +Includes\n\
+         </Directory>\n",
+    )?;
+    let page = site.get("/page.shtml")?.text();
+    ensure!(page.starts_with("before [an error occurred"), "{}", &page[..60]);
+    ensure!(page.ends_with("behind") && page.len() < text.len());
+    site.logged("AH01372: SSI directive was not properly finished")
+}
+
 #[test]
 fn rates_are_kept() -> Result<()> {
     let mut site = Site::alone()?;

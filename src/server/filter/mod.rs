@@ -71,9 +71,8 @@ impl Pipe {
     async fn send(&self, bytes: Bytes) {
         *self.out.borrow_mut() = Some(bytes);
         // Whoever takes them polls the work again without being woken.
-        poll_fn(|_| match self.out.borrow().is_none() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(|_| {
+            if self.out.borrow().is_none() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -159,7 +158,7 @@ impl Filtered {
                 self.ahead = Some([first, second].concat().into());
             }
             Poll::Ready(Some(Err(Cut))) => {
-                (self.ahead, self.broken) = (Some(first), true)
+                (self.ahead, self.broken) = (Some(first), true);
             }
         }
         None

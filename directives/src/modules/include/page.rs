@@ -11,6 +11,10 @@ use crate::pattern::Groups;
 use crate::phase::Lookup;
 use crate::request::Request;
 
+/// The most of a page that is kept while the end of an element is looked for, bytes: what
+/// is longer is none.
+const MAX_ELEMENT: usize = 1 << 20;
+
 /// A page being read.
 #[derive(Clone)]
 pub struct Page {
@@ -182,7 +186,11 @@ impl Page {
                             }
                             continue;
                         }
-                        syntax::Next::More if !self.ended => return Step::More,
+                        syntax::Next::More
+                            if !self.ended && self.input.len() < MAX_ELEMENT =>
+                        {
+                            return Step::More;
+                        }
                         syntax::Next::More => match self.unfinished() {
                             Some(text) => return Step::Text(text),
                             None => return Step::End,
