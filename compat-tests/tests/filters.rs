@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use compat_tests::application::{Address, Application};
+use compat_tests::guarded::Guarded;
 use compat_tests::http::{Client, Response};
 use compat_tests::site::{Site, bytes, variable};
 use flate2::Compression;
@@ -221,6 +222,60 @@ fn pages_include_applications() -> Result<()> {
         ensure!(parts[4] == "[an error occurred while processing this directive]]");
     }
     probed.site.logged_times("subrequest returned 500", 2)?;
+    Ok(())
+}
+
+/// A page gets no more than its client may have.
+#[test]
+fn what_is_guarded_is_not_included() -> Result<()> {
+    for (answer, options) in [
+        ("status=402+Pay&text=pay", "-pass-response"),
+        ("status=200", "-pass-response"),
+        ("status=402+Pay&text=pay", ""),
+        ("status=302+Go&header=Location:+https://login.example.org/", "-pass-response"),
+        ("stdout=nothing&close", ""),
+    ] {
+        let is_consent = answer.starts_with("status=200");
+        let mut guarded = Guarded::new()?;
+        guarded.gate("gate", answer, "-idle-timeout 1")?;
+        guarded.site.root.write("htdocs/locked/a.txt", b"a secret\n")?;
+        guarded.site.root.write(
+            "htdocs/page.shtml",
+            b"[<!--#include virtual=\"/locked/a.txt\" -->|<!--#include file=\"locked/a.txt\" -->\
+              |<!--#fsize virtual=\"/locked/a.txt\" -->]",
+        )?;
+        guarded.serve(&format!(
+            "AddOutputFilter INCLUDES .shtml\n<Directory {{root}}/htdocs>\nOptions +Includes\n\
+             </Directory>\n<Directory {{root}}/htdocs/locked>\n\
+             FastCgiAccessChecker {{root}}/virtual/gate {options}\n</Directory>\n"
+        ))?;
+        let page = guarded.site.get("/page.shtml")?;
+        let error = "[an error occurred while processing this directive]";
+        let expected = if is_consent {
+            "[a secret\n|a secret\n|  9 ]".to_owned()
+        } else {
+            format!("[{error}|{error}|{error}]")
+        };
+        ensure!(page.text() == expected, "{answer} {options}: {page}");
+    }
+    Ok(())
+}
+
+/// A page that an application makes, piece by piece.
+#[test]
+fn pages_come_in_pieces() -> Result<()> {
+    let probed = probed(
+        "SetOutputFilter INCLUDES\n<Location />\nOptions +Includes\n</Location>\n",
+    )?;
+    let page = "a%3C!--%23if+expr%3D%22true%22+--%3Eb%3C!--%23echo+var%3D%22GATEWAY_INTERFACE%22\
+                +--%3E%3C!--%23else+--%3Ec%3C!--%23endif+--%3Ed";
+    for chop in [1, 2, 3, 7, 100] {
+        for target in ["probe", "flushed"] {
+            let answer =
+                probed.site.get(&format!("/{target}?chop={chop}&text={page}"))?;
+            ensure!(answer.text() == "abCGI/1.1d", "{target} {chop}: {answer}");
+        }
+    }
     Ok(())
 }
 

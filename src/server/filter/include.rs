@@ -145,8 +145,14 @@ impl Include {
             self.with(|page| Run::sub(page.request(), &sub.lookup, &sub.uri));
         let mut world = self.tools.world();
         if done.is_none() {
-            let reply = drive(&mut run, &mut world).await;
-            debug_assert!(reply.is_none(), "a look-up ends before the handler");
+            if drive(&mut run, &mut world).await.is_some() {
+                // Somebody answered in the handler's place, to refuse it.
+                world.drop_answer();
+                let r = run.request_mut();
+                if r.status == 200 {
+                    r.status = 403;
+                }
+            }
         } else {
             self.tools.generation.write_lines(run.request_mut());
         }
