@@ -32,7 +32,8 @@ use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
 use crate::password;
 
-/// How much of a body is read before the application is bothered (B-3), bytes.
+/// How much of a body is read before an application is bothered that wants to see it come
+/// (`-flush`, B-3), bytes.
 const PREFETCH: usize = 16 * 1024;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
@@ -211,10 +212,12 @@ impl World {
             if !self.body.is_read() && deflate::unpacks(r) {
                 let limits = r.dir.deflate.inflate_limits(r.dir.core.body_limit());
                 length = Some(self.body.inflate(limits).await?);
-            } else if r.content_length().is_some() {
+            } else if r.content_length().is_some() && (settings.flush || call.nph) {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
-                length = Some(self.body.spool().await?);
+                // A slow client is not the application's business.
+                let total = self.body.spool().await?;
+                length = r.content_length().is_none().then_some(total);
             }
             std::mem::replace(&mut self.body, RequestBody::empty())
         } else {
