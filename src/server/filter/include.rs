@@ -11,6 +11,7 @@ use directives::env::Env;
 use directives::modules::include::{Page, Step, Sub, Then};
 use directives::run::Run;
 
+use super::super::Live;
 use super::super::apps::Registry;
 use super::super::board::Board;
 use super::super::body::{Cut, Piece};
@@ -32,6 +33,8 @@ pub struct Tools {
     pub board: Arc<Board>,
     /// The connection.
     pub shared: Rc<Shared>,
+    /// The server's life.
+    pub live: Rc<Live>,
 }
 
 impl Tools {
@@ -41,6 +44,7 @@ impl Tools {
             registry: self.registry.clone(),
             board: self.board.clone(),
             shared: self.shared.clone(),
+            live: self.live.clone(),
             body: RequestBody::empty(),
             answered: None,
             file: None,
