@@ -103,16 +103,12 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "core.c",
         NOT_YET,
-        "SetOutputFilter SetInputFilter ErrorLogFormat \
+        "ErrorLogFormat \
       HttpProtocolOptions MergeTrailers \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
-    (
-        "mod_mime.c",
-        NOT_YET,
-        "AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter MultiviewsMatch",
-    ),
+    ("mod_mime.c", NOT_YET, "MultiviewsMatch"),
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     (
         "authentication",
@@ -135,16 +131,12 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
     (
-        "mod_deflate.c",
-        NOT_YET,
-        "DeflateFilterNote DeflateWindowSize DeflateBufferSize DeflateMemLevel \
-      DeflateCompressionLevel DeflateAlterETag DeflateInflateLimitRequestBody \
-      DeflateInflateRatioLimit DeflateInflateRatioBurst",
-    ),
-    (
         "mod_filter.c",
-        NOT_YET,
-        "FilterDeclare FilterProvider FilterChain FilterTrace AddOutputFilterByType FilterProtocol",
+        Refused(
+            "filters are not declared here; name them with SetOutputFilter or \
+             AddOutputFilterByType, inside <If> where it depends on something",
+        ),
+        "FilterDeclare FilterProvider FilterChain FilterTrace FilterProtocol",
     ),
     (
         "mod_autoindex.c",
@@ -169,19 +161,9 @@ static GROUPS: &[(&str, Known, &str)] = &[
       RemoteIPTrustedProxyList RemoteIPInternalProxyList RemoteIPProxyProtocol \
       RemoteIPProxyProtocolExceptions",
     ),
-    (
-        "mod_include.c",
-        NOT_YET,
-        "XBitHack SSIErrorMsg SSITimeFormat SSIStartTag SSIEndTag SSIUndefinedEcho \
-      SSILegacyExprParser SSILastModified SSIEtag",
-    ),
     ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
     ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
-    (
-        "mod_substitute.c",
-        NOT_YET,
-        "Substitute SubstituteMaxLineLength SubstituteInheritBefore InputSed OutputSed",
-    ),
+    ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
     ("mod_info.c", NOT_YET, "AddModuleInfo"),

@@ -18,6 +18,7 @@ pub mod effect;
 pub mod env;
 pub mod expand;
 pub mod expr;
+pub mod filter;
 pub mod fnmatch;
 mod htaccess;
 pub mod json;

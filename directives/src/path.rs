@@ -211,7 +211,7 @@ pub fn escape_path(path: &[u8]) -> Vec<u8> {
     {
         out.extend_from_slice(b"./");
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"$-_.+!*'(),:@&=/~".contains(&b);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"$-_.+!*'(),:;@&=/~".contains(&b);
     escape_where(path, plain, &mut out);
     out
 }

@@ -10,9 +10,11 @@ use http::{HeaderMap, Method};
 use crate::bundle::{Files, Meta, OsError};
 use crate::effect::Answer;
 use crate::env::Env;
+use crate::filter::{Added, Filter};
 use crate::log::{Level, Line};
 use crate::merge::Merged;
 use crate::modules::gateway::{Caller, Decision, Findings};
+use crate::modules::ratelimit::Rate;
 use crate::reply::{Body, Headers};
 use crate::snapshot::{Server, Snapshot};
 
@@ -136,6 +138,14 @@ pub struct Request {
     pub err_headers_out: Headers,
     /// The body of the response.
     pub body: Body,
+    /// Output filters that were given to this request.
+    pub filters: Vec<Added>,
+    /// The request's body goes through the input filter DEFLATE.
+    pub inflates_input: bool,
+    /// How fast the body is to be sent.
+    pub rate: Option<Rate>,
+    /// What the output filters want to do with the body.
+    pub body_filters: Vec<Filter>,
     /// The bytes of a file are what is sent: ranges and 304 are possible.
     pub no_local_copy: bool,
     /// Methods to name in `Allow`.
@@ -188,6 +198,8 @@ pub struct Parent {
     pub user: Option<Bytes>,
     /// Its kind of authentication.
     pub auth_type: Option<Bytes>,
+    /// How many requests lie above the sub-request.
+    pub level: u32,
 }
 
 /// The client's host name.
@@ -272,6 +284,10 @@ impl Request {
             headers_out: Headers::default(),
             err_headers_out: Headers::default(),
             body: Body::None,
+            filters: Vec::new(),
+            inflates_input: false,
+            rate: None,
+            body_filters: Vec::new(),
             no_local_copy: false,
             allowed: Vec::new(),
             used_path_info: None,
@@ -340,6 +356,8 @@ impl Request {
         self.script_alias = found.script_alias;
         self.proxyreq = found.proxyreq;
         self.used_path_info = found.used_path_info;
+        self.filters = found.filters;
+        self.inflates_input = found.inflates_input;
         self.dir = found.dir;
         for (name, value) in found.notes.iter() {
             self.notes.set(name.clone(), value.clone());

@@ -10,7 +10,13 @@ use crate::status;
 /// The reply that a finished request stands for. The request stays for the log; whoever
 /// sends the reply gives it the fields back.
 pub fn finish(r: &mut Request) -> Reply {
-    ranges::apply(r);
+    let mut filters = std::mem::take(&mut r.body_filters);
+    if status::is_bodyless(r.status) || matches!(r.body, Body::None | Body::Raw) {
+        filters.clear();
+    }
+    if filters.is_empty() {
+        ranges::apply(r);
+    }
     if r.status == 416 {
         let page = status::page(r, 416, None);
         r.content_type = Some(Bytes::from_static(b"text/html; charset=iso-8859-1"));
@@ -38,7 +44,9 @@ pub fn finish(r: &mut Request) -> Reply {
         }
     }
     let bodyless = status::is_bodyless(r.status);
-    if let Body::Bytes(bytes) = &body
+    if !filters.is_empty() {
+        own.unset("Content-Length");
+    } else if let Body::Bytes(bytes) = &body
         && !bodyless
     {
         own.set("Content-Length", bytes.len().to_string());
@@ -72,8 +80,24 @@ pub fn finish(r: &mut Request) -> Reply {
         reason: r.reason.clone(),
         headers,
         body,
+        filters,
+        rate: r.rate,
         close,
         header_only: r.header_only,
+    }
+}
+
+/// What a page includes: a sub-request's body, whose head nobody sees.
+pub fn finish_included(r: &mut Request) -> Reply {
+    Reply {
+        status: r.status,
+        reason: None,
+        headers: Headers::default(),
+        body: std::mem::take(&mut r.body),
+        filters: std::mem::take(&mut r.body_filters),
+        rate: None,
+        close: false,
+        header_only: false,
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
 use directives::log::{Level, Line};
-use directives::modules::fastcgi::Kind as AppKind;
 use directives::modules::fastcgi::response::failure_line;
 use directives::modules::proxy;
 use http_body::{Body, Frame, SizeHint};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drive::Answered;
 use super::file::FileParts;
+use super::filter::Filtered;
 use super::finish::Guard;
 use crate::fcgi::{Event, Exchange};
 use crate::upstream::exchange::Exchange as Upstream;
@@ -44,6 +44,15 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
+/// Bytes of a body.
+#[derive(Debug)]
+pub struct Piece {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// They are to reach the client now, whatever comes behind them.
+    pub flush: bool,
+}
+
 /// A response's body.
 pub struct ReplyBody {
     kind: Kind,
@@ -67,6 +76,8 @@ pub enum Kind {
     App(Box<AppOutput>),
     /// What an HTTP upstream sends.
     Upstream(Box<Upstream>),
+    /// What filters make of another body.
+    Filtered(Box<Filtered>),
 }
 
 impl ReplyBody {
@@ -114,35 +125,25 @@ impl Body for ReplyBody {
             }
             Kind::File(file) => file.next(this.guard.socket()),
             Kind::App(app) => {
-                let next = ready!(app.poll_next(cx, &mut this.guard));
+                let next = app.poll_next(cx);
+                this.guard.report(&mut app.lines);
+                let next = ready!(next);
                 if next.is_none() {
                     // The rest of the request's body would stand before the next request.
                     ready!(app.poll_discard(cx, this.guard.stream().is_some()));
                 }
-                next
+                next.map(|next| next.map(|piece| piece.bytes))
+            }
+            Kind::Filtered(filtered) => {
+                let next = filtered.poll_next(cx);
+                this.guard.heard(filtered.pipe());
+                ready!(next)
             }
             Kind::Upstream(upstream) => {
-                let next = ready!(upstream.poll_data(cx));
-                match next {
-                    Some(Ok(bytes)) => {
-                        // hyper does not ask for the end of a body whose length it knows.
-                        if upstream.is_complete() {
-                            upstream.keep(cx);
-                        }
-                        Some(Ok(bytes))
-                    }
-                    Some(Err(failure)) => {
-                        report_upstream(&mut this.guard, &failure);
-                        Some(Err(Cut))
-                    }
-                    None => {
-                        if !upstream.sent.is_held() {
-                            ready!(upstream.sent.poll_discard(cx));
-                        }
-                        upstream.keep(cx);
-                        None
-                    }
-                }
+                let mut lines = Vec::new();
+                let next = poll_upstream(upstream, cx, &mut lines);
+                this.guard.report(&mut lines);
+                ready!(next)
             }
         };
         match next {
@@ -171,7 +172,7 @@ impl Body for ReplyBody {
             Kind::None => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::File(file) => file.left() == 0,
-            Kind::App(_) | Kind::Upstream(_) => false,
+            Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => false,
         }
     }
 
@@ -180,21 +181,49 @@ impl Body for ReplyBody {
             Kind::None => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(file) => SizeHint::with_exact(file.left()),
-            Kind::App(_) | Kind::Upstream(_) => SizeHint::default(),
+            Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => SizeHint::default(),
         }
     }
 }
 
-/// The line about an HTTP upstream whose answer broke off.
-fn report_upstream(guard: &mut Guard, failure: &Failure) {
-    let Some(held) = guard.held() else { return };
-    if matches!(failure, Failure::Client) {
-        return;
-    }
-    let text = "error reading response".into();
-    let (level, module, ah) = (Level::Error, "proxy_http", 1110);
-    let line = Line { level, module, ah, error: None, text, of_server: false };
-    held.generation.write_line(&held.request, &line);
+/// The next piece of what an HTTP upstream sends. A line is left for the log if its answer
+/// breaks off.
+pub fn poll_upstream(
+    upstream: &mut Upstream,
+    cx: &mut Context<'_>,
+    lines: &mut Vec<Line>,
+) -> Poll<Option<Result<Bytes, Cut>>> {
+    Poll::Ready(match ready!(upstream.poll_data(cx)) {
+        Some(Ok(bytes)) => {
+            // hyper does not ask for the end of a body whose length it knows.
+            if upstream.is_complete() {
+                upstream.keep(cx);
+            }
+            Some(Ok(bytes))
+        }
+        Some(Err(failure)) => {
+            if !matches!(failure, Failure::Client) {
+                let text = "error reading response".into();
+                let (level, module, ah) = (Level::Error, "proxy_http", 1110);
+                lines.push(Line {
+                    level,
+                    module,
+                    ah,
+                    error: None,
+                    text,
+                    of_server: false,
+                });
+            }
+            Some(Err(Cut))
+        }
+        None => {
+            if !upstream.sent.is_held() {
+                ready!(upstream.sent.poll_discard(cx));
+            }
+            upstream.keep(cx);
+            None
+        }
+    })
 }
 
 impl Drop for ReplyBody {
@@ -210,10 +239,12 @@ impl Drop for ReplyBody {
 pub struct AppOutput {
     /// The exchange.
     pub exchange: Exchange,
+    /// What is to be said in the error log.
+    pub lines: Vec<Line>,
     gathered: Gathered,
     flush: bool,
-    /// It is an upstream of mod_proxy.
-    proxied: bool,
+    /// It is an upstream of mod_proxy; for its messages, the server's port.
+    proxied: Option<String>,
     /// The most bytes that are passed on.
     limit: Option<u64>,
     ended: bool,
@@ -262,13 +293,13 @@ impl Gathered {
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
-        let Answered { exchange, rest, call } = answered;
+        let Answered { exchange, rest, call, proxied } = answered;
         let gathered = Gathered { one: rest, several: BytesMut::new() };
         let flush = call.app.settings.flush;
-        let proxied = call.app.kind == AppKind::Upstream;
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
             exchange,
+            lines: Vec::new(),
             gathered,
             flush,
             proxied,
@@ -283,10 +314,9 @@ impl AppOutput {
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        guard: &mut Guard,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
-        let next = ready!(self.poll_gathered(cx, guard));
-        let (Some(left), Some(Ok(bytes))) = (&mut self.limit, &next) else {
+    ) -> Poll<Option<Result<Piece, Cut>>> {
+        let next = ready!(self.poll_gathered(cx));
+        let (Some(left), Some(Ok(Piece { bytes, .. }))) = (&mut self.limit, &next) else {
             return Poll::Ready(next);
         };
         if let Some(rest) = left.checked_sub(bytes.len() as u64) {
@@ -295,10 +325,11 @@ impl AppOutput {
         }
         // As much as may be passed on, then nothing.
         let last = bytes.slice(..usize::try_from(*left).unwrap_or(bytes.len()));
-        self.report(guard, Some(&Failure::BodyTooLong));
+        self.report(Some(&Failure::BodyTooLong));
         (self.ended, self.failed) = (true, true);
         self.gathered.clear();
-        Poll::Ready(Some(if last.is_empty() { Err(Cut) } else { Ok(last) }))
+        let last = Piece { bytes: last, flush: true };
+        Poll::Ready(Some(if last.bytes.is_empty() { Err(Cut) } else { Ok(last) }))
     }
 
     /// Reads what is left of the request's body. With HTTP/2 that is only a courtesy (see
@@ -319,31 +350,30 @@ impl AppOutput {
     fn poll_gathered(
         &mut self,
         cx: &mut Context<'_>,
-        guard: &mut Guard,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
+    ) -> Poll<Option<Result<Piece, Cut>>> {
         loop {
             if self.gathered.len() >= GATHER
                 || (self.flush || self.ended) && !self.gathered.is_empty()
             {
                 self.timer = None;
-                return Poll::Ready(Some(Ok(self.gathered.take())));
+                return self.poll_piece(self.flush);
             }
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
             let event = self.exchange.poll_event(cx);
-            self.report(guard, None);
+            self.report(None);
             match event {
                 Poll::Ready(Ok(Event::Stdout(bytes))) => {
                     if self.gathered.is_empty() && bytes.len() >= GATHER {
-                        return Poll::Ready(Some(Ok(bytes)));
+                        return Poll::Ready(Some(Ok(Piece { bytes, flush: self.flush })));
                     }
                     self.gathered.push(bytes);
                     self.timer = None;
                 }
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
-                    self.report(guard, Some(&failure));
+                    self.report(Some(&failure));
                     self.exchange.usage.failed(&failure);
                     (self.ended, self.failed) = (true, true);
                 }
@@ -354,21 +384,23 @@ impl AppOutput {
                     });
                     ready!(timer.as_mut().poll(cx));
                     self.timer = None;
-                    return Poll::Ready(Some(Ok(self.gathered.take())));
+                    return self.poll_piece(true);
                 }
             }
         }
     }
 
-    /// Writes what the application said, and what went wrong, into the log.
-    fn report(&mut self, guard: &mut Guard, failure: Option<&Failure>) {
-        let Some(held) = guard.held() else { return };
-        for line in std::mem::take(&mut self.exchange.lines) {
-            held.generation.write_line(&held.request, &line);
-        }
+    fn poll_piece(&mut self, flush: bool) -> Poll<Option<Result<Piece, Cut>>> {
+        let bytes = self.gathered.take();
+        Poll::Ready(Some(Ok(Piece { bytes, flush })))
+    }
+
+    /// Keeps what the application said, and what went wrong, for the log.
+    fn report(&mut self, failure: Option<&Failure>) {
+        self.lines.append(&mut self.exchange.lines);
         if let Some(failure) = failure {
-            let (level, module, ah, error, text) = if self.proxied {
-                let (ah, error, text) = proxy::failure_line(&held.request, failure);
+            let (level, module, ah, error, text) = if let Some(port) = &self.proxied {
+                let (ah, error, text) = proxy::failure_line(port, failure);
                 (Level::Error, "proxy_fcgi", ah, error, text)
             } else {
                 let (level, module, error, text) =
@@ -376,15 +408,14 @@ impl AppOutput {
                 (level, module, 0, error, text)
             };
             if !text.is_empty() {
-                let line = Line {
+                self.lines.push(Line {
                     level,
                     module,
                     ah,
                     error,
                     text: text.into(),
                     of_server: false,
-                };
-                held.generation.write_line(&held.request, &line);
+                });
             }
         }
     }

@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 use super::body::{AppOutput, COURTESY, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
+use super::filter::{Filtered, Source, Tools};
 use super::finish::{Guard, Held};
 use super::live::Generation;
 use super::request_body::RequestBody;
@@ -286,7 +287,8 @@ pub(super) async fn answer(
         file: None,
     };
     let mut run = Run::new(r);
-    let mut reply = drive(&mut run, &mut world).await;
+    // Only a sub-request has none.
+    let mut reply = drive(&mut run, &mut world).await.ok_or(Cut)?;
     let request = run.into_request();
     if let Some(decision) = &request.decision {
         live.registry.decisions.count(decision);
@@ -355,7 +357,17 @@ pub(super) async fn answer(
         reply.headers.set("Connection", "close");
         return Ok(response(&mut reply, version, Kind::None, guard));
     }
-    let kind = body(&mut reply, &mut world);
+    let mut kind = if reply.filters.is_empty() {
+        body(&mut reply, &mut world)
+    } else {
+        filtered(&mut reply, &mut world, &mut guard).await
+    };
+    if let Some(rate) = reply.rate {
+        kind = match source_of(kind) {
+            Some(source) => Kind::Filtered(Box::new(Filtered::rated(source, rate))),
+            None => Kind::None,
+        };
+    }
     Ok(response(&mut reply, version, kind, guard))
 }
 
@@ -413,6 +425,48 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
     }
 }
 
+/// A body that filters look at; `None` if there is none.
+pub fn source(reply: &mut Reply, world: &mut World) -> Option<Source> {
+    source_of(body(reply, world))
+}
+
+fn source_of(kind: Kind) -> Option<Source> {
+    match kind {
+        Kind::Bytes(bytes) => Some(Source::bytes(bytes)),
+        Kind::File(file) => Some(Source::file(file)),
+        Kind::App(app) => Some(Source::app(app)),
+        Kind::Upstream(upstream) => Some(Source::upstream(upstream)),
+        Kind::Filtered(filtered) => Some(Source::filtered(filtered)),
+        Kind::None => None,
+    }
+}
+
+/// The body behind its filters. If it is short enough, its length is known before the head
+/// is sent; also for a HEAD request, which gets no more than the head.
+async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -> Kind {
+    let header_only = std::mem::replace(&mut reply.header_only, false);
+    let filters = std::mem::take(&mut reply.filters);
+    let Some(source) = source(reply, world) else { return Kind::None };
+    let tools = Tools {
+        generation: world.generation.clone(),
+        registry: world.registry.clone(),
+        board: world.board.clone(),
+        shared: world.shared.clone(),
+        live: world.live.clone(),
+    };
+    let mut filtered = Filtered::new(source, filters, tools);
+    let whole = filtered.prime().await;
+    guard.heard(filtered.pipe());
+    if let Some(whole) = &whole {
+        reply.headers.set("Content-Length", whole.len().to_string());
+    }
+    match whole {
+        _ if header_only => Kind::None,
+        Some(whole) => Kind::Bytes(whole),
+        None => Kind::Filtered(Box::new(filtered)),
+    }
+}
+
 fn response(
     reply: &mut Reply,
     version: u8,
@@ -426,7 +480,8 @@ fn response(
         // A length that is none would leave the client to guess.
         reply.headers.unset("Content-Length");
     }
-    let announced = announced.flatten().filter(|_| matches!(kind, Kind::App(_)));
+    let announced =
+        announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
     let mut headers = HeaderMap::with_capacity(reply.headers.iter().len());
     for (name, value) in reply.headers.iter() {
         let name = HeaderName::from_bytes(name);

@@ -10,10 +10,11 @@ use directives::bundle::{Meta, OsError};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
+use directives::modules::deflate;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
-use directives::modules::proxy::{Forward, Framing};
+use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
 use directives::run::{Next, Run};
@@ -76,10 +77,13 @@ pub struct Answered {
     pub rest: Bytes,
     /// The call.
     pub call: Call,
+    /// Of an upstream of mod_proxy: the server's port, for messages.
+    pub proxied: Option<String>,
 }
 
-/// Runs a request to its reply.
-pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
+/// Runs a request to its reply; `None` where a sub-request stops that is only looked up,
+/// or failed.
+pub async fn drive(run: &mut Run, world: &mut World) -> Option<Reply> {
     let mut answer = None;
     loop {
         run.request_mut().now = crate::log::now();
@@ -87,7 +91,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
         world.generation.clone().write_lines(run.request_mut());
         match next {
             Next::Effect(effect) => answer = Some(world.perform(effect, run).await),
-            Next::Reply(reply) => return *reply,
+            Next::Reply(reply) => return Some(*reply),
+            Next::Looked => return None,
         }
     }
 }
@@ -177,6 +182,7 @@ impl World {
         // A process of ours that dies takes with it what it has begun (P-11): that is
         // asked again, once. What a connection that was used before makes of a request
         // does not count.
+        let proxied = (call.app.kind == Kind::Upstream).then(|| proxy::own_port(r));
         let mut spare = !call.app.kind.is_foreign();
         loop {
             let begun = self.begin(&call, r, &entry, usage.take()).await;
@@ -186,12 +192,12 @@ impl World {
             };
             if call.nph {
                 let rest = Bytes::new();
-                self.answered = Some(Answered { exchange, rest, call });
+                self.answered = Some(Answered { exchange, rest, call, proxied });
                 return Answer::Head(Bytes::new());
             }
             let failure = match self.read_head(&mut exchange, &call, r, &entry).await {
                 Ok((head, rest)) => {
-                    self.answered = Some(Answered { exchange, rest, call });
+                    self.answered = Some(Answered { exchange, rest, call, proxied });
                     return Answer::Head(head);
                 }
                 Err(failure) => failure,
@@ -225,13 +231,19 @@ impl World {
     ) -> Result<(Exchange, bool), Failure> {
         let settings = &call.app.settings;
         let mut length = None;
+        // What changes something is not done twice, whatever became of the first time.
+        let is_safe = call.role == Role::Authorizer
+            || !r.has_body() && (r.method.is_safe() || r.header_only);
         let body = if call.role == Role::Responder {
             let limit = r.dir.core.body_limit();
             // What is passed on as it comes is limited by whom it goes to, as with httpd.
             let streams = call.app.kind == Kind::Upstream && r.content_length().is_some();
             self.body.set_limit(limit.filter(|_| !streams));
             let shows = settings.flush || call.nph || streams;
-            if r.content_length().is_some() && shows {
+            if !self.body.is_read() && deflate::unpacks(r) {
+                let limits = r.dir.deflate.inflate_limits(limit);
+                length = Some(self.body.inflate(limits).await?);
+            } else if r.content_length().is_some() && shows {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
                 // A slow client is not the application's business.
@@ -242,9 +254,6 @@ impl World {
         } else {
             RequestBody::empty()
         };
-        // What changes something is not done twice, whatever became of the first time.
-        let is_safe = call.role == Role::Authorizer
-            || !r.has_body() && (r.method.is_safe() || r.header_only);
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
         let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use directives::log::Line;
 use directives::modules::gateway;
 use directives::modules::log_config::{self, Sent};
 use directives::request::Request;
 
+use super::filter::Pipe;
 use super::live::Generation;
 use super::streams::Stream;
 use crate::log::{now, utc_offset};
@@ -111,6 +113,28 @@ impl Guard {
     pub fn count(&mut self, bytes: u64) {
         if let Some(held) = &mut self.held {
             held.body += bytes;
+        }
+    }
+
+    /// Writes lines about the request into the error log.
+    pub fn report(&mut self, lines: &mut Vec<Line>) {
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(held) = &self.held {
+            for line in lines.drain(..) {
+                held.generation.write_line(&held.request, &line);
+            }
+        }
+    }
+
+    /// Takes what filters have to say to the logs.
+    pub fn heard(&mut self, pipe: &Pipe) {
+        self.report(&mut pipe.lines.borrow_mut());
+        if let Some(held) = &mut self.held {
+            for (name, value) in pipe.notes.borrow_mut().drain(..) {
+                held.request.notes.set(name, value);
+            }
         }
     }
 

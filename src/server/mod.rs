@@ -8,6 +8,7 @@ mod connection;
 mod decisions;
 mod drive;
 mod file;
+mod filter;
 mod finish;
 mod h2;
 pub mod live;

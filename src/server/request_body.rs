@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::Failure;
+use directives::modules::deflate::InflateLimits;
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::filter::{Unpacked, Unpacker};
 
 /// What is gathered in memory before a file is used, bytes.
 const IN_MEMORY: usize = 64 * 1024;
@@ -205,10 +208,39 @@ impl RequestBody {
     /// is: a body without a length needs that, and an application is not occupied
     /// by a slow client.
     pub async fn spool(&mut self) -> Result<u64, Failure> {
+        self.gather(None).await
+    }
+
+    /// Reads everything, and unpacks it: the input filter DEFLATE. Says how much it is.
+    pub async fn inflate(&mut self, limits: InflateLimits) -> Result<u64, Failure> {
+        self.gather(Some(Unpacker::new(limits))).await
+    }
+
+    async fn gather(&mut self, mut unpacker: Option<Unpacker>) -> Result<u64, Failure> {
         let mut total: u64 = self.ready.iter().map(|chunk| chunk.len() as u64).sum();
         let mut file: Option<File> = None;
-        while let Some(chunk) = self.next().await {
-            let chunk = chunk?;
+        let mut ended = false;
+        while !ended {
+            let mut chunk = match self.next().await {
+                Some(chunk) => chunk?,
+                None => {
+                    ended = true;
+                    Bytes::new()
+                }
+            };
+            if let Some(unpacker) = &mut unpacker {
+                let unpacked =
+                    if ended { unpacker.finish() } else { unpacker.push(chunk) };
+                chunk = match unpacked {
+                    Unpacked::Bytes(bytes) => bytes,
+                    Unpacked::TooMuch => return Err(self.fail(Failure::BodyTooLong)),
+                    Unpacked::Bad => return Err(self.fail(Failure::BadBody)),
+                };
+                tokio::task::yield_now().await;
+            }
+            if chunk.is_empty() {
+                continue;
+            }
             total += chunk.len() as u64;
             match &mut file {
                 Some(file) => file.write_all(&chunk).map_err(|_| Failure::Client)?,

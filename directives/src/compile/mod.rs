@@ -170,7 +170,11 @@ impl<'b> Scope<'_, 'b> {
 
     /// What a text with expressions may use here.
     pub fn rules(&self) -> Rules {
-        Rules { restricted: self.place.context == Context::HTACCESS, dont_vary: true }
+        Rules {
+            restricted: self.place.context == Context::HTACCESS,
+            dont_vary: true,
+            ..Rules::default()
+        }
     }
 
     /// What a condition may use here; responses depend on what it looks at.

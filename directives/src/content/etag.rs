@@ -24,7 +24,7 @@ impl Components {
 /// The tag of a file; `None` where the configuration wants none.
 pub fn make(r: &Request, meta: &Meta) -> Option<Vec<u8>> {
     let parts = r.dir.core.file_etag();
-    if parts == Components::NONE {
+    if parts == Components::NONE || r.notes.has(b"no-etag") {
         return None;
     }
     // A file changed within this very second may change again: the tag is weak.

@@ -1,6 +1,7 @@
 //! What httpd's core does with a file: `default_handler`, TRACE and OPTIONS, conditions,
 //! ranges. The file itself is opened by whoever runs the phases.
 
+pub mod coding;
 pub mod conditions;
 pub mod etag;
 pub mod ranges;

@@ -222,7 +222,7 @@ fn check_authn_provider(at: &mut Scope, words: &[Word]) -> Result {
             "userexpr" => {
                 let rules = Rules {
                     restricted: at.place.context == Context::HTACCESS,
-                    dont_vary: false,
+                    ..Rules::default()
                 };
                 let template = Template::parse(&value.bytes, rules).map_err(|why| {
                     Problem::from(format!("UserExpr: {why}")).at(value.span)

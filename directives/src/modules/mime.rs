@@ -6,7 +6,8 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::dir::DIRECTORY_TYPE;
-use crate::bundle::Kind;
+use crate::bundle;
+use crate::filter::{self, Added, Kind};
 use crate::merge::Merge;
 use crate::path;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
@@ -22,6 +23,8 @@ struct Extension {
     language: Option<Bytes>,
     handler: Option<Bytes>,
     charset: Option<Bytes>,
+    output_filters: Option<Arc<[Kind]>>,
+    inflates_input: Option<bool>,
 }
 
 impl Extension {
@@ -33,6 +36,11 @@ impl Extension {
             language: or(&self.language, &outer.language),
             handler: or(&self.handler, &outer.handler),
             charset: or(&self.charset, &outer.charset),
+            output_filters: self
+                .output_filters
+                .clone()
+                .or_else(|| outer.output_filters.clone()),
+            inflates_input: self.inflates_input.or(outer.inflates_input),
         }
     }
 }
@@ -178,6 +186,75 @@ removals! {
     REMOVE_CHARSET: "RemoveCharset", charset, "RemoveCharset .utf8";
 }
 
+macro_rules! filters {
+    ($($name:ident: $spelling:literal, $syntax:literal, $set:expr, $summary:literal, $docs:literal;)*) => {
+        $(static $name: Directive = Directive {
+            name: $spelling,
+            syntax: $syntax,
+            context: Context::ANYWHERE,
+            overrides: Override::FILE_INFO,
+            summary: $summary,
+            docs: $docs,
+            set: $set,
+            ..Directive::EXACT
+        };)*
+    };
+}
+
+filters! {
+    ADD_OUTPUT_FILTER: "AddOutputFilter", "filter[;filter...] extension [extension] ...",
+        Set::FirstThenEach(|at, filters, extension| {
+            let kinds = filter::list(filters)?;
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.output_filters = Some(kinds);
+            Ok(())
+        }),
+        "output filter name (or ; delimited names) followed by one or more file extensions", r"
+Filters for the responses of files with an extension; `SetOutputFilter` says which there
+are. Any extension of a file counts, not only the last.
+
+## Example
+    AddOutputFilter DEFLATE .svg .xml
+";
+    REMOVE_OUTPUT_FILTER: "RemoveOutputFilter", "extension [extension] ...",
+        Set::Each(|at, extension| {
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.output_filters = Some(Arc::default());
+            Ok(())
+        }),
+        "one or more file extensions", r"
+Takes back what an enclosing section said of extensions.
+
+## Example
+    RemoveOutputFilter .svg
+";
+    ADD_INPUT_FILTER: "AddInputFilter", "DEFLATE extension [extension] ...",
+        Set::FirstThenEach(|at, filters, extension| {
+            let inflates = filter::input_list(filters)?;
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.inflates_input = Some(inflates);
+            Ok(())
+        }),
+        "input filter name (or ; delimited names) followed by one or more file extensions", r"
+Filters for the bodies of requests to files with an extension; see `SetInputFilter`.
+
+## Example
+    AddInputFilter DEFLATE .php
+";
+    REMOVE_INPUT_FILTER: "RemoveInputFilter", "extension [extension] ...",
+        Set::Each(|at, extension| {
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.inflates_input = Some(false);
+            Ok(())
+        }),
+        "one or more file extensions", r"
+Takes back what an enclosing section said of extensions.
+
+## Example
+    RemoveInputFilter .php
+";
+}
+
 static DEFAULT_LANGUAGE: Directive = Directive {
     name: "DefaultLanguage",
     syntax: "language-tag",
@@ -249,7 +326,8 @@ The table of media types by extension: a type, then its extensions, on each line
 fn parse_types(text: &[u8]) -> Table<Bytes> {
     let mut types = Table::default();
     for line in text.split(|&b| b == b'\n') {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words =
+            line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let Some(kind) = words.next().filter(|kind| kind[0] != b'#') else { continue };
         let kind = Bytes::copy_from_slice(kind);
         for extension in words {
@@ -267,13 +345,17 @@ pub static MODULE: Module = Module {
         &ADD_CHARSET,
         &ADD_ENCODING,
         &ADD_HANDLER,
+        &ADD_INPUT_FILTER,
         &ADD_LANGUAGE,
+        &ADD_OUTPUT_FILTER,
         &ADD_TYPE,
         &DEFAULT_LANGUAGE,
         &REMOVE_CHARSET,
         &REMOVE_ENCODING,
         &REMOVE_HANDLER,
+        &REMOVE_INPUT_FILTER,
         &REMOVE_LANGUAGE,
+        &REMOVE_OUTPUT_FILTER,
         &REMOVE_TYPE,
         &TYPES_CONFIG,
         &MOD_MIME_USE_PATH_INFO,
@@ -283,7 +365,7 @@ pub static MODULE: Module = Module {
 
 /// `find_ct`.
 fn find_type(r: &mut Request) -> Verdict {
-    if r.finfo.is_some_and(|meta| meta.kind == Kind::Directory) {
+    if r.finfo.is_some_and(|meta| meta.kind == bundle::Kind::Directory) {
         r.content_type = Some(Bytes::from_static(DIRECTORY_TYPE));
         return OK;
     }
@@ -333,6 +415,10 @@ fn find_type(r: &mut Request) -> Verdict {
         if let Some(handler) = set(&extension.handler) {
             r.handler = Some(handler);
         }
+        if let Some(kinds) = &extension.output_filters {
+            r.filters.extend(kinds.iter().copied().map(Added::Plain));
+        }
+        r.inflates_input |= extension.inflates_input == Some(true);
     }
     if let (Some(charset), Some(kind)) = (charset, &r.content_type) {
         let end = kind.to_ascii_lowercase().windows(8).position(|w| w == b"charset=");

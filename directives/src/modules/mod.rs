@@ -102,7 +102,8 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir, suexec, env, mime, dir, actions, expires, headers,
+    core, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir, suexec, env, mime, dir, actions, expires,
+    filter, include, substitute, deflate, brotli, ratelimit, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
 }

@@ -63,6 +63,7 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     }
                 });
             }
+            Next::Looked => unreachable!("this is no sub-request"),
             Next::Reply(reply) => {
                 show_reply(&reply, r, &mut out);
                 if !scripted.answers.is_empty() {

@@ -87,6 +87,7 @@ impl Server {
         loop {
             let next = run.step(said.take());
             said = Some(match next {
+                Next::Looked => unreachable!("this is no sub-request"),
                 Next::Reply(reply) => {
                     let log = std::mem::take(&mut run.request_mut().lines);
                     return Exchange { reply, log, handler };

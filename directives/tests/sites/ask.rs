@@ -82,6 +82,7 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
                 out += &words;
                 answer = Some(answered);
             }
+            Next::Looked => unreachable!("this is no sub-request"),
             Next::Reply(reply) => return out + &replied(&reply),
         }
     }

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::content::{self, etag::Components};
+use crate::filter;
 use crate::modules::proxy;
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
@@ -28,7 +29,8 @@ pub fn override_type(r: &mut Request) -> Verdict {
     // the default handler refuses it itself.
     if let Some(Some(accept)) = dir.core.accept_path_info {
         r.used_path_info = Some(accept);
-        if !accept && !r.path_info.is_empty() && r.finfo.is_some() && r.handler.is_some() {
+        if !accept && !r.path_info.is_empty() && r.finfo.is_some() && r.handler.is_some()
+        {
             return OK;
         }
     }
@@ -80,6 +82,61 @@ goes to that application whatever stands here.
             }
         }
         at.dir.core().handler = Some(name);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static SET_OUTPUT_FILTER: Directive = Directive {
+    name: "SetOutputFilter",
+    syntax: "filter[;filter...]|None",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "filter (or ; delimited list of filters) to be run on the request content",
+    docs: r"
+Sends responses through filters: `DEFLATE` packs them with gzip, `BROTLI_COMPRESS` with
+Brotli, `INFLATE` unpacks gzip, `INCLUDES` carries out server-side includes, `SUBSTITUTE`
+replaces text (see `Substitute`), and `RATE_LIMIT` sends no more KiB each second than the
+variable `rate-limit` says, behind as many as `rate-initial-burst` says at once. Error pages of the server's own are left alone; error
+documents and internal redirects are filtered as their own section says. `None` takes an
+outer `SetOutputFilter` back.
+
+## Example
+    <Location /reports>
+        SetOutputFilter DEFLATE
+    </Location>
+",
+    compat: Compat::Differs(
+        "an unknown filter is refused; httpd sends the body without it and says so in its log",
+    ),
+    set: Set::One(|at, word| {
+        at.dir.core().output_filters = Some(filter::list(word)?);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static SET_INPUT_FILTER: Directive = Directive {
+    name: "SetInputFilter",
+    syntax: "DEFLATE|None",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "filter (or ; delimited list of filters) to be run on the request body",
+    docs: r"
+`DEFLATE` unpacks bodies of requests that come with `Content-Encoding: gzip`, before an
+application gets them: it is told the length of the unpacked body, and no encoding. See
+`DeflateInflateLimitRequestBody` for how much that may become.
+
+## Example
+    <Location /upload>
+        SetInputFilter DEFLATE
+    </Location>
+",
+    compat: Compat::Differs(
+        "an unknown filter is refused; an application is told the length of the unpacked body",
+    ),
+    set: Set::One(|at, word| {
+        at.dir.core().inflates_input = Some(filter::input_list(word)?);
         Ok(())
     }),
     ..Directive::EXACT
@@ -216,7 +273,9 @@ What a file's entity tag is made of: `INode`, `MTime`, `Size`, `All`, `None`. Wi
 ## Example
     FileETag None
 ",
-    compat: Compat::Differs("`Digest` is refused: the tag would cost reading the whole file"),
+    compat: Compat::Differs(
+        "`Digest` is refused: the tag would cost reading the whole file",
+    ),
     set: Set::Words(|at, words| {
         let setting = &mut at.dir.core().etag;
         for word in words {
@@ -233,7 +292,8 @@ What a file's entity tag is made of: `INode`, `MTime`, `Size`, `All`, `None`. Wi
                 "mtime" => MTIME,
                 "size" => SIZE,
                 _ => {
-                    let message = format!("Unknown keyword '{name}' for FileETag directive");
+                    let message =
+                        format!("Unknown keyword '{name}' for FileETag directive");
                     return Err(Problem::from(message).at(word.span));
                 }
             };

@@ -42,6 +42,7 @@ pub use protocols::Protocol;
 use crate::compile::Allowed;
 use crate::content::etag::Components;
 use crate::content::ranges;
+use crate::filter;
 use crate::log::Levels;
 use crate::merge::Merge;
 use crate::path::EncodedSlashes;
@@ -62,6 +63,10 @@ pub struct Dir {
     pub error_documents: BTreeMap<u16, Option<ErrorDocument>>,
     /// `SetHandler`; the inner `None` is `None`.
     pub handler: Option<Option<Bytes>>,
+    /// `SetOutputFilter`.
+    pub output_filters: Option<Arc<[filter::Kind]>>,
+    /// `SetInputFilter DEFLATE`.
+    pub inflates_input: Option<bool>,
     /// `ForceType`; the inner `None` is `None`.
     pub force_type: Option<Option<Bytes>>,
     /// `AddDefaultCharset`; the inner `None` is `Off`.
@@ -122,6 +127,8 @@ impl Merge for Dir {
             override_list: or!(override_list),
             error_documents,
             handler: or!(handler),
+            output_filters: or!(output_filters),
+            inflates_input: or!(inflates_input),
             force_type: or!(force_type),
             add_default_charset: or!(add_default_charset),
             accept_path_info: or!(accept_path_info),
@@ -438,6 +445,8 @@ pub static MODULE: Module = Module {
         &paths::QUALIFY_REDIRECT_URL,
         &files::FORCE_TYPE,
         &files::SET_HANDLER,
+        &files::SET_OUTPUT_FILTER,
+        &files::SET_INPUT_FILTER,
         &paths::ALLOW_ENCODED_SLASHES,
         &process::PID_FILE,
         &limits::TRACE_ENABLE,

@@ -259,9 +259,9 @@ fn lines(failure: &Failure, port: &str) -> Vec<Words> {
     }
 }
 
-/// The last line about a failure behind the head of an answer.
-pub fn failure_line(r: &Request, failure: &Failure) -> (u32, Option<OsError>, String) {
-    let mut all = lines(failure, &own_port(r));
+/// The last line about a failure behind the head of an answer; `port` is the server's own.
+pub fn failure_line(port: &str, failure: &Failure) -> (u32, Option<OsError>, String) {
+    let mut all = lines(failure, port);
     all.pop().unwrap_or((1075, None, String::new()))
 }
 

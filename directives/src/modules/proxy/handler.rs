@@ -378,7 +378,7 @@ pub(super) fn unreachable(
 }
 
 /// The server's own port, as httpd calls an upstream in messages of FastCGI.
-pub(super) fn own_port(r: &Request) -> String {
+pub fn own_port(r: &Request) -> String {
     let port = r.server_port();
     let default = if r.connection.secure { 443 } else { 80 };
     if port == default { String::new() } else { format!(":{port}") }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use fcgi::failure_line;
-pub use handler::Attempt;
+pub use handler::{Attempt, own_port};
 pub use upstream::{Forward, Framing, Heard};
 pub use worker::Hold;
 
