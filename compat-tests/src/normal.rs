@@ -49,6 +49,19 @@ pub fn response(response: &Response, root: &Root) -> String {
     out
 }
 
+/// An answer without what says where it ends: httpd sends in pieces what it writes in
+/// pieces.
+pub fn without_framing(answer: &str) -> String {
+    let (head, body) = answer.split_once("\n\n").unwrap_or((answer, ""));
+    let is_framing = |line: &str| {
+        line.starts_with("content-length: ")
+            || line.starts_with("transfer-encoding: ")
+            || line.starts_with('(')
+    };
+    let head: Vec<&str> = head.lines().filter(|line| !is_framing(line)).collect();
+    format!("{}\n\n{body}", head.join("\n"))
+}
+
 /// The random line between the parts of a multipart body.
 fn boundary(response: &Response) -> Option<&str> {
     response.header("content-type")?.split_once("boundary=").map(|(_, boundary)| boundary)

@@ -69,11 +69,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "CacheEnable MCacheMaxObjectCount MCacheMaxObjectSize MCacheMinObjectSize MCacheSize",
     ),
     (
-        "mod_autoindex.c",
-        Ignored("listings have no icons"),
-        "AddIcon AddIconByEncoding AddIconByType DefaultIcon AddAlt AddAltByEncoding AddAltByType",
-    ),
-    (
         "mod_rewrite.c",
         Ignored("LogLevel rewrite:traceN does this since httpd 2.4"),
         "RewriteLog RewriteLogLevel RewriteLock",
@@ -130,12 +125,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
         NOT_YET,
         "FilterDeclare FilterProvider FilterChain FilterTrace AddOutputFilterByType FilterProtocol",
     ),
-    (
-        "mod_autoindex.c",
-        NOT_YET,
-        "AddDescription HeaderName ReadmeName IndexIgnore IndexIgnoreReset IndexOptions \
-      IndexOrderDefault IndexStyleSheet IndexHeadInsert FancyIndexing",
-    ),
+    ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
     (
         "mod_negotiation.c",
         NOT_YET,

@@ -202,15 +202,21 @@ fn escape_where(path: &[u8], plain: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
 
 /// Encodes a path for use in a URL. See `ap_os_escape_path`.
 pub fn escape_path(path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len());
     let colon = path.iter().position(|&b| b == b':');
     let slash = path.iter().position(|&b| b == b'/');
     // A first segment with a colon would read as a scheme.
+    let mut out = escape_uri(path);
     if let Some(colon) = colon
         && slash.is_none_or(|slash| colon < slash)
     {
-        out.extend_from_slice(b"./");
+        out.splice(0..0, *b"./");
     }
+    out
+}
+
+/// Encodes a part of a path that something else stands before. See `ap_escape_uri`.
+pub fn escape_uri(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"$-_.+!*'(),:@&=/~".contains(&b);
     escape_where(path, plain, &mut out);
     out

@@ -157,6 +157,8 @@ pub struct Request {
     pub(crate) asked: Option<Arc<crate::modules::authnz_fcgi::Provider>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
+    /// The listing that is being made.
+    pub(crate) listing: Option<Box<crate::modules::autoindex::Listing>>,
     /// The hook to run again once what an expression wants is known.
     pub(crate) resume: Option<crate::phase::Hook>,
     /// Lines for the error log, to be written by whoever runs the phases.
@@ -270,6 +272,7 @@ impl Request {
             held: Vec::new(),
             asked: None,
             ahead: Vec::new(),
+            listing: None,
             resume: None,
             lines: Vec::new(),
             connection,

@@ -1,7 +1,7 @@
 //! A whole compiled configuration, immutable: servers by address and name, their roots of
 //! the merge tree, and the hooks of every phase.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -11,7 +11,10 @@ use crate::bundle::Sources;
 use crate::compile::Build;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::merge::Merged;
-use crate::modules::{DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart};
+use crate::modules::{
+    self, DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart,
+};
+use crate::pattern::wild_match;
 use crate::phase::{Hook, Phase};
 use crate::syntax::Span;
 use crate::walk::{Directories, Locations};
@@ -101,18 +104,6 @@ impl NameList {
     }
 }
 
-/// `*` and `?` without regard for anything else: `ap_strcasecmp_match`.
-fn wild_match(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => {
-            (0..=text.len()).any(|skip| wild_match(rest, &text[skip..]))
-        }
-        Some((b'?', rest)) => !text.is_empty() && wild_match(rest, &text[1..]),
-        Some((c, rest)) => text.first() == Some(c) && wild_match(rest, &text[1..]),
-    }
-}
-
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -186,6 +177,7 @@ impl Snapshot {
         sources: Arc<Sources>,
         main: ServerPart,
         main_dir: DirPart,
+        loaded: &HashSet<String>,
         build: &mut Build<'_>,
     ) -> Arc<Snapshot> {
         let nothing = ServerPart::default();
@@ -250,14 +242,20 @@ impl Snapshot {
             by_address,
             lookup,
             htaccess: crate::htaccess::Cache::default(),
-            hooks: flatten(),
+            hooks: flatten(loaded),
         })
     }
 }
 
-/// The hooks of all modules, by phase and place.
-fn flatten() -> [Vec<Hook>; Phase::COUNT] {
-    let mut hooked: Vec<_> = MODULES.iter().flat_map(|module| module.hooks).collect();
+/// The hooks of all modules, by phase and place. A module that shows or does something
+/// without a directive of its own is left out where `LoadModule` names others and not it:
+/// who took it out of a configuration wanted it out.
+fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
+    let is_there = |id: &str| {
+        loaded.is_empty() || loaded.contains(id) || !modules::LOADED.contains(&id)
+    };
+    let there = MODULES.iter().filter(|module| is_there(module.id));
+    let mut hooked: Vec<_> = there.flat_map(|module| module.hooks).collect();
     hooked.sort_by_key(|hooked| (hooked.phase, hooked.place));
     let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
     for entry in hooked {

@@ -470,6 +470,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         sources.clone(),
         server,
         dir,
+        &reader.loaded,
         &mut build,
     );
     let mut diagnostics = build.diagnostics;

@@ -14,6 +14,7 @@ use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::authn_core;
+use crate::path;
 use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
@@ -332,6 +333,18 @@ impl Run {
             Lookup::File(path) => {
                 frame.r.filename = path.to_vec();
                 frame.r.uri.clone_from(&parent.r.uri);
+                Phase::Map
+            }
+            Lookup::Entry { name, with_args } => {
+                let (r, of) = (&mut frame.r, &parent.r);
+                r.filename = [path::dir_name(&of.filename), name].concat();
+                r.uri = [path::dir_name(&of.uri), name].concat();
+                let meta = of.files.stat(&r.filename);
+                if meta.is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory) {
+                    r.filename.push(b'/');
+                    r.uri.push(b'/');
+                }
+                r.args = of.args.clone().filter(|_| *with_args);
                 Phase::Map
             }
         };
