@@ -17,6 +17,10 @@ pub fn response(response: &Response, root: &Root) -> String {
         .map(|(name, value)| {
             let name = name.to_ascii_lowercase();
             let mut value = text(value, root);
+            if name == "etag" && value.contains(';') && !value.ends_with('"') {
+                // httpd 2.4 forgets the end of a negotiated response's tag.
+                value.push('"');
+            }
             if name == "allow" {
                 // Their order is that of a hash.
                 let mut methods: Vec<&str> = value.split(',').collect();

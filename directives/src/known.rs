@@ -90,7 +90,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "mod_mime.c",
         NOT_YET,
-        "AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter MultiviewsMatch",
+        "AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter",
     ),
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     (
@@ -126,11 +126,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "FilterDeclare FilterProvider FilterChain FilterTrace AddOutputFilterByType FilterProtocol",
     ),
     ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
-    (
-        "mod_negotiation.c",
-        NOT_YET,
-        "CacheNegotiatedDocs LanguagePriority ForceLanguagePriority",
-    ),
     (
         "mod_vhost_alias.c",
         NOT_YET,

@@ -222,6 +222,12 @@ pub fn escape_uri(path: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Encodes a name that stands between slashes. See `ap_escape_path_segment`.
+pub fn escape_segment(name: &[u8]) -> Vec<u8> {
+    let parts: Vec<Vec<u8>> = name.split(|&b| b == b'/').map(escape_uri).collect();
+    parts.join(&b"%2f"[..])
+}
+
 /// Encodes text for HTML. See `ap_escape_html2`.
 pub fn escape_html(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());

@@ -132,6 +132,10 @@ pub struct Request {
     pub body: Body,
     /// The bytes of a file are what is sent: ranges and 304 are possible.
     pub no_local_copy: bool,
+    /// What a list of variants was made from, as an entity tag.
+    pub vlist_validator: Option<Bytes>,
+    /// Caches that do not know better are told to forget the response.
+    pub no_cache: bool,
     /// Methods to name in `Allow`.
     pub allowed: Vec<Method>,
     /// `AcceptPathInfo`'s verdict by a handler: `None` is the handler's own default.
@@ -157,6 +161,8 @@ pub struct Request {
     pub(crate) asked: Option<Arc<crate::modules::authnz_fcgi::Provider>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
+    /// The negotiation that waits for a look-up.
+    pub(crate) negotiation: Option<Box<crate::modules::negotiation::Negotiation>>,
     /// The listing that is being made.
     pub(crate) listing: Option<Box<crate::modules::autoindex::Listing>>,
     /// The hook to run again once what an expression wants is known.
@@ -260,6 +266,8 @@ impl Request {
             err_headers_out: Headers::default(),
             body: Body::None,
             no_local_copy: false,
+            vlist_validator: None,
+            no_cache: false,
             allowed: Vec::new(),
             used_path_info: None,
             prev: None,
@@ -272,6 +280,7 @@ impl Request {
             held: Vec::new(),
             asked: None,
             ahead: Vec::new(),
+            negotiation: None,
             listing: None,
             resume: None,
             lines: Vec::new(),

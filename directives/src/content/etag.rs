@@ -40,6 +40,15 @@ pub fn make(r: &Request, meta: &Meta) -> Option<String> {
     if parts.mtime {
         fields.push(format!("{mtime:x}"));
     }
+    // A choice among variants has a tag of two parts.
+    let list = r.vlist_validator.as_deref().and_then(|tag| std::str::from_utf8(tag).ok());
+    let (weak, end) = match list {
+        Some(list) => match list.strip_prefix("W/\"") {
+            Some(rest) => (true, format!(";{rest}")),
+            None => (weak, format!(";{}", list.trim_start_matches('"'))),
+        },
+        None => (weak, "\"".to_owned()),
+    };
     let prefix = if weak { "W/" } else { "" };
-    Some(format!("{prefix}\"{}\"", fields.join("-")))
+    Some(format!("{prefix}\"{}{end}", fields.join("-")))
 }
