@@ -187,11 +187,11 @@ impl OwnVariables {
             add("REMOTE_HOST", host.clone().into());
         }
         add("REMOTE_ADDR", r.useragent_ip.to_string().into());
-        add("DOCUMENT_ROOT", core.document_root.clone());
+        add("DOCUMENT_ROOT", r.document_root().clone());
         add("REQUEST_SCHEME", copy(r.scheme().as_bytes()));
         add("CONTEXT_PREFIX", r.context_prefix.clone());
         let root = r.context_document_root.clone();
-        add("CONTEXT_DOCUMENT_ROOT", root.unwrap_or_else(|| core.document_root.clone()));
+        add("CONTEXT_DOCUMENT_ROOT", root.unwrap_or_else(|| r.document_root().clone()));
         let admin =
             core.server_admin.clone().unwrap_or_else(|| "[no address given]".to_owned());
         add("SERVER_ADMIN", admin.into());

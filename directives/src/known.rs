@@ -127,25 +127,11 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
     (
-        "mod_vhost_alias.c",
-        NOT_YET,
-        "VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP",
-    ),
-    (
-        "mod_remoteip.c",
-        NOT_YET,
-        "RemoteIPHeader RemoteIPProxiesHeader RemoteIPTrustedProxy RemoteIPInternalProxy \
-      RemoteIPTrustedProxyList RemoteIPInternalProxyList RemoteIPProxyProtocol \
-      RemoteIPProxyProtocolExceptions",
-    ),
-    (
         "mod_include.c",
         NOT_YET,
         "XBitHack SSIErrorMsg SSITimeFormat SSIStartTag SSIEndTag SSIUndefinedEcho \
       SSILegacyExprParser SSILastModified SSIEtag",
     ),
-    ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
-    ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
     (
         "mod_substitute.c",
         NOT_YET,

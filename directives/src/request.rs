@@ -34,6 +34,8 @@ pub struct Connection {
     pub client: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
+    /// The client as a proxy reported it before the first request (the PROXY protocol).
+    pub reported: Option<SocketAddr>,
     /// Secured by TLS.
     pub secure: bool,
     /// How many requests were read from it before this one.
@@ -87,6 +89,8 @@ pub struct Request {
     pub finfo: Option<Meta>,
     /// `CONTEXT_PREFIX`: the URL prefix of an alias.
     pub context_prefix: Bytes,
+    /// A document root of this request's own, in place of its server's.
+    pub own_document_root: Option<Bytes>,
     /// `CONTEXT_DOCUMENT_ROOT`: the directory of an alias.
     pub context_document_root: Option<Bytes>,
     /// The path was mapped by `ScriptAlias`.
@@ -245,6 +249,7 @@ impl Request {
             path_info: Vec::new(),
             finfo: None,
             context_prefix: Bytes::new(),
+            own_document_root: None,
             context_document_root: None,
             script_alias: false,
             env: Env::default(),
@@ -256,7 +261,10 @@ impl Request {
             content_type: None,
             content_encoding: None,
             content_languages: Vec::new(),
-            useragent_ip: connection.client.ip().to_canonical(),
+            useragent_ip: {
+                let client = connection.reported.unwrap_or(connection.client);
+                client.ip().to_canonical()
+            },
             remote_host: Lookup::Unasked,
             addresses: std::collections::HashMap::new(),
             asked_host: String::new(),
@@ -330,6 +338,9 @@ impl Request {
         self.content_languages = found.content_languages;
         self.context_prefix = found.context_prefix;
         self.context_document_root = found.context_document_root;
+        if found.own_document_root.is_some() {
+            self.own_document_root = found.own_document_root;
+        }
         self.script_alias = found.script_alias;
         self.used_path_info = found.used_path_info;
         self.dir = found.dir;
@@ -531,7 +542,7 @@ impl Request {
     }
 
     /// The directory that serves the URL space: `ap_document_root`.
-    pub fn document_root(&self) -> &[u8] {
-        &self.server.config.core.document_root
+    pub fn document_root(&self) -> &Bytes {
+        self.own_document_root.as_ref().unwrap_or(&self.server.config.core.document_root)
     }
 }

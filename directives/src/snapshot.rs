@@ -120,6 +120,8 @@ pub struct Snapshot {
     /// Virtual hosts by address; `None` stands for every address, or every port.
     pub by_address: Vec<(Option<IpAddr>, Option<u16>, NameList)>,
     lookup: HashMap<(Option<IpAddr>, Option<u16>), usize>,
+    /// Modules that `LoadModule` lines name.
+    loaded: HashSet<String>,
     /// `.htaccess` files that were compiled.
     pub htaccess: crate::htaccess::Cache,
     hooks: [Vec<Hook>; Phase::COUNT],
@@ -129,6 +131,11 @@ impl Snapshot {
     /// The hooks of a phase, in order.
     pub fn hooks(&self, phase: Phase) -> &[Hook] {
         &self.hooks[phase as usize]
+    }
+
+    /// Does a `LoadModule` line name this module?
+    pub fn names_module(&self, id: &str) -> bool {
+        self.loaded.contains(id)
     }
 
     /// The main server.
@@ -242,6 +249,7 @@ impl Snapshot {
             by_address,
             lookup,
             htaccess: crate::htaccess::Cache::default(),
+            loaded: loaded.clone(),
             hooks: flatten(loaded),
         })
     }

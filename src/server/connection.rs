@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use directives::effect::Role;
+use directives::log::{Level, Line};
+use directives::modules::reqtimeout;
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
@@ -23,6 +25,7 @@ use super::body::{AppOutput, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
 use super::finish::{Guard, Held};
+use super::proxy_header;
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
 use super::{Live, Stop};
@@ -46,6 +49,7 @@ pub async fn serve(
     let Ok(local) = stream.local_addr() else { return };
     // Without it small responses would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let wants_header;
     let shared = {
         // Not kept for the connection's life: an old configuration is released when the
         // last request with it is over.
@@ -53,13 +57,29 @@ pub async fn serve(
         let server = generation.snapshot.default_server(local);
         let banner = generation.snapshot.process.core.banner().clone();
         let tally = live.seats.tally.clone();
-        Shared::new(stream, client, tally, server.config.core.timeout(), banner)
+        wants_header =
+            server.config.remoteip.wants_proxy_header(client.ip().to_canonical());
+        let timeout = server.config.core.timeout();
+        let shared = Shared::new(stream, client, tally, timeout, banner);
+        shared.head_stage.set(server.config.reqtimeout.header(&generation.snapshot));
+        shared
     };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let _seat = live.seats.take(id, &shared);
+    let mut reported = None;
+    if wants_header {
+        reported = tokio::select! {
+            said = proxied(&shared, client, &live) => match said {
+                Some(said) => said,
+                None => return,
+            },
+            () = stop.now() => return,
+        };
+    }
+    let ends = Ends { client, local, reported, id };
     let service = service_fn({
-        let shared = shared.clone();
-        move |request| answer(request, shared.clone(), live.clone(), client, local, id)
+        let (shared, live) = (shared.clone(), live.clone());
+        move |request| answer(request, shared.clone(), live.clone(), ends)
     });
     let connection = http1::Builder::new()
         .title_case_headers(true)
@@ -78,7 +98,7 @@ pub async fn serve(
         if !ended {
             // hyper would close what has not said anything yet.
             tokio::select! {
-                _ = connection.as_mut() => return linger(&shared).await,
+                _ = connection.as_mut() => return linger(&shared, MAX_LINGER).await,
                 () = first_request(&shared) => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -89,10 +109,58 @@ pub async fn serve(
         }
     }
     shared.phase.set(Phase::Closing);
+    let goodbye = async {
+        let is_overdue = shared.is_overdue.get();
+        if is_overdue {
+            overdue(&shared, ends, &live).await;
+        }
+        // Who was too slow once is not waited for again: httpd's `short-lingering-close`.
+        let most = if is_overdue { SECONDS_TO_LINGER } else { MAX_LINGER };
+        linger(&shared, most).await;
+    };
     tokio::select! {
-        () = linger(&shared) => {}
+        () = goodbye => {}
         () = stop.now() => {}
     }
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    client: SocketAddr,
+    local: SocketAddr,
+    reported: Option<SocketAddr>,
+    id: u64,
+}
+
+/// The client that a PROXY header names; `None` if there is none where one has to be.
+async fn proxied(
+    shared: &Shared,
+    client: SocketAddr,
+    live: &Live,
+) -> Option<Option<SocketAddr>> {
+    let limit = shared.timeout.get();
+    let why = match tokio::time::timeout(limit, proxy_header::read(&shared.stream)).await
+    {
+        Ok(Ok(said)) => return Some(said),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not come in time".to_owned(),
+    };
+    let text = format!("RemoteIPProxyProtocol: no PROXY header from {client}: {why}");
+    live.load().write_plain(Level::Error, "remoteip", 0, &text);
+    None
+}
+
+/// A request did not come in time (`RequestReadTimeout`).
+async fn overdue(shared: &Shared, ends: Ends, live: &Live) {
+    let generation = live.load();
+    let server = generation.snapshot.default_server(ends.local);
+    let client = ends.reported.unwrap_or(ends.client);
+    let text = "Request header read timeout".into();
+    let (level, module) = (Level::Info, "reqtimeout");
+    let line = Line { level, module, ah: 1382, error: None, text };
+    generation.write_client(&server, client, &line);
+    shared.refuse_overdue().await;
 }
 
 /// Waits for a connection's first request; not long: it may have none.
@@ -107,13 +175,13 @@ async fn first_request(shared: &Shared) {
 
 /// `ap_lingering_close`: what the client still sends is read and thrown away for a while.
 /// A socket closed before that would take the end of the response with it.
-async fn linger(shared: &Shared) {
+async fn linger(shared: &Shared, most: Duration) {
     // A response that was cut has not ended the stream yet.
     if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err()
     {
         return;
     }
-    let deadline = tokio::time::Instant::now() + MAX_LINGER;
+    let deadline = tokio::time::Instant::now() + most;
     let mut buffer = [0; 512];
     loop {
         let until = deadline.min(tokio::time::Instant::now() + SECONDS_TO_LINGER);
@@ -137,9 +205,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     shared: Rc<Shared>,
     live: Rc<Live>,
-    client: SocketAddr,
-    local: SocketAddr,
-    id: u64,
+    ends: Ends,
 ) -> Result<hyper::Response<ReplyBody>, Cut> {
     let generation = live.load();
     let (parts, incoming) = request.into_parts();
@@ -160,8 +226,9 @@ async fn answer(
         version,
         headers: parts.headers,
     };
+    let Ends { client, local, reported, id } = ends;
     let connection =
-        Arc::new(Connection { client, local, secure: false, keepalives, id });
+        Arc::new(Connection { client, local, reported, secure: false, keepalives, id });
     let snapshot = generation.snapshot.clone();
     let now = crate::log::now();
     let core = &snapshot.process.core;
@@ -169,13 +236,14 @@ async fn answer(
     shared.record.borrow_mut().begin(&head, now, keep);
     let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
+    let stage = reqtimeout::body(&r);
     let expects = r.header("expect").is_some();
     let mut world = World {
         generation: generation.clone(),
         registry: live.registry.clone(),
         board: live.board.clone(),
         shared: shared.clone(),
-        body: RequestBody::new(incoming, timeout),
+        body: RequestBody::new(incoming, timeout, stage),
         answered: None,
         file: None,
     };

@@ -9,6 +9,7 @@ mod drive;
 mod file;
 mod finish;
 pub mod live;
+mod proxy_header;
 mod pulse;
 pub mod request_body;
 mod scoreboard;

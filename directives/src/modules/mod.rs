@@ -101,14 +101,15 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, setenvif, rewrite, alias, userdir, suexec, env, negotiation, mime, autoindex, dir, actions, expires, headers,
+    core, reqtimeout, remoteip, unique_id, setenvif, rewrite, alias, userdir, vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, expires, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
 }
 
 /// Modules that show or do something without being asked by a directive of their own. In a
 /// configuration with `LoadModule` lines they do so only if one of the lines names them.
-pub const LOADED: &[&str] = &["autoindex_module", "negotiation_module"];
+pub const LOADED: &[&str] =
+    &["autoindex_module", "negotiation_module", "unique_id_module"];
 
 impl DirPart {
     /// A section that names an application for users, and has no `Require`, wants a user

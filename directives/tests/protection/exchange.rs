@@ -58,6 +58,7 @@ impl Server {
         let connection = Connection {
             client: address(1, 40_000),
             local: address(10, 80),
+            reported: None,
             secure: false,
             keepalives: 0,
             id: 1,
