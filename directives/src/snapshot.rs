@@ -260,7 +260,9 @@ impl Snapshot {
 /// who took it out of a configuration wanted it out.
 fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
     let is_there = |id: &str| {
-        loaded.is_empty() || loaded.contains(id) || !modules::LOADED.contains(&id)
+        loaded.contains(id)
+            || !modules::NAMED.contains(&id)
+                && (loaded.is_empty() || !modules::LOADED.contains(&id))
     };
     let there = MODULES.iter().filter(|module| is_there(module.id));
     let mut hooked: Vec<_> = there.flat_map(|module| module.hooks).collect();

@@ -108,8 +108,10 @@ modules! {
 
 /// Modules that show or do something without being asked by a directive of their own. In a
 /// configuration with `LoadModule` lines they do so only if one of the lines names them.
-pub const LOADED: &[&str] =
-    &["autoindex_module", "negotiation_module", "unique_id_module"];
+pub const LOADED: &[&str] = &["autoindex_module", "negotiation_module"];
+
+/// Modules that do something for every request: only for who names them in `LoadModule`.
+pub const NAMED: &[&str] = &["unique_id_module"];
 
 impl DirPart {
     /// A section that names an application for users, and has no `Require`, wants a user
