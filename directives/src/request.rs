@@ -504,7 +504,7 @@ impl Request {
                 configured.or(physical).unwrap_or(default)
             }
             Some(CanonicalName::Off) | None if self.hostname.is_some() => {
-                self.host_port.or(physical).unwrap_or(default)
+                self.host_port.or(physical).or(configured).unwrap_or(default)
             }
             _ => configured.or(physical).unwrap_or(default),
         }

@@ -219,6 +219,11 @@ impl Snapshot {
             let mut config = ServerConfig::merged(&main, &host.server);
             let own = host.server.core.as_ref();
             config.core.name_is_own = own.is_some_and(|core| core.server_name.is_some());
+            // Without a name of its own its port is that of its tag: ap_parse_vhost_addrs.
+            let first = host.addresses.first().and_then(|address| address.port);
+            if !config.core.name_is_own && first.is_some() {
+                config.core.port = first;
+            }
             if config.core.server_name.is_none() {
                 config.core.server_name.clone_from(&fallback_name);
             }
