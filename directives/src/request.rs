@@ -1,5 +1,6 @@
 //! httpd's `request_rec`, without the socket. Field names are httpd's where it has one.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -472,18 +473,16 @@ impl Request {
     }
 
     /// The server's name for URLs that lead back to it: `ap_get_server_name`.
-    pub fn server_name(&self) -> String {
+    pub fn server_name(&self) -> Cow<'_, str> {
         use crate::modules::core::CanonicalName;
         let core = &self.server.config.core;
-        let configured =
-            || core.server_name.clone().unwrap_or_else(|| "localhost".to_owned());
+        let configured = core.server_name.as_deref().unwrap_or("localhost").into();
         match self.dir.core.use_canonical_name {
-            Some(CanonicalName::On) => configured(),
-            Some(CanonicalName::Dns) => self.connection.local.ip().to_string(),
-            Some(CanonicalName::Off) | None => match &self.hostname {
-                Some(name) => name.clone(),
-                None => configured(),
-            },
+            Some(CanonicalName::On) => configured,
+            Some(CanonicalName::Dns) => self.connection.local.ip().to_string().into(),
+            Some(CanonicalName::Off) | None => {
+                self.hostname.as_deref().map_or(configured, Cow::Borrowed)
+            }
         }
     }
 
@@ -531,7 +530,7 @@ impl Request {
         let default = self.default_port();
         let mut name = self.server_name();
         if name.contains(':') && !name.starts_with('[') {
-            name = format!("[{name}]");
+            name = format!("[{name}]").into();
         }
         let mut url = format!("{}://{name}", self.scheme()).into_bytes();
         if port != default {

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use directives::bundle::{Meta, OsError};
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
+use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
@@ -148,6 +149,10 @@ impl World {
         self.drop_answer();
         let entry = self.registry.entry(&call.app);
         let mut usage = None;
+        // A process of ours that dies takes with it what it has begun (P-11): that is
+        // asked again, once. What a connection that was used before makes of a request
+        // does not count.
+        let mut spare = call.app.kind != Kind::External;
         loop {
             let begun = self.begin(&call, r, &entry, usage.take()).await;
             let (mut exchange, may_repeat) = match begun {
@@ -166,7 +171,14 @@ impl World {
                 }
                 Err(failure) => failure,
             };
-            if may_repeat && exchange.was_stale(&failure) {
+            if may_repeat
+                && exchange.ended_silently(&failure)
+                && (exchange.is_reused() || std::mem::take(&mut spare))
+            {
+                if !exchange.is_reused() {
+                    exchange.usage.failed(&failure);
+                    self.generation.write_line(r, &asked_again(&exchange.name()));
+                }
                 usage = Some(exchange.usage);
                 continue;
             }
@@ -237,10 +249,11 @@ impl World {
         };
         cgi::variables(r, &extras, |name, value| opening.pair(name, value));
         let name = match call.role {
-            Role::Responder => &r.filename[..],
-            Role::Authorizer => &call.app.path,
+            Role::Responder if r.filename[..] != call.app.path[..] => {
+                Bytes::copy_from_slice(&r.filename)
+            }
+            _ => call.app.path.clone(),
         };
-        let name = String::from_utf8_lossy(name).into_owned();
         let idle = settings.idle_timeout;
         let mut exchange =
             Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
@@ -353,6 +366,14 @@ impl World {
             self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
         }
     }
+}
+
+fn asked_again(name: &str) -> Line {
+    let text = format!(
+        "FastCGI: server \"{name}\" closed the connection without an answer, the request is \
+         sent once more"
+    );
+    Line { level: Level::Warn, module: "fastcgi", ah: 0, error: None, text: text.into() }
 }
 
 /// Is this what a connection to a socket says that nobody listens on?

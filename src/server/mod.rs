@@ -58,6 +58,8 @@ impl State {
 enum Stage {
     /// Serving.
     Running,
+    /// Serving, but no connection is kept: the end is near.
+    Leaving,
     /// No new connections; requests under way are finished.
     Draining,
     /// Nothing is waited for.
@@ -79,6 +81,11 @@ impl Live {
     /// The current one.
     pub fn load(&self) -> Arc<Generation> {
         self.state.borrow().generation.clone()
+    }
+
+    /// Is the end near? Then connections are not kept.
+    pub fn is_leaving(&self) -> bool {
+        self.state.borrow().stage >= Stage::Leaving
     }
 }
 
@@ -154,6 +161,9 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(versions)) => board.told(versions),
                 Ok(FromParent::Ask) => pulse.ask(),
+                Ok(FromParent::Leave) => {
+                    sender.send_modify(|state| state.stage = Stage::Leaving);
+                }
                 Ok(FromParent::Drain) => {
                     sender.send_modify(|state| {
                         state.stage = Stage::Draining;

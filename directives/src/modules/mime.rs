@@ -1,6 +1,5 @@
 //! mod_mime: what a file's extensions say about it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use crate::path;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Set, Word};
+use crate::table::Table;
 
 /// What one extension means; an empty value is what a `Remove…` directive leaves.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +81,7 @@ impl Merge for Dir {
 /// Settings of a server: the table of `TypesConfig`.
 #[derive(Debug, Default)]
 pub struct Server {
-    types: Option<Arc<HashMap<Bytes, Bytes>>>,
+    types: Option<Arc<Table<Bytes>>>,
 }
 
 impl Merge for Server {
@@ -322,8 +322,8 @@ The table of media types by extension: a type, then its extensions, on each line
     ..Directive::EXACT
 };
 
-fn parse_types(text: &[u8]) -> HashMap<Bytes, Bytes> {
-    let mut types = HashMap::new();
+fn parse_types(text: &[u8]) -> Table<Bytes> {
+    let mut types = Table::default();
     for line in text.split(|&b| b == b'\n') {
         let mut words =
             line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
@@ -454,7 +454,7 @@ pub fn exceptions(r: &Request, name: &[u8]) -> Option<Vec<Vec<u8>>> {
             None => false,
         };
         let hidden = extension.is_some_and(|extension| extension.media_type.is_some());
-        let listed = !hidden && types.is_some_and(|types| types.contains_key(&key[..]));
+        let listed = !hidden && types.is_some_and(|types| types.get(&key[..]).is_some());
         if says || listed || matching.any {
             says_something = true;
         } else {
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn the_table_is_read() {
         let types = super::parse_types(b"# no\ntext/html\thtml HTM\n\nimage/png png\n");
-        assert_eq!(types.len(), 3);
-        assert_eq!(&types[&b"htm"[..]][..], b"text/html");
+        assert_eq!(types.get(b"htm").unwrap(), "text/html");
+        assert!(types.get(b"no").is_none());
     }
 }

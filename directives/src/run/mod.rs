@@ -90,8 +90,8 @@ impl Run {
     }
 
     /// The request itself, when all is done: after its last internal redirect.
-    pub fn into_request(mut self) -> Request {
-        *self.frames.swap_remove(0).r
+    pub fn into_request(mut self) -> Box<Request> {
+        self.frames.swap_remove(0).r
     }
 
     /// Goes on: to the next effect, or to the reply.
