@@ -63,9 +63,11 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
                 for request in page::requests(&block.text)? {
                     let answer = ask(&request, &root);
                     let answer = answer.with_context(|| request.line.clone())?;
-                    answers.push(match block.has("any-framing") {
-                        true => normal::without_framing(&answer),
-                        false => answer,
+                    let framed = !block.has("any-framing");
+                    answers.push(if framed {
+                        answer
+                    } else {
+                        normal::without_framing(&answer)
                     });
                 }
             }

@@ -139,7 +139,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
-    ("mod_info.c", NOT_YET, "AddModuleInfo"),
     (
         "mod_ssl.c",
         NOT_YET,

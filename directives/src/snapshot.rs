@@ -120,6 +120,8 @@ pub struct Snapshot {
     /// Virtual hosts by address; `None` stands for every address, or every port.
     pub by_address: Vec<(Option<IpAddr>, Option<u16>, NameList)>,
     lookup: HashMap<(Option<IpAddr>, Option<u16>), usize>,
+    /// The directives, if a handler shows them.
+    pub recorded: Vec<modules::info::Line>,
     /// Modules that `LoadModule` lines name.
     loaded: HashSet<String>,
     /// `.htaccess` files that were compiled.
@@ -254,6 +256,7 @@ impl Snapshot {
             by_address,
             lookup,
             htaccess: crate::htaccess::Cache::default(),
+            recorded: std::mem::take(&mut build.recorded),
             loaded: loaded.clone(),
             hooks: flatten(loaded),
         })

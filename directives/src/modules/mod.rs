@@ -103,7 +103,7 @@ use crate::schema::Module;
 modules! {
     core, reqtimeout, remoteip, unique_id, setenvif, rewrite, alias, userdir, vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, expires, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
-    authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
+    authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,
 }
 
 /// Modules that show or do something without being asked by a directive of their own. In a

@@ -113,10 +113,10 @@ fn distance(wanted: &[u8], name: &[u8]) -> Reason {
         wanted.iter().zip(name).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
     match (&wanted[same..], &name[same..]) {
         ([], []) => Reason::Miscapitalized,
-        ([a, b, s @ ..], [c, d, t @ ..])
-            if a.eq_ignore_ascii_case(d)
-                && b.eq_ignore_ascii_case(c)
-                && s.eq_ignore_ascii_case(t) =>
+        ([first, second, ours @ ..], [other, next, theirs @ ..])
+            if first.eq_ignore_ascii_case(next)
+                && second.eq_ignore_ascii_case(other)
+                && ours.eq_ignore_ascii_case(theirs) =>
         {
             Reason::Transposition
         }

@@ -68,19 +68,18 @@ fn compare(a: &Entry, b: &Entry, query: &Query) -> Ordering {
             (true, true) => natural(&a.name, &b.name, true),
             _ => Ordering::Equal,
         })
-        .then_with(|| match by_version {
-            true => natural(&a.name, &b.name, false),
-            false => Ordering::Equal,
+        .then_with(|| {
+            if by_version { natural(&a.name, &b.name, false) } else { Ordering::Equal }
         })
-        .then_with(|| match any_case {
-            true => a.name.to_ascii_lowercase().cmp(&b.name.to_ascii_lowercase()),
-            false => Ordering::Equal,
+        .then_with(|| {
+            let lower = |entry: &Entry| entry.name.to_ascii_lowercase();
+            if any_case { lower(a).cmp(&lower(b)) } else { Ordering::Equal }
         })
         .then_with(|| a.name.cmp(&b.name))
 }
 
 /// Compares with numbers taken for what they are worth: `apr_strnatcmp`.
-fn natural(a: &[u8], b: &[u8], any_case: bool) -> Ordering {
+fn natural(left: &[u8], right: &[u8], any_case: bool) -> Ordering {
     let skip_blanks = |text: &[u8], mut at: usize| {
         while text.get(at).is_some_and(u8::is_ascii_whitespace) {
             at += 1;
@@ -90,16 +89,16 @@ fn natural(a: &[u8], b: &[u8], any_case: bool) -> Ordering {
     let fold = |byte: u8| if any_case { byte.to_ascii_uppercase() } else { byte };
     let (mut i, mut j) = (0, 0);
     loop {
-        (i, j) = (skip_blanks(a, i), skip_blanks(b, j));
-        let (x, y) = (a.get(i).copied(), b.get(j).copied());
+        (i, j) = (skip_blanks(left, i), skip_blanks(right, j));
+        let (x, y) = (left.get(i).copied(), right.get(j).copied());
         let (Some(x), Some(y)) = (x, y) else { return x.is_some().cmp(&y.is_some()) };
         if x.is_ascii_digit() && y.is_ascii_digit() {
-            let (left, right) = (digits(&a[i..]), digits(&b[j..]));
+            let (one, other) = (digits(&left[i..]), digits(&right[j..]));
             // A leading zero makes it a fraction, which is compared digit by digit.
             let order = if x == b'0' || y == b'0' {
-                left.cmp(right)
+                one.cmp(other)
             } else {
-                left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+                one.len().cmp(&other.len()).then_with(|| one.cmp(other))
             };
             if order.is_ne() {
                 return order;

@@ -219,7 +219,7 @@ fn apply(dir: &mut Settings, keywords: &mut Keywords, word: &Word) -> Result {
             }
         }
         ("namewidth", _) => {
-            dir.name_width = Some(width("NameWidth", 5, value, taken, word)?)
+            dir.name_width = Some(width("NameWidth", 5, value, taken, word)?);
         }
         ("descriptionwidth", _) => {
             dir.desc_width = Some(width("DescriptionWidth", 12, value, taken, word)?);

@@ -1,5 +1,6 @@
 //! The listing itself: `emit_preamble` and `output_directories`. Every blank is httpd's.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
@@ -56,7 +57,9 @@ pub struct Page<'a> {
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    parts.iter().for_each(|part| out.extend_from_slice(part));
+    for part in parts {
+        out.extend_from_slice(part);
+    }
 }
 
 /// Writes the entries: as a table, in columns, or as a plain list.
@@ -76,7 +79,7 @@ pub fn list(
     if query.options.any(Bits::FANCY) && !query.options.any(Bits::TABLE) {
         let names = entries.iter().map(|entry| entry.name.len());
         let descs =
-            entries.iter().filter_map(|entry| entry.desc.as_ref().map(|d| d.len()));
+            entries.iter().filter_map(|entry| entry.desc.as_ref().map(Bytes::len));
         if config.name_width == Some(Width::Adjust) {
             name_width = names.fold(name_width, usize::max);
         }

@@ -74,7 +74,7 @@ impl Query {
                     query.key = Key::of(letter).unwrap_or(query.key);
                 }
                 [b'O', b'=', direction @ (b'A' | b'D')] => {
-                    query.ascending = direction == b'A'
+                    query.ascending = direction == b'A';
                 }
                 [b'F', b'=', digit @ b'0'..=b'2'] => {
                     let both = Bits::FANCY.with(Bits::TABLE);

@@ -121,9 +121,13 @@ fn is_better_rvsa(
         * variant.source_quality
         * variant.charset_quality
         * variant.lang_quality;
-    let better = quality > *best_quality
-        || quality == *best_quality
-            && best.is_some_and(|best| variant.encoding_quality > best.encoding_quality);
+    let better = match quality.partial_cmp(best_quality) {
+        Some(Ordering::Greater) => true,
+        Some(Ordering::Equal) => {
+            best.is_some_and(|best| variant.encoding_quality > best.encoding_quality)
+        }
+        _ => false,
+    };
     if quality <= 0.0 || !better {
         return false;
     }

@@ -221,18 +221,16 @@ fn decide(r: &mut Request, mut state: Box<Negotiation>) -> Verdict {
     if !state.is_transparent {
         let alternates = !choice.is_clear;
         headers::set(r, &state.variants, false, alternates, choice.is_clear);
-        return settle(r, state);
+        return settle(r, *state);
     }
     let alternates = said.send_alternates;
-    match state.variants[best].request.is_some() {
-        true => chosen(r, state, alternates),
-        false => {
-            let name = state.variants[best].file_name.clone();
-            r.negotiation = Some(state);
-            let then = if alternates { map_variant_listed } else { map_variant };
-            Verdict::Look(Lookup::Entry { name, with_args: false }, then)
-        }
+    if state.variants[best].request.is_some() {
+        return chosen(r, *state, alternates);
     }
+    let name = state.variants[best].file_name.clone();
+    r.negotiation = Some(state);
+    let then = if alternates { map_variant_listed } else { map_variant };
+    Verdict::Look(Lookup::Entry { name, with_args: false }, then)
 }
 
 fn map_variant(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
@@ -250,11 +248,11 @@ fn map_variant_found(r: &mut Request, found: Box<Request>, alternates: bool) -> 
     }
     let best = state.best;
     state.variants[best].request = Some(found);
-    chosen(r, state, alternates)
+    chosen(r, *state, alternates)
 }
 
 /// `setup_choice_response`.
-fn chosen(r: &mut Request, mut state: Box<Negotiation>, alternates: bool) -> Verdict {
+fn chosen(r: &mut Request, mut state: Negotiation, alternates: bool) -> Verdict {
     let best = state.best;
     let name = path::escape_segment(&state.variants[best].file_name);
     if let Some(found) = &mut state.variants[best].request {
@@ -276,7 +274,7 @@ fn chosen(r: &mut Request, mut state: Box<Negotiation>, alternates: bool) -> Ver
 }
 
 /// The choice is made: takes over what was found.
-fn settle(r: &mut Request, mut state: Box<Negotiation>) -> Verdict {
+fn settle(r: &mut Request, mut state: Negotiation) -> Verdict {
     let caches = r.server.config.negotiation.cache == Some(true);
     if !caches && r.version < 11 && state.found != 1 {
         r.no_cache = true;

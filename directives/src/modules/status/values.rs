@@ -19,7 +19,8 @@ pub fn json(report: &Report) -> Json {
         ("keepalive", number(report.count(State::KeepAlive) as u64)),
         ("closing", number(report.count(State::Closing) as u64)),
     ]);
-    let load = report.load.map_or(Json::Null, |load| Json::list(load.map(Json::Fraction)));
+    let load =
+        report.load.map_or(Json::Null, |load| Json::list(load.map(Json::Fraction)));
     let server = Json::Object(vec![
         ("version", Json::text(version::server(Tokens::Full))),
         ("pid", number(report.pid.into())),
@@ -38,7 +39,10 @@ pub fn json(report: &Report) -> Json {
         ("time", seconds(report.now)),
         ("managed", Json::Bool(report.managed)),
         ("server", server),
-        ("applications", Json::list(report.apps.iter().map(|app| application(report, app)))),
+        (
+            "applications",
+            Json::list(report.apps.iter().map(|app| application(report, app))),
+        ),
     ])
 }
 
