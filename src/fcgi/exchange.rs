@@ -210,7 +210,11 @@ impl Exchange {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;
         loop {
-            while !self.stdin_ended && !self.deaf && self.queued < SEND_AHEAD {
+            // The end goes with the last piece.
+            while !self.stdin_ended
+                && !self.deaf
+                && (self.queued < SEND_AHEAD || self.body.is_at_end())
+            {
                 match self.body.poll_chunk(cx) {
                     Poll::Ready(Some(Ok(chunk))) => self.queue_stdin(chunk),
                     Poll::Ready(Some(Err(failure))) => {

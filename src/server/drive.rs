@@ -31,7 +31,8 @@ use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
 use crate::password;
 
-/// How much of a body is read before the application is bothered (B-3), bytes.
+/// How much of a body is read before an application is bothered that wants to see it come
+/// (`-flush`, B-3), bytes.
 const PREFETCH: usize = 16 * 1024;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
@@ -202,10 +203,12 @@ impl World {
         let mut length = None;
         let body = if call.role == Role::Responder {
             self.body.set_limit(r.dir.core.body_limit());
-            if r.content_length().is_some() {
+            if r.content_length().is_some() && (settings.flush || call.nph) {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
-                length = Some(self.body.spool().await?);
+                // A slow client is not the application's business.
+                let total = self.body.spool().await?;
+                length = r.content_length().is_none().then_some(total);
             }
             std::mem::replace(&mut self.body, RequestBody::empty())
         } else {
