@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod family;
+pub mod front;
 pub mod guarded;
 pub mod http;
 pub mod load;

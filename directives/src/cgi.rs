@@ -99,6 +99,57 @@ fn field(r: &Request, name: &[u8]) -> Option<Bytes> {
     r.header(http::HeaderName::from_bytes(name).ok()?.as_str())
 }
 
+/// What the server says about a request by itself, and nobody else: which file is meant, who
+/// is connected, how the request was made.
+const FACTS: &[&str] = &[
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "CONTEXT_DOCUMENT_ROOT",
+    "CONTEXT_PREFIX",
+    "DOCUMENT_ROOT",
+    "FCGI_APACHE_ROLE",
+    "FCGI_ROLE",
+    "GATEWAY_INTERFACE",
+    "HTTPS",
+    "HTTP_PROXY",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "REQUEST_METHOD",
+    "REQUEST_SCHEME",
+    "REQUEST_URI",
+    "SCRIPT_FILENAME",
+    "SCRIPT_NAME",
+    "SERVER_ADDR",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+];
+
+/// Does a variable say what only the server may say, whatever stands between its letters?
+pub fn is_fact(name: &[u8]) -> bool {
+    let plain = |b: &u8| if b.is_ascii_alphanumeric() { *b } else { b'_' };
+    FACTS.iter().any(|fact| name.iter().map(plain).eq(fact.bytes()))
+}
+
+/// Are two names one for applications? They see `_` in place of everything but letters and
+/// digits.
+pub fn is_spelling(name: &[u8], of: &[u8]) -> bool {
+    let plain =
+        |b: &u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
+    name.iter().map(plain).eq(of.iter().map(plain))
+}
+
+/// The request's fields that applications could take for `name`.
+pub fn spellings(r: &Request, name: &[u8]) -> Vec<http::HeaderName> {
+    let keys = r.headers_in.keys();
+    keys.filter(|key| is_spelling(key.as_str().as_bytes(), name)).cloned().collect()
+}
+
 /// `HTTP_` and the name in capitals; every character but letters and digits becomes `_`
 /// (E-12).
 fn passed_name(name: &[u8]) -> Vec<u8> {

@@ -12,6 +12,7 @@ use crate::effect::Answer;
 use crate::env::Env;
 use crate::log::{Level, Line};
 use crate::merge::Merged;
+use crate::modules::gateway::{Caller, Decision, Findings};
 use crate::reply::{Body, Headers};
 use crate::snapshot::{Server, Snapshot};
 
@@ -172,6 +173,12 @@ pub struct Request {
     pub(crate) listing: Option<Box<crate::modules::autoindex::Listing>>,
     /// The hook to run again once what an expression wants is known.
     pub(crate) resume: Option<crate::phase::Hook>,
+    /// Another server asks about this request, and it is judged only.
+    pub gateway: Option<Box<Caller>>,
+    /// What the auth phases decided, where somebody wants to know.
+    pub decision: Option<Box<Decision>>,
+    /// What applications said in the auth phases so far.
+    pub findings: Findings,
     /// Lines for the error log, to be written by whoever runs the phases.
     pub lines: Vec<Line>,
 }
@@ -292,6 +299,9 @@ impl Request {
             negotiation: None,
             listing: None,
             resume: None,
+            gateway: None,
+            decision: None,
+            findings: Findings::default(),
             lines: Vec::new(),
             connection,
         }

@@ -18,6 +18,7 @@ use directives::request::Request;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
+use super::Live;
 use super::apps::{Entry, Registry, Usage};
 use super::board::Board;
 use super::file::{self, Content};
@@ -51,6 +52,8 @@ pub struct World {
     pub registry: Arc<Registry>,
     /// The scoreboard.
     pub board: Arc<Board>,
+    /// The configuration for new requests.
+    pub live: Rc<Live>,
     /// The connection.
     pub shared: Rc<Shared>,
     /// The request's body, until an application has it.
@@ -117,6 +120,18 @@ impl World {
                     status::report(&self.board, &self.registry, &self.generation);
                 Answer::Status(Arc::new(report.await))
             }
+            Effect::Recall(key) => {
+                let decisions = &self.registry.decisions;
+                Answer::Recalled(decisions.recall(self.generation.number, &key))
+            }
+            Effect::Keep { key, head, time } => {
+                let size = self.generation.snapshot.process.gateway.cache_size();
+                let number = self.generation.number;
+                self.registry.decisions.keep(number, &key, head, time, size);
+                Answer::Kept
+            }
+            Effect::Forget => Answer::Forgotten(self.registry.decisions.forget()),
+            Effect::Ready => Answer::Ready(!self.live.is_leaving()),
         }
     }
 

@@ -5,6 +5,7 @@ pub mod apps;
 mod board;
 mod body;
 mod connection;
+mod decisions;
 mod drive;
 mod file;
 mod finish;
@@ -151,6 +152,7 @@ async fn orders(mut link: Link) -> Result<()> {
             order = link.next() => match order {
                 Ok(FromParent::Configure(mut generation)) => {
                     let number = generation.number;
+                    registry.decisions.forget();
                     generation.released = Some(outbox.clone());
                     let new = State::new(*generation);
                     sender.send_modify(|state| {
@@ -290,10 +292,16 @@ async fn accept(
         });
     };
     let mut stop = Stop(state.clone());
+    // Whoever wants to know whether we are ready is told so until the last request is over.
+    let is_admin = listener.local_addr().is_ok_and(|local| {
+        let generation = live.load();
+        generation.snapshot.process.gateway.admin.iter().any(|admin| admin.is(local))
+    });
+    let last = if is_admin { Stage::Stopped } else { Stage::Draining };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.draining() => break,
+            () = stop.reached(last) => break,
         };
         match accepted {
             Ok((stream, client)) => serve(stream, client),

@@ -101,7 +101,8 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, reqtimeout, remoteip, unique_id, setenvif, rewrite, alias, userdir, vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, expires, headers,
+    core, reqtimeout, remoteip, unique_id, gateway, setenvif, rewrite, alias, userdir, vhost_alias,
+    suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, expires, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,
 }
@@ -136,4 +137,6 @@ pub struct Process {
     pub fastcgi: fastcgi::Process,
     /// Of `authnz_fcgi`.
     pub authnz_fcgi: authnz_fcgi::Process,
+    /// Of `gateway`.
+    pub gateway: gateway::Process,
 }

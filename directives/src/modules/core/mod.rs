@@ -33,6 +33,7 @@ pub use host::{CanonicalName, Lookups, Signature};
 pub use limited::{Limited, PerMethod, is_method};
 pub use logging::ErrorLog;
 pub use network::Listen;
+pub(crate) use network::listen;
 pub use options::{OptionSet, Options};
 pub use paths::translate;
 

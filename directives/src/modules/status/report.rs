@@ -36,6 +36,25 @@ pub struct Report {
     pub managed: bool,
     /// The applications.
     pub apps: Vec<App>,
+    /// The auth-phase gateway, where it is configured.
+    pub gateway: Option<Gateway>,
+}
+
+/// The auth-phase gateway's counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gateway {
+    /// Decisions about callers' requests: by dialect
+    /// ([`Dialect::ALL`](crate::modules::gateway::Dialect::ALL)) and outcome
+    /// ([`OUTCOMES`](crate::modules::gateway::OUTCOMES)).
+    pub decisions: [[u64; 4]; 3],
+    /// Questions to authorizers that were answered from what is kept.
+    pub hits: u64,
+    /// Those that were looked for in vain.
+    pub misses: u64,
+    /// Answers that are kept now.
+    pub kept: u64,
+    /// Answers that went before their time to make room.
+    pub evicted: u64,
 }
 
 /// Seconds between two samples of a history.
@@ -261,7 +280,6 @@ impl App {
 /// How fast a count grew between its last samples, each second; the oldest first.
 pub fn rates(counts: impl IntoIterator<Item = u64>) -> Vec<f64> {
     let counts: Vec<u64> = counts.into_iter().collect();
-    let step =
-        |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 / f64::from(SAMPLE_TIME);
+    let step = |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 / f64::from(SAMPLE_TIME);
     counts.windows(2).map(step).collect()
 }
