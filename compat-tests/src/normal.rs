@@ -22,6 +22,10 @@ pub fn response(response: &Response, root: &Root) -> String {
         .map(|(name, value)| {
             let name = name.to_ascii_lowercase();
             let mut value = text(value, root);
+            if name == "etag" && value.contains(';') && !value.ends_with('"') {
+                // httpd 2.4 forgets the end of a negotiated response's tag.
+                value.push('"');
+            }
             if name == "allow" {
                 // Their order is that of a hash.
                 let mut methods: Vec<&str> = value.split(',').collect();
@@ -77,6 +81,19 @@ fn unpacked(response: &Response) -> Option<Response> {
         _ => return None,
     };
     Some(Response { body, ..response.clone() })
+}
+
+/// An answer without what says where it ends: httpd sends in pieces what it writes in
+/// pieces.
+pub fn without_framing(answer: &str) -> String {
+    let (head, body) = answer.split_once("\n\n").unwrap_or((answer, ""));
+    let is_framing = |line: &str| {
+        line.starts_with("content-length: ")
+            || line.starts_with("transfer-encoding: ")
+            || line.starts_with('(')
+    };
+    let head: Vec<&str> = head.lines().filter(|line| !is_framing(line)).collect();
+    format!("{}\n\n{body}", head.join("\n"))
 }
 
 /// The random line between the parts of a multipart body.

@@ -17,6 +17,12 @@ use crate::root::Root;
 use crate::server::{Kind, Server, built};
 use crate::upstream::Upstream;
 
+/// When all files were changed, since 1970; `later=` of a file adds seconds.
+const MADE: Duration = Duration::from_secs(1_600_000_000);
+
+/// A zone that is not that of most machines: both servers show local time.
+const ZONE: [(&str, &str); 1] = [("TZ", "Asia/Kathmandu")];
+
 /// What one server answers, and writes to its logs.
 pub struct Heard {
     /// For each request.
@@ -57,11 +63,18 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
             "requests" => {
                 if server.is_none() {
                     root.write("conf/httpd.conf", root.fill(&conf).as_bytes())?;
-                    server = Some(Server::start(kind, &root)?);
+                    age(&root.join("htdocs"))?;
+                    server = Some(Server::start_with(kind, &root, &[], &ZONE)?);
                 }
                 for request in page::requests(&block.text)? {
                     let answer = ask(&request, &root);
-                    answers.push(answer.with_context(|| request.line.clone())?);
+                    let answer = answer.with_context(|| request.line.clone())?;
+                    let framed = !block.has("any-framing");
+                    answers.push(if framed {
+                        answer
+                    } else {
+                        normal::without_framing(&answer)
+                    });
                 }
             }
             "checks" => {
@@ -133,11 +146,23 @@ fn helper(block: &Block, root: &Root) -> Result<Option<Helper>> {
     Ok(Some(Helper { name, _runs: runs }))
 }
 
+/// Gives the directories below one, and itself, the time of the files: listings show it.
+fn age(directory: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            age(&entry.path())?;
+        }
+    }
+    Ok(std::fs::File::open(directory)?.set_modified(UNIX_EPOCH + MADE)?)
+}
+
 fn file(block: &Block, root: &Root) -> Result<()> {
     let name = block.value("name").context("a file without a name")?;
     let path = root.write(name, root.fill(&block.text).as_bytes())?;
     // Entity tags hold the time.
-    let time = UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let later = block.value("later").map_or(Ok(0), str::parse)?;
+    let time = UNIX_EPOCH + MADE + Duration::from_secs(later);
     std::fs::File::options().append(true).open(&path)?.set_modified(time)?;
     own(block, &path)?;
     if let Some(mode) = block.value("mode") {

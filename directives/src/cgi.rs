@@ -259,10 +259,10 @@ fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
     text.clear();
     push_address(&mut text, r.useragent_ip);
     add(b"REMOTE_ADDR", &text);
-    add(b"DOCUMENT_ROOT", &core.document_root);
+    add(b"DOCUMENT_ROOT", r.document_root());
     add(b"REQUEST_SCHEME", r.scheme().as_bytes());
     add(b"CONTEXT_PREFIX", &r.context_prefix);
-    let root = r.context_document_root.as_ref().unwrap_or(&core.document_root);
+    let root = r.context_document_root.as_ref().unwrap_or_else(|| r.document_root());
     add(b"CONTEXT_DOCUMENT_ROOT", root);
     let admin = core.server_admin.as_deref().unwrap_or("[no address given]");
     add(b"SERVER_ADMIN", admin.as_bytes());

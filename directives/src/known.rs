@@ -85,11 +85,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "CacheEnable MCacheMaxObjectCount MCacheMaxObjectSize MCacheMinObjectSize MCacheSize",
     ),
     (
-        "mod_autoindex.c",
-        Ignored("listings have no icons"),
-        "AddIcon AddIconByEncoding AddIconByType DefaultIcon AddAlt AddAltByEncoding AddAltByType",
-    ),
-    (
         "mod_rewrite.c",
         Ignored("LogLevel rewrite:traceN does this since httpd 2.4"),
         "RewriteLog RewriteLogLevel RewriteLock",
@@ -108,7 +103,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
-    ("mod_mime.c", NOT_YET, "MultiviewsMatch"),
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     (
         "authentication",
@@ -138,35 +132,10 @@ static GROUPS: &[(&str, Known, &str)] = &[
         ),
         "FilterDeclare FilterProvider FilterChain FilterTrace FilterProtocol",
     ),
-    (
-        "mod_autoindex.c",
-        NOT_YET,
-        "AddDescription HeaderName ReadmeName IndexIgnore IndexIgnoreReset IndexOptions \
-      IndexOrderDefault IndexStyleSheet IndexHeadInsert FancyIndexing",
-    ),
-    (
-        "mod_negotiation.c",
-        NOT_YET,
-        "CacheNegotiatedDocs LanguagePriority ForceLanguagePriority",
-    ),
-    (
-        "mod_vhost_alias.c",
-        NOT_YET,
-        "VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP",
-    ),
-    (
-        "mod_remoteip.c",
-        NOT_YET,
-        "RemoteIPHeader RemoteIPProxiesHeader RemoteIPTrustedProxy RemoteIPInternalProxy \
-      RemoteIPTrustedProxyList RemoteIPInternalProxyList RemoteIPProxyProtocol \
-      RemoteIPProxyProtocolExceptions",
-    ),
-    ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
-    ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
+    ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
     ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
-    ("mod_info.c", NOT_YET, "AddModuleInfo"),
     (
         "mod_ssl.c",
         NOT_YET,

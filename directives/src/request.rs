@@ -38,6 +38,8 @@ pub struct Connection {
     pub client: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
+    /// The client as a proxy reported it before the first request (the PROXY protocol).
+    pub reported: Option<SocketAddr>,
     /// Secured by TLS.
     pub secure: bool,
     /// How, or why not.
@@ -93,6 +95,8 @@ pub struct Request {
     pub finfo: Option<Meta>,
     /// `CONTEXT_PREFIX`: the URL prefix of an alias.
     pub context_prefix: Bytes,
+    /// A document root of this request's own, in place of its server's.
+    pub own_document_root: Option<Bytes>,
     /// `CONTEXT_DOCUMENT_ROOT`: the directory of an alias.
     pub context_document_root: Option<Bytes>,
     /// The path was mapped by `ScriptAlias`.
@@ -148,6 +152,10 @@ pub struct Request {
     pub body_filters: Vec<Filter>,
     /// The bytes of a file are what is sent: ranges and 304 are possible.
     pub no_local_copy: bool,
+    /// What a list of variants was made from, as an entity tag.
+    pub vlist_validator: Option<Bytes>,
+    /// Caches that do not know better are told to forget the response.
+    pub no_cache: bool,
     /// Methods to name in `Allow`.
     pub allowed: Vec<Method>,
     /// `AcceptPathInfo`'s verdict by a handler: `None` is the handler's own default.
@@ -175,6 +183,10 @@ pub struct Request {
     pub(crate) attempt: Option<Box<crate::modules::proxy::Attempt>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
+    /// The negotiation that waits for a look-up.
+    pub(crate) negotiation: Option<Box<crate::modules::negotiation::Negotiation>>,
+    /// The listing that is being made.
+    pub(crate) listing: Option<Box<crate::modules::autoindex::Listing>>,
     /// The hook to run again once what an expression wants is known.
     pub(crate) resume: Option<crate::phase::Hook>,
     /// Another server asks about this request, and it is judged only.
@@ -263,6 +275,7 @@ impl Request {
             path_info: Vec::new(),
             finfo: None,
             context_prefix: Bytes::new(),
+            own_document_root: None,
             context_document_root: None,
             script_alias: false,
             proxyreq: false,
@@ -275,7 +288,10 @@ impl Request {
             content_type: None,
             content_encoding: None,
             content_languages: Vec::new(),
-            useragent_ip: connection.client.ip().to_canonical(),
+            useragent_ip: {
+                let client = connection.reported.unwrap_or(connection.client);
+                client.ip().to_canonical()
+            },
             remote_host: Lookup::Unasked,
             addresses: std::collections::HashMap::new(),
             asked_host: String::new(),
@@ -289,6 +305,8 @@ impl Request {
             rate: None,
             body_filters: Vec::new(),
             no_local_copy: false,
+            vlist_validator: None,
+            no_cache: false,
             allowed: Vec::new(),
             used_path_info: None,
             prev: None,
@@ -302,6 +320,8 @@ impl Request {
             asked: None,
             attempt: None,
             ahead: Vec::new(),
+            negotiation: None,
+            listing: None,
             resume: None,
             gateway: None,
             decision: None,
@@ -353,6 +373,9 @@ impl Request {
         self.content_languages = found.content_languages;
         self.context_prefix = found.context_prefix;
         self.context_document_root = found.context_document_root;
+        if found.own_document_root.is_some() {
+            self.own_document_root = found.own_document_root;
+        }
         self.script_alias = found.script_alias;
         self.proxyreq = found.proxyreq;
         self.used_path_info = found.used_path_info;
@@ -533,7 +556,7 @@ impl Request {
                 configured.or(physical).unwrap_or(default)
             }
             Some(CanonicalName::Off) | None if self.hostname.is_some() => {
-                self.host_port.or(physical).unwrap_or(default)
+                self.host_port.or(physical).or(configured).unwrap_or(default)
             }
             _ => configured.or(physical).unwrap_or(default),
         }
@@ -571,7 +594,7 @@ impl Request {
     }
 
     /// The directory that serves the URL space: `ap_document_root`.
-    pub fn document_root(&self) -> &[u8] {
-        &self.server.config.core.document_root
+    pub fn document_root(&self) -> &Bytes {
+        self.own_document_root.as_ref().unwrap_or(&self.server.config.core.document_root)
     }
 }

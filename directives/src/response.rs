@@ -68,6 +68,9 @@ pub fn finish(r: &mut Request) -> Reply {
     {
         own.set("Content-Type", kind);
     }
+    if r.no_cache && !own.has("Expires") {
+        own.set("Expires", conditions::http_date(r.request_time / 1_000_000));
+    }
     vary(r, &mut own);
     let close = !keep_alive(r, &mut own);
     headers.extend(own);

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use directives::effect::Role;
-use directives::log::Level;
+use directives::log::{Level, Line};
 use directives::modules::core::Protocol;
+use directives::modules::reqtimeout;
 use directives::modules::ssl::{self, Security};
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
@@ -30,6 +31,7 @@ use super::file::FileParts;
 use super::filter::{Filtered, Source, Tools};
 use super::finish::{Guard, Held};
 use super::live::Generation;
+use super::proxy_header;
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Streams;
@@ -42,7 +44,7 @@ use crate::fcgi::Event;
 /// How long a closed connection waits for the client's next byte, and in all: httpd's
 /// `SECONDS_TO_LINGER` and `MAX_SECS_TO_LINGER`.
 const SECONDS_TO_LINGER: Duration = Duration::from_secs(2);
-const MAX_LINGER: Duration = Duration::from_secs(30);
+pub(super) const MAX_LINGER: Duration = Duration::from_secs(30);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -56,6 +58,7 @@ pub async fn serve(
     let Ok(local) = stream.local_addr() else { return };
     // Without it small responses would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let mut reported = None;
     let shared = {
         // Not kept for the connection's life: an old configuration is released when the
         // last request with it is over.
@@ -64,6 +67,15 @@ pub async fn serve(
         let banner = generation.snapshot.process.core.banner().clone();
         let tally = live.seats.tally.clone();
         let timeout = server.config.core.timeout();
+        if server.config.remoteip.wants_proxy_header(client.ip().to_canonical()) {
+            reported = tokio::select! {
+                said = proxied(&stream, timeout, client, &generation) => match said {
+                    Some(said) => said,
+                    None => return,
+                },
+                () = stop.now() => return,
+            };
+        }
         let opened = if may_begin_otherwise(&generation, &server) {
             let opening = open(&stream, &generation, &server);
             let opened = tokio::select! {
@@ -81,16 +93,18 @@ pub async fn serve(
             let h2 = &server.config.http2;
             Streams::new(h2.max_errors(), h2.stream_timeout().unwrap_or(timeout))
         });
-        Shared::new(stream, opened, streams, client, tally, timeout, banner)
+        let shared = Shared::new(stream, opened, streams, client, tally, timeout, banner);
+        shared.head_stage.set(server.config.reqtimeout.header(&generation.snapshot));
+        shared
     };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let _seat = live.seats.take(id, &shared);
-    let about = About { client, local, id };
+    let about = About { client, local, reported, id };
     if shared.streams.is_some() {
         return h2::serve(shared, live, about, stop).await;
     }
     let service = service_fn({
-        let shared = shared.clone();
+        let (shared, live) = (shared.clone(), live.clone());
         move |request| answer(request, shared.clone(), live.clone(), about)
     });
     let connection = http1::Builder::new()
@@ -110,7 +124,7 @@ pub async fn serve(
         if !ended {
             // hyper would close what has not said anything yet.
             tokio::select! {
-                _ = connection.as_mut() => return linger(&shared).await,
+                _ = connection.as_mut() => return linger(&shared, MAX_LINGER).await,
                 () = first_request(&shared) => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -121,8 +135,17 @@ pub async fn serve(
         }
     }
     shared.phase.set(Phase::Closing);
+    let goodbye = async {
+        let is_overdue = shared.is_overdue.get();
+        if is_overdue {
+            overdue(&shared, about, &live).await;
+        }
+        // Who was too slow once is not waited for again: httpd's `short-lingering-close`.
+        let most = if is_overdue { SECONDS_TO_LINGER } else { MAX_LINGER };
+        linger(&shared, most).await;
+    };
     tokio::select! {
-        () = linger(&shared) => {}
+        () = goodbye => {}
         () = stop.now() => {}
     }
 }
@@ -170,10 +193,39 @@ async fn open(
             generation.write_wanted(Level::Info, "ssl", 2008, &text);
             // What the client was told is to reach it.
             let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
-            drain(stream).await;
+            drain(stream, MAX_LINGER).await;
             None
         }
     }
+}
+
+/// The client that a PROXY header names; `None` if there is none where one has to be.
+async fn proxied(
+    stream: &TcpStream,
+    limit: Duration,
+    client: SocketAddr,
+    generation: &Generation,
+) -> Option<Option<SocketAddr>> {
+    let why = match tokio::time::timeout(limit, proxy_header::read(stream)).await {
+        Ok(Ok(said)) => return Some(said),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not come in time".to_owned(),
+    };
+    let text = format!("RemoteIPProxyProtocol: no PROXY header from {client}: {why}");
+    generation.write_plain(Level::Error, "remoteip", 0, &text);
+    None
+}
+
+/// A request did not come in time (`RequestReadTimeout`).
+async fn overdue(shared: &Shared, about: About, live: &Live) {
+    let generation = live.load();
+    let server = about.default_server(&generation);
+    let client = about.reported.unwrap_or(about.client);
+    let text = "Request header read timeout".into();
+    let (level, module) = (Level::Info, "reqtimeout");
+    let line = Line { level, module, ah: 1382, error: None, text, of_server: false };
+    generation.write_client(&server, client, &line);
+    shared.refuse_overdue().await;
 }
 
 /// Waits for a connection's first request; not long: it may have none.
@@ -188,18 +240,18 @@ pub(super) async fn first_request(shared: &Shared) {
 
 /// `ap_lingering_close`: what the client still sends is read and thrown away for a while.
 /// A socket closed before that would take the end of the response with it.
-pub(super) async fn linger(shared: &Shared) {
+pub(super) async fn linger(shared: &Shared, most: Duration) {
     // A response that was cut has not ended the stream yet.
     if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err()
     {
         return;
     }
-    drain(&shared.stream).await;
+    drain(&shared.stream, most).await;
 }
 
 /// Reads and throws away, for a while.
-async fn drain(stream: &TcpStream) {
-    let deadline = tokio::time::Instant::now() + MAX_LINGER;
+async fn drain(stream: &TcpStream, most: Duration) {
+    let deadline = tokio::time::Instant::now() + most;
     let mut buffer = [0; 512];
     loop {
         let until = deadline.min(tokio::time::Instant::now() + SECONDS_TO_LINGER);
@@ -224,6 +276,8 @@ async fn drain(stream: &TcpStream) {
 pub(super) struct About {
     client: SocketAddr,
     local: SocketAddr,
+    /// The client that a PROXY header names.
+    reported: Option<SocketAddr>,
     id: u64,
 }
 
@@ -239,7 +293,7 @@ pub(super) async fn answer(
     request: hyper::Request<Incoming>,
     shared: Rc<Shared>,
     live: Rc<Live>,
-    About { client, local, id }: About,
+    About { client, local, reported, id }: About,
 ) -> Result<hyper::Response<ReplyBody>, Cut> {
     let generation = live.load();
     let (mut parts, incoming) = request.into_parts();
@@ -265,8 +319,15 @@ pub(super) async fn answer(
     };
     let security = shared.security.clone();
     let secure = matches!(security, Security::Tls(_));
-    let connection =
-        Arc::new(Connection { client, local, secure, security, keepalives, id });
+    let connection = Arc::new(Connection {
+        client,
+        local,
+        reported,
+        secure,
+        security,
+        keepalives,
+        id,
+    });
     let snapshot = generation.snapshot.clone();
     let now = crate::log::now();
     let core = &snapshot.process.core;
@@ -274,6 +335,7 @@ pub(super) async fn answer(
     shared.record.borrow_mut().begin(&head, now, keep);
     let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
+    let stage = reqtimeout::body(&r);
     let expects = r.header("expect").is_some();
     let mut world = World {
         generation: generation.clone(),
@@ -281,7 +343,7 @@ pub(super) async fn answer(
         board: live.board.clone(),
         live: live.clone(),
         shared: shared.clone(),
-        body: RequestBody::new(incoming, timeout),
+        body: RequestBody::new(incoming, timeout, stage),
         answered: None,
         upstream: None,
         file: None,

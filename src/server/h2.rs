@@ -12,7 +12,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::connection::{About, answer, first_request, linger};
+use super::connection::{About, MAX_LINGER, answer, first_request, linger};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Tasks;
 use super::{Live, Stop};
@@ -57,7 +57,7 @@ pub async fn serve(shared: Rc<Shared>, live: Rc<Live>, about: About, mut stop: S
         if !ended {
             // hyper would close what has not said anything yet.
             tokio::select! {
-                _ = connection.as_mut() => return linger(&shared).await,
+                _ = connection.as_mut() => return linger(&shared, MAX_LINGER).await,
                 () = first_request(&shared) => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -71,7 +71,7 @@ pub async fn serve(shared: Rc<Shared>, live: Rc<Live>, about: About, mut stop: S
     }
     shared.phase.set(Phase::Closing);
     tokio::select! {
-        () = linger(&shared) => {}
+        () = linger(&shared, MAX_LINGER) => {}
         () = stop.now() => {}
     }
 }

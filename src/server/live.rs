@@ -8,6 +8,7 @@ use std::sync::Arc;
 use directives::Snapshot;
 use directives::log::{Level, Line};
 use directives::request::Request;
+use directives::snapshot::Server;
 
 use super::apps::Outbox;
 use crate::log::{Sink, error};
@@ -54,6 +55,18 @@ impl Generation {
         let lines = std::mem::take(&mut r.lines);
         for line in &lines {
             self.write_line(r, line);
+        }
+    }
+
+    /// Writes a line about a connection that has no request, if its level is wanted.
+    pub fn write_client(&self, server: &Server, client: SocketAddr, line: &Line) {
+        let core = &server.config.core;
+        let levels = core.log.as_ref();
+        let wanted =
+            levels.map_or(line.level <= Level::Warn, |l| line.level <= l.of(line.module));
+        if wanted && let Some(sink) = self.log(&Name::of_error_log(core)) {
+            let about = error::About { client: Some(client), referer: None };
+            sink.line(&error::format(line, about));
         }
     }
 

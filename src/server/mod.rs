@@ -12,6 +12,7 @@ mod filter;
 mod finish;
 mod h2;
 pub mod live;
+mod proxy_header;
 mod pulse;
 pub mod request_body;
 mod scoreboard;

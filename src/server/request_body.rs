@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use directives::effect::Failure;
 use directives::modules::deflate::InflateLimits;
+use directives::modules::reqtimeout::Stage;
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -35,8 +36,23 @@ pub struct RequestBody {
     pub read: u64,
     /// `Timeout`.
     timeout: Duration,
+    pace: Option<Pace>,
     timer: Option<Pin<Box<Sleep>>>,
     failed: Option<Failure>,
+}
+
+/// `RequestReadTimeout body=`: how long the client was waited for, against what it sent.
+struct Pace {
+    stage: Stage,
+    waited: Duration,
+    since: Option<Instant>,
+}
+
+impl Pace {
+    /// The time that is left.
+    fn left(&self, read: u64) -> Duration {
+        self.stage.allows(read).saturating_sub(self.waited)
+    }
 }
 
 enum Source {
@@ -53,7 +69,11 @@ impl std::fmt::Debug for RequestBody {
 
 impl RequestBody {
     /// The body that a client sends.
-    pub fn new(incoming: Incoming, timeout: Duration) -> RequestBody {
+    pub fn new(
+        incoming: Incoming,
+        timeout: Duration,
+        stage: Option<Stage>,
+    ) -> RequestBody {
         let source = if incoming.is_end_stream() {
             Source::Ended
         } else {
@@ -65,6 +85,7 @@ impl RequestBody {
             limit: None,
             read: 0,
             timeout,
+            pace: stage.map(|stage| Pace { stage, waited: Duration::ZERO, since: None }),
             timer: None,
             failed: None,
         }
@@ -78,6 +99,7 @@ impl RequestBody {
             limit: None,
             read: 0,
             timeout: Duration::ZERO,
+            pace: None,
             timer: None,
             failed: None,
         }
@@ -146,6 +168,11 @@ impl RequestBody {
             match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.timer = None;
+                    if let Some(pace) = &mut self.pace
+                        && let Some(since) = pace.since.take()
+                    {
+                        pace.waited += since.elapsed();
+                    }
                     let Ok(data) = frame.into_data() else { continue };
                     self.read += data.len() as u64;
                     if self.limit.is_some_and(|limit| self.read > limit) {
@@ -167,7 +194,15 @@ impl RequestBody {
                 }
                 Poll::Pending => {
                     let timer = self.timer.get_or_insert_with(|| {
-                        Box::pin(sleep_until(Instant::now() + self.timeout))
+                        let now = Instant::now();
+                        let limit = match &mut self.pace {
+                            Some(pace) => {
+                                pace.since = Some(now);
+                                self.timeout.min(pace.left(self.read))
+                            }
+                            None => self.timeout,
+                        };
+                        Box::pin(sleep_until(now + limit))
                     });
                     if timer.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;

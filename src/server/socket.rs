@@ -21,6 +21,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::reqtimeout::Stage;
 use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -78,6 +79,14 @@ pub struct Shared {
     pub keep_alive_timeout: Cell<Duration>,
     /// The timeout within a request.
     pub timeout: Cell<Duration>,
+    /// The time for a request's head: `RequestReadTimeout header=`.
+    pub head_stage: Cell<Option<Stage>>,
+    /// When the head at hand began to come, and how much of it is there, bytes.
+    head: Cell<(Instant, u64)>,
+    /// A head's first line is there.
+    has_line: Cell<bool>,
+    /// A head did not come in time.
+    pub is_overdue: Cell<bool>,
     /// Requests whose responses are complete, to be logged once they are sent.
     pub finished: RefCell<Vec<Finished>>,
     /// Pieces of files, in the order in which bytes of [`STANDS_FOR_FILE`] are written:
@@ -118,6 +127,10 @@ impl Shared {
             tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
+            head_stage: Cell::new(None),
+            head: Cell::new((Instant::now(), 0)),
+            has_line: Cell::new(false),
+            is_overdue: Cell::new(false),
             finished: RefCell::default(),
             files: RefCell::default(),
             record: RefCell::default(),
@@ -211,6 +224,43 @@ impl Shared {
             files.pop_front();
         }
         Ok(sent)
+    }
+
+    /// The time that is left for the head that is coming.
+    fn head_left(&self) -> Duration {
+        match self.head_stage.get() {
+            Some(stage) => {
+                let (since, bytes) = self.head.get();
+                stage.allows(bytes).saturating_sub(since.elapsed())
+            }
+            None => Duration::MAX,
+        }
+    }
+
+    /// Takes note of bytes that were read before a request was known.
+    fn head_grows(&self, new: &[u8]) {
+        if self.head_stage.get().is_none() {
+            return;
+        }
+        let is_first = self.phase.get() == Phase::Idle;
+        // The first request's time began with the connection.
+        if is_first && self.requests.get() > 0 {
+            self.head.set((Instant::now(), 0));
+        }
+        if is_first {
+            self.has_line.set(false);
+        }
+        let (since, bytes) = self.head.get();
+        self.head.set((since, bytes + new.len() as u64));
+        self.has_line.set(self.has_line.get() || new.contains(&b'\n'));
+    }
+
+    /// Tells a client that its request did not come in time; without a whole first line it
+    /// would not understand.
+    pub async fn refuse_overdue(&self) {
+        if self.has_line.get() {
+            let _ = self.write_raw(&refusal(b"HTTP/1.1 408 ", &self.banner)).await;
+        }
     }
 
     /// Logs what has been sent.
@@ -432,7 +482,9 @@ impl AsyncRead for Socket {
                         Phase::Idle if shared.requests.get() > 0 => {
                             shared.keep_alive_timeout.get()
                         }
-                        Phase::Idle | Phase::Head => shared.timeout.get(),
+                        Phase::Idle | Phase::Head => {
+                            shared.timeout.get().min(shared.head_left())
+                        }
                         Phase::Closing if shared.streams.is_some() => {
                             shared.timeout.get()
                         }
@@ -443,24 +495,36 @@ impl AsyncRead for Socket {
                         return Poll::Pending;
                     }
                     ready!(this.wait(cx, limit));
+                    let is_head = match shared.phase.get() {
+                        Phase::Idle => shared.requests.get() == 0,
+                        phase => phase == Phase::Head,
+                    };
+                    shared.is_overdue.set(is_head && shared.head_left().is_zero());
                     if this.give_up() {
                         return Poll::Ready(Ok(()));
                     }
                     continue;
                 }
             }
-            let room = buf.remaining();
+            let (room, before) = (buf.remaining(), buf.filled().len());
             let result = match &shared.wire {
                 None => shared.stream.try_read_buf(buf),
                 Some(wire) => Socket::read_wire(&shared, wire, buf),
             };
+            if let Ok(n) = result
+                && n > 0
+                && shared.streams.is_none()
+            {
+                if matches!(shared.phase.get(), Phase::Idle | Phase::Head) {
+                    shared.head_grows(&buf.filled()[before..]);
+                }
+                if shared.phase.get() == Phase::Idle {
+                    shared.phase.set(Phase::Head);
+                }
+            }
             match result {
-                Ok(n) if shared.wire.is_some() => {
+                Ok(_) if shared.wire.is_some() => {
                     this.armed = false;
-                    let begins = n > 0 && shared.phase.get() == Phase::Idle;
-                    if begins && shared.streams.is_none() {
-                        shared.phase.set(Phase::Head);
-                    }
                     return Poll::Ready(Ok(()));
                 }
                 Ok(n) => {
@@ -471,10 +535,6 @@ impl AsyncRead for Socket {
                     }
                     this.armed = false;
                     shared.read.set(shared.read.get() + n as u64);
-                    let begins = n > 0 && shared.phase.get() == Phase::Idle;
-                    if begins && shared.streams.is_none() {
-                        shared.phase.set(Phase::Head);
-                    }
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -574,6 +634,9 @@ fn refusal(theirs: &[u8], banner: &[u8]) -> Vec<u8> {
         .unwrap_or(400);
     // hyper counts and measures where httpd says 400.
     let (status, sentence) = match status {
+        408 => {
+            (408, "<p>Server timeout waiting for the HTTP request from the client.</p>\n")
+        }
         414 => (
             414,
             "<p>The requested URL's length exceeds the capacity\nlimit for this server.<br />\n</p>\n",

@@ -16,7 +16,7 @@ use crate::expand::{Item, Reader};
 use crate::expr::Rules;
 use crate::known::{self, Known};
 use crate::modules::core::Limited;
-use crate::modules::{DirPart, Process, ServerPart, fastcgi, ssl};
+use crate::modules::{DirPart, Process, ServerPart, fastcgi, info, ssl};
 use crate::path;
 use crate::schema::lookup::{self, Found};
 use crate::schema::{Compat, Context, Override, Problem, Result, Set, Word};
@@ -64,6 +64,8 @@ pub struct Build<'a> {
     pub server_root: Vec<u8>,
     /// `-T` was given.
     pub skip_document_roots: bool,
+    /// The directives, for who may look at them.
+    pub recorded: Vec<info::Line>,
     /// Notes given once: by directive name.
     noted: std::collections::HashSet<&'static str>,
 }
@@ -448,6 +450,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         hosts: Vec::new(),
         server_root: reader.server_root.clone(),
         skip_document_roots: entry.skip_document_roots,
+        recorded: Vec::new(),
         noted: std::collections::HashSet::new(),
     };
     let core = &mut build.process.core;
@@ -467,6 +470,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     fastcgi::settle(&mut build.process);
     build.diagnostics.extend(fastcgi::check_access(&build.process, files));
     let sources = Arc::new(reader.sources);
+    if info::is_wanted(&items) {
+        build.recorded = info::record(&items, &sources);
+    }
     let defines = reader.defines;
     let snapshot = Snapshot::assemble(
         build.server_root.clone(),
@@ -474,6 +480,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         sources.clone(),
         server,
         dir,
+        &reader.loaded,
         &mut build,
     );
     let mut diagnostics = build.diagnostics;
@@ -525,6 +532,7 @@ pub fn compile_htaccess(
         hosts: Vec::new(),
         server_root: root,
         skip_document_roots: true,
+        recorded: Vec::new(),
         noted: std::collections::HashSet::new(),
     };
     // Methods are registered for the whole server.

@@ -148,7 +148,7 @@ impl Variable {
             Variable::IsSubreq => {
                 Bytes::from_static(if r.main.is_some() { b"true" } else { b"false" })
             }
-            Variable::DocumentRoot => core.document_root.clone(),
+            Variable::DocumentRoot => r.document_root().clone(),
             Variable::AuthType => r.auth_type.clone().unwrap_or_default(),
             Variable::TheRequest => r.the_request().into(),
             Variable::ContentType => r.content_type.clone().unwrap_or_default(),
@@ -174,7 +174,7 @@ impl Variable {
             Variable::ContextDocumentRoot => r
                 .context_document_root
                 .clone()
-                .unwrap_or_else(|| core.document_root.clone()),
+                .unwrap_or_else(|| r.document_root().clone()),
             Variable::RequestStatus => copy(r.status.to_string().as_bytes()),
             Variable::RemoteAddr => copy(r.useragent_ip.to_string().as_bytes()),
             Variable::RemotePort => {

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::dir::DIRECTORY_TYPE;
 use crate::bundle;
+use crate::diagnostic::codes;
 use crate::filter::{self, Added, Kind};
 use crate::merge::Merge;
 use crate::path;
@@ -52,6 +53,15 @@ pub struct Dir {
     extensions: IndexMap<Bytes, Extension>,
     default_language: Option<Bytes>,
     use_path_info: Option<bool>,
+    multiviews: Option<Multiviews>,
+}
+
+/// `MultiviewsMatch`: which extensions need not be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Multiviews {
+    any: bool,
+    handlers: bool,
+    filters: bool,
 }
 
 impl Merge for Dir {
@@ -71,6 +81,7 @@ impl Merge for Dir {
                 .clone()
                 .or_else(|| outer.default_language.clone()),
             use_path_info: inner.use_path_info.or(outer.use_path_info),
+            multiviews: inner.multiviews.or(outer.multiviews),
         }
     }
 }
@@ -274,6 +285,71 @@ The language of files whose extensions name none.
     ..Directive::EXACT
 };
 
+static MULTIVIEWS_MATCH: Directive = Directive {
+    name: "MultiviewsMatch",
+    syntax: "Any|NegotiatedOnly|Filters|Handlers [Filters|Handlers]",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    default: "NegotiatedOnly",
+    summary: "NegotiatedOnly (default), Handlers and/or Filters, or Any",
+    docs: r"
+Which files `Options MultiViews` finds for a name: those whose further extensions have to do
+with negotiation (type, language, character set, encoding), those that have a handler or a
+filter as well, or any.
+
+## Example
+    MultiviewsMatch Handlers Filters
+",
+    set: Set::Each(|at, word| {
+        for container in ["<Location", "<LocationMatch"] {
+            if at.place.is_within(container) {
+                let message =
+                    format!("MultiviewsMatch cannot occur within {container}> section");
+                return Err(Problem::new(&codes::CONTEXT, message));
+            }
+        }
+        let multiviews = &mut at.dir.mime().multiviews;
+        let before = *multiviews;
+        let now = before.unwrap_or_default();
+        let only = before == Some(Multiviews::default());
+        let fail = |message: &str| Err(Problem::from(message).at(word.span));
+        let (name, now) = match () {
+            () if word.is("any") => {
+                if before.is_some_and(|before| before != ANY) {
+                    return fail(
+                        "Any is incompatible with NegotiatedOnly, Filters and Handlers",
+                    );
+                }
+                ("", ANY)
+            }
+            () if word.is("negotiatedonly") => {
+                if before.is_some() && !only {
+                    return fail(
+                        "NegotiatedOnly is incompatible with Any, Filters and Handlers",
+                    );
+                }
+                ("", Multiviews::default())
+            }
+            () if word.is("filters") => ("Filters", Multiviews { filters: true, ..now }),
+            () if word.is("handlers") => {
+                ("Handlers", Multiviews { handlers: true, ..now })
+            }
+            () => {
+                let message = format!("Unrecognized option '{}'", word.lossy());
+                return fail(&message);
+            }
+        };
+        if !name.is_empty() && (only || now.any) {
+            return fail(&format!("{name} is incompatible with Any and NegotiatedOnly"));
+        }
+        *multiviews = Some(now);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+const ANY: Multiviews = Multiviews { any: true, handlers: false, filters: false };
+
 static MOD_MIME_USE_PATH_INFO: Directive = Directive {
     name: "ModMimeUsePathInfo",
     syntax: "On|Off",
@@ -350,6 +426,7 @@ pub static MODULE: Module = Module {
         &ADD_OUTPUT_FILTER,
         &ADD_TYPE,
         &DEFAULT_LANGUAGE,
+        &MULTIVIEWS_MATCH,
         &REMOVE_CHARSET,
         &REMOVE_ENCODING,
         &REMOVE_HANDLER,
@@ -432,6 +509,44 @@ fn find_type(r: &mut Request) -> Verdict {
         r.content_languages.push(language.clone());
     }
     if r.content_type.is_some() { OK } else { DECLINED }
+}
+
+/// The parts of a file's name that say nothing about it, for negotiation: the base name
+/// first. `None` if no part says anything. httpd's `ap-mime-exceptions-list`.
+pub fn exceptions(r: &Request, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let dir = r.dir.clone();
+    let config = &dir.mime;
+    let types = r.server.config.mime.types.as_ref();
+    let matching = config.multiviews.unwrap_or_default();
+    let leading = name.iter().take_while(|&&b| b == b'.').count();
+    let end = name[leading..].iter().position(|&b| b == b'.');
+    let end = end.map_or(name.len(), |length| leading + length);
+    let mut unknown = vec![name[..end].to_vec()];
+    let mut says_something = false;
+    let is_set =
+        |value: &Option<Bytes>| value.as_ref().is_some_and(|value| !value.is_empty());
+    for part in name[end..].split(|&b| b == b'.').filter(|part| !part.is_empty()) {
+        let key = part.to_ascii_lowercase();
+        let extension = config.extensions.get(&key[..]);
+        let says = match extension {
+            Some(extension) => {
+                is_set(&extension.media_type)
+                    || is_set(&extension.charset)
+                    || is_set(&extension.language)
+                    || is_set(&extension.encoding)
+                    || is_set(&extension.handler) && matching.handlers
+            }
+            None => false,
+        };
+        let hidden = extension.is_some_and(|extension| extension.media_type.is_some());
+        let listed = !hidden && types.is_some_and(|types| types.get(&key[..]).is_some());
+        if says || listed || matching.any {
+            says_something = true;
+        } else {
+            unknown.push(part.to_vec());
+        }
+    }
+    says_something.then_some(unknown)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::{authn_core, gateway};
+use crate::path;
 use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
@@ -97,7 +98,10 @@ impl Run {
             fields.remove(http::header::CONTENT_LENGTH);
             fields.remove(http::header::TRANSFER_ENCODING);
         }
-        let entered = point(&mut frame.r, lookup, uri);
+        let entered = point(&mut frame.r, lookup, parent);
+        if matches!(lookup, Lookup::File(_)) {
+            frame.r.uri = uri.to_vec();
+        }
         let levels = parent.main.as_ref().map_or(0, |main| main.level) as usize;
         let too_deep = too_nested(&frame.r, levels);
         let mut run =
@@ -400,8 +404,7 @@ impl Run {
         let parent = self.top();
         parent.after_lookup = Some((lookup.clone(), then));
         let mut frame = subframe(&parent.r, lookup);
-        let uri = parent.r.uri.clone();
-        let entered = point(&mut frame.r, lookup, &uri);
+        let entered = point(&mut frame.r, lookup, &parent.r);
         let too_deep = redirect::too_many(&frame.r, self.redirects())
             .or_else(|| too_nested(&frame.r, self.frames.len() - 1));
         self.frames.push(frame);
@@ -475,7 +478,7 @@ fn subframe(parent: &Request, lookup: &Lookup) -> Frame {
 }
 
 /// Points a sub-request at what is looked up, and says where it begins.
-fn point(r: &mut Request, lookup: &Lookup, uri: &[u8]) -> Phase {
+fn point(r: &mut Request, lookup: &Lookup, of: &Request) -> Phase {
     match lookup {
         Lookup::Uri(uri) | Lookup::Translate(uri) => {
             locate::parse_uri(r, uri);
@@ -483,7 +486,18 @@ fn point(r: &mut Request, lookup: &Lookup, uri: &[u8]) -> Phase {
         }
         Lookup::File(path) => {
             r.filename = path.to_vec();
-            r.uri = uri.to_vec();
+            r.uri.clone_from(&of.uri);
+            Phase::Map
+        }
+        Lookup::Entry { name, with_args } => {
+            r.filename = [path::dir_name(&of.filename), name].concat();
+            r.uri = [path::dir_name(&of.uri), name].concat();
+            let meta = of.files.stat(&r.filename);
+            if meta.is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory) {
+                r.filename.push(b'/');
+                r.uri.push(b'/');
+            }
+            r.args = of.args.clone().filter(|_| *with_args);
             Phase::Map
         }
     }

@@ -57,6 +57,7 @@ impl Server {
         let connection = Connection {
             client: address(1, 40_000),
             local: address(10, 80),
+            reported: None,
             secure: false,
             security: directives::modules::ssl::Security::Plain,
             keepalives: 0,

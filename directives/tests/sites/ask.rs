@@ -54,6 +54,7 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
     let connection = Connection {
         client: SocketAddr::from(([192, 0, 2, 1], 40000)),
         local: SocketAddr::from(([192, 0, 2, 2], port)),
+        reported: None,
         secure: false,
         security: directives::modules::ssl::Security::Plain,
         keepalives: 0,
