@@ -17,6 +17,7 @@ pub mod diagnostic;
 pub mod effect;
 pub mod env;
 pub mod expand;
+pub mod explain;
 pub mod expr;
 pub mod fnmatch;
 mod htaccess;

@@ -12,7 +12,8 @@ use crate::compile::Build;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::merge::Merged;
 use crate::modules::{DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart};
-use crate::phase::{Hook, Phase};
+use crate::phase::{Hook, Hooked, Phase};
+use crate::schema::Module;
 use crate::syntax::Span;
 use crate::walk::{Directories, Locations};
 
@@ -257,11 +258,25 @@ impl Snapshot {
 
 /// The hooks of all modules, by phase and place.
 fn flatten() -> [Vec<Hook>; Phase::COUNT] {
-    let mut hooked: Vec<_> = MODULES.iter().flat_map(|module| module.hooks).collect();
-    hooked.sort_by_key(|hooked| (hooked.phase, hooked.place));
     let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
-    for entry in hooked {
+    for (_, entry) in in_order() {
         hooks[entry.phase as usize].push(entry.hook);
     }
     hooks
+}
+
+/// All hooks with their modules, by phase and place.
+fn in_order() -> Vec<(&'static Module, &'static Hooked)> {
+    let mut hooked = Vec::new();
+    for &module in MODULES {
+        hooked.extend(module.hooks.iter().map(|hook| (module, hook)));
+    }
+    hooked.sort_by_key(|(_, hooked)| (hooked.phase, hooked.place));
+    hooked
+}
+
+/// The module that the hook of a phase at `index` belongs to: see [`Snapshot::hooks`].
+pub fn hooking_module(phase: Phase, index: usize) -> Option<&'static Module> {
+    let mut modules = in_order().into_iter().filter(|(_, hooked)| hooked.phase == phase);
+    modules.nth(index).map(|(module, _)| module)
 }

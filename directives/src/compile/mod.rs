@@ -66,6 +66,8 @@ pub struct Build<'a> {
     pub skip_document_roots: bool,
     /// Notes given once: by directive name.
     noted: std::collections::HashSet<&'static str>,
+    /// The `.htaccess` file that is being compiled.
+    htaccess: Option<Arc<str>>,
 }
 
 /// The directive at hand.
@@ -212,7 +214,10 @@ impl<'b> Scope<'_, 'b> {
         part: DirPart,
     ) -> Arc<Section> {
         let span = self.cmd.item.name_span;
-        let section = Section { id: next_section(), kind, matcher, part, span };
+        let line = self.cmd.item.line;
+        let htaccess = self.build.htaccess.clone();
+        let section =
+            Section { id: next_section(), kind, matcher, part, span, htaccess, line };
         for problem in fastcgi::cautions(&section, self.server.core()) {
             self.note(problem);
         }
@@ -445,6 +450,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         server_root: reader.server_root.clone(),
         skip_document_roots: entry.skip_document_roots,
         noted: std::collections::HashSet::new(),
+        htaccess: None,
     };
     let core = &mut build.process.core;
     (core.euid, core.egid) = (entry.euid, entry.egid);
@@ -512,7 +518,7 @@ pub fn compile_htaccess(
     reader.defines.clone_from(&snapshot.defines);
     let name = String::from_utf8_lossy(path).into_owned();
     let origin = Origin::Root;
-    let items = reader.read(Source { name, bytes, origin, is_file: true });
+    let items = reader.read(Source { name: name.clone(), bytes, origin, is_file: true });
     let mut build = Build {
         files,
         diagnostics: reader.diagnostics,
@@ -521,6 +527,7 @@ pub fn compile_htaccess(
         server_root: root,
         skip_document_roots: true,
         noted: std::collections::HashSet::new(),
+        htaccess: Some(name.as_str().into()),
     };
     // Methods are registered for the whole server.
     build.process.core.methods.clone_from(&snapshot.process.core.methods);
@@ -545,7 +552,8 @@ pub fn compile_htaccess(
         None => {
             let span = Span { file: crate::syntax::FileId(0), start: 0, end: 0 };
             let matcher = Matcher::Literal(directory.clone());
-            Ok(Section { id: next_section(), kind: Kind::Htaccess, matcher, part, span })
+            let (id, kind, htaccess) = (next_section(), Kind::Htaccess, build.htaccess);
+            Ok(Section { id, kind, matcher, part, span, htaccess, line: 1 })
         }
     }
 }

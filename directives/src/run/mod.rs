@@ -7,6 +7,7 @@ mod host;
 mod locate;
 pub(crate) use locate::remember;
 mod redirect;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
 use crate::response;
+use trace::Trace;
 
 /// What a step ends with.
 pub enum Next {
@@ -51,6 +53,8 @@ struct Frame {
 pub struct Run {
     frames: Vec<Frame>,
     stop_before_handler: bool,
+    /// What happened, for a request that is explained.
+    trace: Option<Box<Trace>>,
 }
 
 /// How a request stands after a hook.
@@ -74,7 +78,14 @@ impl Run {
             after_lookup: None,
             translate_only: false,
         };
-        Run { frames: vec![frame], stop_before_handler: false }
+        let trace = frame.r.explained.then(Box::default);
+        Run { frames: vec![frame], stop_before_handler: false, trace }
+    }
+
+    /// What happened so far; only of a request that is to be
+    /// [explained](Request::explained).
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
     }
 
     /// The request at hand: an effect concerns this one.
@@ -110,6 +121,9 @@ impl Run {
                 Some(said) => said,
                 None => self.hook(),
             };
+            if self.trace.is_some() {
+                self.record(&said);
+            }
             let turn = match said {
                 Verdict::Ask(effect, then) => {
                     self.top().after_answer = Some(then);
@@ -130,6 +144,13 @@ impl Run {
     fn top(&mut self) -> &mut Frame {
         let top = self.frames.len() - 1;
         &mut self.frames[top]
+    }
+
+    fn record(&mut self, said: &Verdict) {
+        let depth = self.frames.len() - 1;
+        if let (Some(trace), Some(frame)) = (&mut self.trace, self.frames.last_mut()) {
+            trace.add(depth, frame.at.phase, frame.at.index, &mut frame.r, said);
+        }
     }
 
     fn begin(&mut self) -> Option<Verdict> {

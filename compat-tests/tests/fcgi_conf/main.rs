@@ -1,0 +1,6 @@
+//! The tool `fcgi-conf`: what it prints and how it ends, beside real programs where it
+//! speaks to or for them.
+
+mod check;
+mod explain;
+mod tool;
