@@ -13,6 +13,7 @@ pub mod bundle;
 pub mod cgi;
 pub mod compile;
 pub mod content;
+pub mod convert;
 pub mod diagnostic;
 pub mod effect;
 pub mod env;

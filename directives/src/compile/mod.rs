@@ -34,6 +34,8 @@ pub struct Compiled {
     pub sources: Arc<Sources>,
     /// The live directives: what was read, without what acts while reading.
     pub items: Vec<Item>,
+    /// `-d`, then `ServerRoot`.
+    pub server_root: Vec<u8>,
 }
 
 impl Compiled {
@@ -470,8 +472,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     build.diagnostics.extend(fastcgi::check_access(&build.process, files));
     let sources = Arc::new(reader.sources);
     let defines = reader.defines;
+    let server_root = build.server_root.clone();
     let snapshot = Snapshot::assemble(
-        build.server_root.clone(),
+        server_root.clone(),
         defines,
         sources.clone(),
         server,
@@ -486,7 +489,8 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     diagnostics
         .sort_by_key(|d| d.stage == crate::diagnostic::Stage::Apply && d.is_error());
     let failed = diagnostics.iter().any(|d| d.code.severity == Severity::Error);
-    Compiled { snapshot: (!failed).then_some(snapshot), diagnostics, sources, items }
+    let snapshot = (!failed).then_some(snapshot);
+    Compiled { snapshot, diagnostics, sources, items, server_root }
 }
 
 /// Is the shape of the configuration in doubt?

@@ -65,7 +65,7 @@ enum Rule {
 /// What a user must be is said anew by a section that says anything about it.
 const RULES: [&str; 6] =
     ["Require", "<RequireAll", "<RequireAny", "<RequireNone", "<Limit", "<LimitExcept"];
-const HOSTS: [&str; 3] = ["Order", "Allow", "Deny"];
+const HOSTS: [&str; 3] = ["order", "allow", "deny"];
 const REWRITE: [&str; 2] = ["RewriteRule", "RewriteCond"];
 /// Directives with a key of their own.
 const KEYED: [&str; 9] = [
