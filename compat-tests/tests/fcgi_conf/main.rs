@@ -2,5 +2,6 @@
 //! speaks to or for them.
 
 mod check;
+mod convert;
 mod explain;
 mod tool;

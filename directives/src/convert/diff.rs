@@ -13,7 +13,8 @@ pub fn unified(name: &str, old: &str, new: &str) -> String {
     let mut at = 0;
     while at < changed.len() {
         let mut last = at;
-        while last + 1 < changed.len() && changed[last + 1] - changed[last] <= 2 * CONTEXT {
+        while last + 1 < changed.len() && changed[last + 1] - changed[last] <= 2 * CONTEXT
+        {
             last += 1;
         }
         let start = changed[at].saturating_sub(CONTEXT);
@@ -37,8 +38,10 @@ enum Step {
 }
 
 fn hunk(steps: &[Step], before: &[Step], a: &[&str], b: &[&str]) -> String {
-    let olds = |steps: &[Step]| steps.iter().filter(|s| !matches!(s, Step::New(_))).count();
-    let news = |steps: &[Step]| steps.iter().filter(|s| !matches!(s, Step::Old(_))).count();
+    let olds =
+        |steps: &[Step]| steps.iter().filter(|s| !matches!(s, Step::New(_))).count();
+    let news =
+        |steps: &[Step]| steps.iter().filter(|s| !matches!(s, Step::Old(_))).count();
     let range = |start: usize, count: usize| match count {
         0 => format!("{start},0"),
         1 => format!("{}", start + 1),
@@ -153,7 +156,8 @@ mod tests {
         };
         for _ in 0..300 {
             let words = ["a", "b", "c"];
-            let mut text = |n: usize| -> Vec<&str> { (0..n).map(|_| words[next() % 3]).collect() };
+            let mut text =
+                |n: usize| -> Vec<&str> { (0..n).map(|_| words[next() % 3]).collect() };
             let (a, b) = (text(9), text(7));
             let steps = steps(&a, &b);
             let mut old = Vec::new();

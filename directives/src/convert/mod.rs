@@ -4,6 +4,12 @@
 
 pub mod diff;
 pub mod edit;
+pub mod ledger;
+pub mod lighttpd;
+pub mod model;
+mod read;
+pub mod target;
+pub mod to;
 
 use crate::expand::Item;
 use crate::syntax::Text;
@@ -25,7 +31,8 @@ pub(crate) fn words_of(args: &Text) -> Vec<crate::schema::Word> {
 
 /// A word as httpd's grammar needs it: in quotes if it has to be.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\' | '<' | '>');
+    let plain =
+        |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\' | '<' | '>');
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }

@@ -51,7 +51,9 @@ fn let_in_the_same(before: &World, after: &World) {
         let compiled = compile(&World::entry(&["ServerName h"]), &*files);
         let mut out = Vec::new();
         for path in ["", "inside/x", "some", "most/x", ".htaccess", "app", "x.php"] {
-            for client in ["127.0.0.1", "10.1.2.3", "10.0.0.1", "10.0.0.7", "192.0.2.9", "::1"] {
+            for client in
+                ["127.0.0.1", "10.1.2.3", "10.0.0.1", "10.0.0.7", "192.0.2.9", "::1"]
+            {
                 for name in ["", "a.example.org", "b.example.com"] {
                     let mut answers = Answers::default();
                     answers.add(&format!("name={name}")).expect("a name");
@@ -74,7 +76,8 @@ fn step(world: &World, wanted: fn(&Change) -> bool) -> (World, String) {
     let compiled = compile(&World::entry(&[]), world);
     let all = changes(&compiled);
     let (mut next, mut out) = (world.clone(), String::new());
-    for (index, source) in compiled.sources.iter().enumerate().filter(|(_, s)| s.is_file) {
+    for (index, source) in compiled.sources.iter().enumerate().filter(|(_, s)| s.is_file)
+    {
         let new = applied(&source.bytes, FileId(index as u32), &all, wanted);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         out += &diff::unified(&source.name, &text(&source.bytes), &text(&new));

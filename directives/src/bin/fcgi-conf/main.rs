@@ -7,6 +7,7 @@
 //! that it is made of must not.
 
 mod check;
+mod convert;
 // The server's own view of the world. Its package is no library that could be linked, and
 // a second view would soon be another one; what the tool does not call stays unused.
 #[allow(dead_code)]
@@ -48,6 +49,12 @@ const COMMANDS: &[Command] = &[
         summary: "a request's whole way, with the lines that it comes from",
         usage: explain::USAGE,
         run: explain::run,
+    },
+    Command {
+        name: "convert",
+        summary: "from older spellings, and from and to other servers",
+        usage: convert::USAGE,
+        run: convert::run,
     },
 ];
 

@@ -12,9 +12,20 @@ use crate::expand::Item;
 
 /// What makes the two kinds interfere.
 const OTHERS: [&str; 14] = [
-    "require", "<requireall", "<requireany", "<requirenone", "authmerging", "satisfy",
-    "fastcgiaccesschecker", "fastcgiauthenticator", "fastcgiauthorizer", "fcgidaccesschecker",
-    "fcgidauthenticator", "fcgidauthorizer", "authnzfcgicheckauthnprovider", "accessfilename",
+    "require",
+    "<requireall",
+    "<requireany",
+    "<requirenone",
+    "authmerging",
+    "satisfy",
+    "fastcgiaccesschecker",
+    "fastcgiauthenticator",
+    "fastcgiauthorizer",
+    "fcgidaccesschecker",
+    "fcgidauthenticator",
+    "fcgidauthorizer",
+    "authnzfcgicheckauthnprovider",
+    "accessfilename",
 ];
 
 const OWN: [&str; 3] = ["order", "allow", "deny"];
@@ -41,7 +52,12 @@ pub(super) fn changes(compiled: &Compiled) -> Vec<Change> {
             let lines_of = rules.iter().map(|rule| format!("{blank}{rule}\n"));
             let text = if i == 0 { lines_of.collect() } else { String::new() };
             let safe = obstacle.is_none();
-            changes.push(Change { span: lines(compiled, item), text, safe, why: why.clone() });
+            changes.push(Change {
+                span: lines(compiled, item),
+                text,
+                safe,
+                why: why.clone(),
+            });
         }
     }
     changes
@@ -98,14 +114,17 @@ fn look<'a>(
 fn translated(items: &[&Item]) -> Option<Vec<String>> {
     let (mut allow_first, mut allow, mut deny) = (false, Vec::new(), Vec::new());
     for item in items {
-        let words: Vec<String> = words_of(&item.args).iter().map(|word| word.lossy()).collect();
+        let words: Vec<String> =
+            words_of(&item.args).iter().map(|word| word.lossy()).collect();
         match (name_of(item).as_str(), &words[..]) {
             ("order", [order]) => match order.to_ascii_lowercase().as_str() {
                 "allow,deny" | "mutual-failure" => allow_first = true,
                 "deny,allow" => allow_first = false,
                 _ => return None,
             },
-            (name, [from, whom @ ..]) if from.eq_ignore_ascii_case("from") && !whom.is_empty() => {
+            (name, [from, whom @ ..])
+                if from.eq_ignore_ascii_case("from") && !whom.is_empty() =>
+            {
                 let list = if name == "allow" { &mut allow } else { &mut deny };
                 for word in whom {
                     list.push(subject(word)?);

@@ -16,7 +16,11 @@ const LINES: [(&str, &str, &str); 14] = [
         "defaultmaxclassprocesscount",
         "FastCgiConfig -maxClassProcesses {}",
     ),
-    ("fcgidminprocessesperclass", "defaultminclassprocesscount", "FastCgiConfig -minProcesses {}"),
+    (
+        "fcgidminprocessesperclass",
+        "defaultminclassprocesscount",
+        "FastCgiConfig -minProcesses {}",
+    ),
     ("fcgidipcdir", "socketpath", "FastCgiIpcDir {}"),
     ("fcgidpassheader", "", "FastCgiConfig -pass-header {}"),
     ("fcgidmaxrequestlen", "maxrequestlen", "LimitRequestBody {}"),
@@ -30,10 +34,23 @@ const LINES: [(&str, &str, &str); 14] = [
 
 /// Names without the family's prefix.
 const OLD: [&str; 17] = [
-    "busyscaninterval", "busytimeout", "errorscaninterval", "idlescaninterval", "idletimeout",
-    "maxrequestinmem", "maxrequestsperprocess", "outputbuffersize", "phpfixpathinfo",
-    "processlifetime", "sharemempath", "spawnscore", "spawnscoreuplimit", "terminationscore",
-    "timescore", "zombiescaninterval", "fcgidcmdoptions",
+    "busyscaninterval",
+    "busytimeout",
+    "errorscaninterval",
+    "idlescaninterval",
+    "idletimeout",
+    "maxrequestinmem",
+    "maxrequestsperprocess",
+    "outputbuffersize",
+    "phpfixpathinfo",
+    "processlifetime",
+    "sharemempath",
+    "spawnscore",
+    "spawnscoreuplimit",
+    "terminationscore",
+    "timescore",
+    "zombiescaninterval",
+    "fcgidcmdoptions",
 ];
 
 const WHY: &str = "mod_fcgid's settings are per virtual host or class, FastCgiConfig's are for \
@@ -45,7 +62,12 @@ pub(super) fn changes(compiled: &Compiled, gates: &mut Gates) -> Vec<Change> {
     changes
 }
 
-fn body(items: &[Item], compiled: &Compiled, gates: &mut Gates, changes: &mut Vec<Change>) {
+fn body(
+    items: &[Item],
+    compiled: &Compiled,
+    gates: &mut Gates,
+    changes: &mut Vec<Change>,
+) {
     let wrapped = items.iter().any(|item| wrapper(&name_of(item)));
     for item in items {
         let name = name_of(item);
@@ -73,8 +95,10 @@ fn body(items: &[Item], compiled: &Compiled, gates: &mut Gates, changes: &mut Ve
                 let why = "the wrapper's own handler takes its place";
                 changes.push(commented(compiled, item, why));
             } else {
-                let rest: Vec<String> = words[1..].iter().map(|word| quoted(word)).collect();
-                let written = if name == "addhandler" { "AddHandler" } else { "SetHandler" };
+                let rest: Vec<String> =
+                    words[1..].iter().map(|word| quoted(word)).collect();
+                let written =
+                    if name == "addhandler" { "AddHandler" } else { "SetHandler" };
                 let text = format!("{written} fastcgi-script {}", rest.join(" "));
                 changes.push(replaced(
                     text.trim_end().to_owned(),
@@ -94,7 +118,12 @@ fn wrapper(name: &str) -> bool {
 }
 
 /// `FcgidWrapper command [suffix] [virtual]`.
-fn through(item: &Item, words: &[String], compiled: &Compiled, gates: &mut Gates) -> Vec<Change> {
+fn through(
+    item: &Item,
+    words: &[String],
+    compiled: &Compiled,
+    gates: &mut Gates,
+) -> Vec<Change> {
     let Some(command) = words.first() else { return Vec::new() };
     let mut parts = command.split_whitespace();
     let program = parts.next().unwrap_or_default();
@@ -104,14 +133,17 @@ fn through(item: &Item, words: &[String], compiled: &Compiled, gates: &mut Gates
         return vec![commented(compiled, item, why)];
     }
     let suffix = words.get(1).filter(|word| word.starts_with('.'));
-    let why = "the program runs from the start, and is told the script by PATH_TRANSLATED";
-    let (name, opened) = gates.open("FastCgiServer {path}", Some(program), true, item, why);
+    let why =
+        "the program runs from the start, and is told the script by PATH_TRANSLATED";
+    let (name, opened) =
+        gates.open("FastCgiServer {path}", Some(program), true, item, why);
     let blank = indent(compiled, item);
     let handler = match suffix {
         Some(suffix) => format!("AddHandler {name} {suffix}"),
         None => format!("SetHandler {name}"),
     };
     let text = format!("{blank}{handler}\n{blank}Action {name} /{name}\n");
-    let change = Change { span: lines(compiled, item), text, safe: false, why: why.to_owned() };
+    let change =
+        Change { span: lines(compiled, item), text, safe: false, why: why.to_owned() };
     opened.into_iter().chain([change]).collect()
 }

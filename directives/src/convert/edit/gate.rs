@@ -21,7 +21,8 @@ pub(super) struct Gates<'a> {
 impl Gates<'_> {
     pub(super) fn new(compiled: &Compiled) -> Gates<'_> {
         let texts = compiled.sources.iter();
-        let texts = texts.map(|source| String::from_utf8_lossy(&source.bytes).into_owned());
+        let texts =
+            texts.map(|source| String::from_utf8_lossy(&source.bytes).into_owned());
         Gates {
             compiled,
             names: HashMap::new(),

@@ -10,6 +10,8 @@ mod gate;
 mod proxy;
 mod spelling;
 
+pub(super) use proxy::backend;
+
 use crate::Compiled;
 use crate::expand::Item;
 use crate::syntax::{FileId, Node, Section, Span};
@@ -43,10 +45,17 @@ pub fn changes(compiled: &Compiled) -> Vec<Change> {
 
 /// A file's text with the edits for it that are wanted; the ones that would change what
 /// another has changed already are left out.
-pub fn applied(bytes: &[u8], file: FileId, changes: &[Change], wanted: fn(&Change) -> bool) -> Vec<u8> {
+pub fn applied(
+    bytes: &[u8],
+    file: FileId,
+    changes: &[Change],
+    wanted: fn(&Change) -> bool,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
-    for change in changes.iter().filter(|change| change.span.file == file && wanted(change)) {
+    for change in
+        changes.iter().filter(|change| change.span.file == file && wanted(change))
+    {
         let range = change.span.range();
         if range.start < at {
             continue;
@@ -60,7 +69,7 @@ pub fn applied(bytes: &[u8], file: FileId, changes: &[Change], wanted: fn(&Chang
 }
 
 /// The parsed files of a configuration, each path once.
-fn files(compiled: &Compiled) -> Vec<(FileId, Vec<Node>)> {
+pub(super) fn files(compiled: &Compiled) -> Vec<(FileId, Vec<Node>)> {
     let mut seen: Vec<&str> = Vec::new();
     let mut out = Vec::new();
     for (index, source) in compiled.sources.iter().enumerate() {
@@ -74,7 +83,10 @@ fn files(compiled: &Compiled) -> Vec<(FileId, Vec<Node>)> {
 }
 
 /// Calls `found` for every directive and opening tag.
-fn each_directive(nodes: &[Node], found: &mut impl FnMut(&crate::syntax::Directive)) {
+pub(super) fn each_directive(
+    nodes: &[Node],
+    found: &mut impl FnMut(&crate::syntax::Directive),
+) {
     for node in nodes {
         match node {
             Node::Trivia(_) => {}

@@ -31,13 +31,19 @@ pub(in crate::convert) fn backend(url: &str) -> Option<String> {
     Some(if port { format!("-host {host}") } else { format!("-host {host}:8000") })
 }
 
-fn body(items: &[Item], compiled: &Compiled, gates: &mut Gates, changes: &mut Vec<Change>) {
+fn body(
+    items: &[Item],
+    compiled: &Compiled,
+    gates: &mut Gates,
+    changes: &mut Vec<Change>,
+) {
     for item in items {
         let words: Vec<String> =
             words_of(&item.args).iter().map(|word| word.lossy()).collect();
         let mut gate = |options: &str, by_action: bool| {
-            let definition =
-                format!("FastCgiExternalServer {{path}} {options} -pass-header Authorization");
+            let definition = format!(
+                "FastCgiExternalServer {{path}} {options} -pass-header Authorization"
+            );
             gates.open(&definition, None, by_action, item, WHY)
         };
         let blank = indent(compiled, item);
@@ -50,10 +56,14 @@ fn body(items: &[Item], compiled: &Compiled, gates: &mut Gates, changes: &mut Ve
         let word = |i: usize| words.get(i).map_or("", String::as_str);
         match name_of(item).as_str() {
             "sethandler" => {
-                if let Some(options) = backend(word(0)).filter(|_| word(0).starts_with("proxy:")) {
+                if let Some(options) =
+                    backend(word(0)).filter(|_| word(0).starts_with("proxy:"))
+                {
                     let (name, opened) = gate(&options, true);
                     changes.extend(opened);
-                    let text = format!("{blank}SetHandler {name}\n{blank}Action {name} /{name}\n");
+                    let text = format!(
+                        "{blank}SetHandler {name}\n{blank}Action {name} /{name}\n"
+                    );
                     changes.push(replaced(text));
                 }
             }
@@ -74,17 +84,23 @@ fn body(items: &[Item], compiled: &Compiled, gates: &mut Gates, changes: &mut Ve
                     let group = groups(pattern) + 1;
                     let text = format!(
                         "{blank}AliasMatch {} /{name}${group}\n",
-                        quoted(&format!("^(?={})(/.*)$", pattern.trim_start_matches('^')))
+                        quoted(&format!(
+                            "^(?={})(/.*)$",
+                            pattern.trim_start_matches('^')
+                        ))
                     );
                     changes.push(replaced(text));
                 }
             }
-            "proxypassreverse" if backend(word(words.len().saturating_sub(1))).is_some() => {
+            "proxypassreverse"
+                if backend(word(words.len().saturating_sub(1))).is_some() =>
+            {
                 let why = "what an application says about itself is passed on as it is";
                 changes.push(commented(compiled, item, why));
             }
             "proxyfcgisetenvif" | "proxyfcgibackendtype" => {
-                let why = "variables are mod_fastcgi's; SetEnvIf and SetEnvIfExpr set others";
+                let why =
+                    "variables are mod_fastcgi's; SetEnvIf and SetEnvIfExpr set others";
                 changes.push(commented(compiled, item, why));
             }
             "<proxy" if backend(word(0)).is_some() => {
@@ -103,14 +119,17 @@ fn container(item: &Item, compiled: &Compiled) -> Option<Change> {
                definition";
     let mut change = commented(compiled, item, why);
     let bytes = compiled.sources.bytes(change.span.file);
-    let (_, nodes) = super::files(compiled).into_iter().find(|(file, _)| *file == change.span.file)?;
+    let (_, nodes) =
+        super::files(compiled).into_iter().find(|(file, _)| *file == change.span.file)?;
     let whole = find(&nodes, item.name_span.start)?;
     change.span.end = whole;
     let text = String::from_utf8_lossy(&bytes[change.span.range()]).into_owned();
     let blank = indent(compiled, item);
     let lines: String = text
         .lines()
-        .map(|line| format!("{blank}# {}\n", line.strip_prefix(&blank[..]).unwrap_or(line)))
+        .map(|line| {
+            format!("{blank}# {}\n", line.strip_prefix(&blank[..]).unwrap_or(line))
+        })
         .collect();
     change.text = format!("{blank}# Not carried over: {why}\n{lines}");
     Some(change)
@@ -119,7 +138,9 @@ fn container(item: &Item, compiled: &Compiled) -> Option<Change> {
 /// The end of the container whose name begins there.
 fn find(nodes: &[crate::syntax::Node], start: u32) -> Option<u32> {
     nodes.iter().find_map(|node| match node {
-        crate::syntax::Node::Section(section) if section.open.name_span.start == start => {
+        crate::syntax::Node::Section(section)
+            if section.open.name_span.start == start =>
+        {
             Some(node.span().end)
         }
         crate::syntax::Node::Section(section) => find(&section.body, start),

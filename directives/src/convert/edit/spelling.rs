@@ -3,9 +3,9 @@
 use super::{Change, each_directive, files};
 use crate::Compiled;
 use crate::modules::fastcgi::options::{DYNAMIC, EXTERNAL, OPTIONS, STATIC};
+use crate::schema::Word;
 use crate::schema::lookup;
 use crate::schema::option::{self, Arg};
-use crate::schema::Word;
 use crate::syntax::{Directive, Span};
 
 pub(super) fn changes(compiled: &Compiled) -> Vec<Change> {
