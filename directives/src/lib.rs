@@ -20,6 +20,7 @@ pub mod env;
 pub mod expand;
 pub mod explain;
 pub mod expr;
+pub mod fcgi;
 pub mod fnmatch;
 mod htaccess;
 pub mod json;

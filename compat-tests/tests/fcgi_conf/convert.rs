@@ -42,8 +42,15 @@ struct Moved {
 fn moved(site: &Path) -> Result<Moved> {
     let root = Root::new()?;
     copy(site, root.path(), root.path())?;
-    for name in ["srv", "opt", "run", "var/log/apache2", "var/log/httpd", "var/log/nginx", "var/lock/apache2"]
-    {
+    for name in [
+        "srv",
+        "opt",
+        "run",
+        "var/log/apache2",
+        "var/log/httpd",
+        "var/log/nginx",
+        "var/lock/apache2",
+    ] {
         std::fs::create_dir_all(root.join(name))?;
     }
     // What sites expect of every machine.

@@ -4,4 +4,6 @@
 mod check;
 mod convert;
 mod explain;
+mod request;
+mod spawn;
 mod tool;

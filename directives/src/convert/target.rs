@@ -56,7 +56,9 @@ impl Target {
             (Target::Caddy, Feature::User) => {
                 "Caddy stays the user that it was started as"
             }
-            (Target::Caddy, Feature::PlainAt443) => "Caddy has no HTTP without TLS at port 443",
+            (Target::Caddy, Feature::PlainAt443) => {
+                "Caddy has no HTTP without TLS at port 443"
+            }
             (Target::Caddy, Feature::ErrorLog) => {
                 "Caddy writes its errors to its journal"
             }

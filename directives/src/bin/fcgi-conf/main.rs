@@ -6,6 +6,7 @@
 //! command line is wrong. The tool looks at files, accounts and sockets, which the library
 //! that it is made of must not.
 
+mod bundle;
 mod check;
 mod convert;
 // The server's own view of the world. Its package is no library that could be linked, and
@@ -16,6 +17,8 @@ mod disk;
 mod explain;
 mod options;
 mod report;
+mod request;
+mod spawn;
 mod tally;
 
 use std::io::Write;
@@ -55,6 +58,24 @@ const COMMANDS: &[Command] = &[
         summary: "from older spellings, and from and to other servers",
         usage: convert::USAGE,
         run: convert::run,
+    },
+    Command {
+        name: "bundle",
+        summary: "the configuration as one file, secrets blanked",
+        usage: bundle::USAGE,
+        run: bundle::run,
+    },
+    Command {
+        name: "request",
+        summary: "one FastCGI request to an application, as the server would send it",
+        usage: request::USAGE,
+        run: request::run,
+    },
+    Command {
+        name: "spawn",
+        summary: "start an application on a socket, as spawn-fcgi does",
+        usage: spawn::USAGE,
+        run: spawn::run,
     },
 ];
 

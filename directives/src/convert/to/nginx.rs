@@ -81,7 +81,10 @@ fn server(site: &Site, host: &Host) -> String {
         } else {
             let exact = quoted(place.prefix);
             bodies.push((format!("location = {exact}"), itself(&below, host, &place)));
-            bodies.push((format!("location ^~ {}", quoted(&format!("{}/", place.prefix))), below));
+            bodies.push((
+                format!("location ^~ {}", quoted(&format!("{}/", place.prefix))),
+                below,
+            ));
         }
         for (head, body) in bodies {
             lines.push(format!("{head} {{"));
@@ -103,7 +106,10 @@ fn itself(below: &[String], host: &Host, place: &Place) -> Vec<String> {
     if may_be_script {
         lines.push("return 403;".to_owned());
     } else if let Content::Alias(url, dir) = place.content {
-        lines.push(format!("alias {};", quoted(&format!("{dir}{}", &place.prefix[url.len()..]))));
+        lines.push(format!(
+            "alias {};",
+            quoted(&format!("{dir}{}", &place.prefix[url.len()..]))
+        ));
     }
     lines
 }
