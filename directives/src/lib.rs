@@ -31,6 +31,7 @@ pub mod modules;
 pub mod path;
 pub mod pattern;
 pub mod phase;
+pub mod replay;
 pub mod reply;
 pub mod request;
 pub mod response;

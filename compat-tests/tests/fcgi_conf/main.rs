@@ -4,6 +4,7 @@
 mod check;
 mod convert;
 mod explain;
+mod replay;
 mod request;
 mod spawn;
 mod tool;

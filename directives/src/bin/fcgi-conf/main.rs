@@ -16,6 +16,7 @@ mod convert;
 mod disk;
 mod explain;
 mod options;
+mod replay;
 mod report;
 mod request;
 mod spawn;
@@ -64,6 +65,12 @@ const COMMANDS: &[Command] = &[
         summary: "the configuration as one file, secrets blanked",
         usage: bundle::USAGE,
         run: bundle::run,
+    },
+    Command {
+        name: "replay",
+        summary: "the same requests to two servers, and what differs",
+        usage: replay::USAGE,
+        run: replay::run,
     },
     Command {
         name: "request",
