@@ -72,6 +72,7 @@ impl Rules {
                 .to_owned(),
             "the values of cookies are not compared, their names and attributes are"
                 .to_owned(),
+            "Allow and Vary are compared as sets".to_owned(),
             "a server's own host and port count as the other's".to_owned(),
             "the line of the server's signature on its own pages is not compared"
                 .to_owned(),
@@ -122,7 +123,16 @@ impl Rules {
             if FIELDS.contains(&name.as_str()) || self.ignored.contains(&name) {
                 continue;
             }
-            let value = if name == "set-cookie" { cookie(value) } else { value.clone() };
+            let value = match name.as_str() {
+                "set-cookie" => cookie(value),
+                // Sets, whatever their order.
+                "allow" | "vary" => {
+                    let mut words: Vec<&str> = value.split(',').map(str::trim).collect();
+                    words.sort_unstable();
+                    words.join(", ")
+                }
+                _ => value.clone(),
+            };
             out.entry(name).or_default().push(self.masked(&value));
         }
         out.values_mut().for_each(|values| values.sort());
