@@ -40,6 +40,8 @@ pub enum FromParent {
     Status(Vec<Version>),
     /// Do all threads answer? Then say [`ToParent::Alive`].
     Ask,
+    /// Go on, but keep nobody: the end comes soon.
+    Leave,
     /// Finish what is under way, then end.
     Drain,
     /// End.
@@ -54,6 +56,7 @@ mod kind {
     pub const APP: u8 = b'A';
     pub const STATUS: u8 = b'Q';
     pub const ASK: u8 = b'P';
+    pub const LEAVE: u8 = b'W';
     pub const DRAIN: u8 = b'D';
     pub const STOP: u8 = b'S';
     pub const MESSAGE: u8 = b'M';
@@ -205,6 +208,11 @@ impl ParentLink {
         self.send(kind::DRAIN, &[], None)
     }
 
+    /// Tells the server that it is to finish soon.
+    pub fn leave(&self) -> Result<()> {
+        self.send(kind::LEAVE, &[], None)
+    }
+
     /// Tells the server to end.
     pub fn stop(&self) -> Result<()> {
         self.send(kind::STOP, &[], None)
@@ -285,7 +293,7 @@ impl Link {
             match self.next().await? {
                 FromParent::Configure(generation) => return Ok(*generation),
                 FromParent::App(..) | FromParent::Status(_) | FromParent::Ask => {}
-                FromParent::Drain | FromParent::Stop => {
+                FromParent::Leave | FromParent::Drain | FromParent::Stop => {
                     bail!("told to end before there was a configuration")
                 }
             }
@@ -324,6 +332,7 @@ impl Link {
                     return Ok(FromParent::Status(versions));
                 }
                 kind::ASK => return Ok(FromParent::Ask),
+                kind::LEAVE => return Ok(FromParent::Leave),
                 kind::DRAIN => return Ok(FromParent::Drain),
                 kind::STOP => return Ok(FromParent::Stop),
                 kind => bail!("the parent sent a packet of kind {kind}"),

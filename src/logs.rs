@@ -56,6 +56,9 @@ pub fn names(snapshot: &Snapshot) -> Vec<Name> {
         for log in &server.config.log_config.logs {
             add(Name::Access(log.target.clone()));
         }
+        for log in &server.config.gateway.logs {
+            add(Name::Access(log.target.clone()));
+        }
     }
     names
 }

@@ -1,5 +1,8 @@
 //! The CGI variables of a request: `ap_add_common_vars` and `ap_add_cgi_vars`.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use crate::path::escape_html;
@@ -28,31 +31,11 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
             emit(name, value);
         }
     };
-    let mut fields: Vec<Bytes> = Vec::with_capacity(r.headers_in.len());
-    headers(r, |name, _| fields.push(Bytes::copy_from_slice(name)));
-    for name in extras.pass_headers {
-        if field(r, name).is_some() {
-            fields.push(passed_name(name).into());
-        }
-    }
-    if extras.content_length.is_some() {
-        fields.push(Bytes::from_static(b"CONTENT_LENGTH"));
-    }
     for (name, value) in extras.first {
         emit(name, value);
     }
-    let own = OwnVariables::of(r);
-    let names: Vec<Bytes> = r.env.iter().map(|(name, _)| sanitized(name)).collect();
-    for (i, (_, value)) in r.env.iter().enumerate() {
-        let name = &names[i];
-        // Of names that have become one, the last one's value counts.
-        let overridden = own.has(name)
-            || fields.contains(name)
-            || extras.first.iter().any(|(first, _)| first == name)
-            || names[i + 1..].contains(name);
-        if !overridden {
-            emit(name, value);
-        }
+    if !r.env.is_empty() {
+        environment(r, extras, &mut emit);
     }
     let passed: Vec<Vec<u8>> =
         extras.pass_headers.iter().map(|name| passed_name(name)).collect();
@@ -71,7 +54,33 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
             emit(&passed[i], &value);
         }
     }
-    own.each(|name, value| emit(name, value));
+    own(r, emit);
+}
+
+/// The request's environment, but for what has a variable of its own.
+fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])) {
+    let mut taken: Vec<Bytes> = Vec::with_capacity(r.headers_in.len() + 36);
+    headers(r, |name, _| taken.push(Bytes::copy_from_slice(name)));
+    for name in extras.pass_headers {
+        if field(r, name).is_some() {
+            taken.push(passed_name(name).into());
+        }
+    }
+    if extras.content_length.is_some() {
+        taken.push(Bytes::from_static(b"CONTENT_LENGTH"));
+    }
+    own(r, |name, _| taken.push(Bytes::copy_from_slice(name)));
+    let names: Vec<Bytes> = r.env.iter().map(|(name, _)| sanitized(name)).collect();
+    for (i, (_, value)) in r.env.iter().enumerate() {
+        let name = &names[i];
+        // Of names that have become one, the last one's value counts.
+        let overridden = taken.contains(name)
+            || extras.first.iter().any(|(first, _)| first == name)
+            || names[i + 1..].contains(name);
+        if !overridden {
+            emit(name, value);
+        }
+    }
 }
 
 /// Puts the variables into the request's environment, where an internal redirect finds
@@ -88,6 +97,57 @@ pub fn populate(r: &mut Request) {
 
 fn field(r: &Request, name: &[u8]) -> Option<Bytes> {
     r.header(http::HeaderName::from_bytes(name).ok()?.as_str())
+}
+
+/// What the server says about a request by itself, and nobody else: which file is meant, who
+/// is connected, how the request was made.
+const FACTS: &[&str] = &[
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "CONTEXT_DOCUMENT_ROOT",
+    "CONTEXT_PREFIX",
+    "DOCUMENT_ROOT",
+    "FCGI_APACHE_ROLE",
+    "FCGI_ROLE",
+    "GATEWAY_INTERFACE",
+    "HTTPS",
+    "HTTP_PROXY",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "REQUEST_METHOD",
+    "REQUEST_SCHEME",
+    "REQUEST_URI",
+    "SCRIPT_FILENAME",
+    "SCRIPT_NAME",
+    "SERVER_ADDR",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+];
+
+/// Does a variable say what only the server may say, whatever stands between its letters?
+pub fn is_fact(name: &[u8]) -> bool {
+    let plain = |b: &u8| if b.is_ascii_alphanumeric() { *b } else { b'_' };
+    FACTS.iter().any(|fact| name.iter().map(plain).eq(fact.bytes()))
+}
+
+/// Are two names one for applications? They see `_` in place of everything but letters and
+/// digits.
+pub fn is_spelling(name: &[u8], of: &[u8]) -> bool {
+    let plain =
+        |b: &u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
+    name.iter().map(plain).eq(of.iter().map(plain))
+}
+
+/// The request's fields that applications could take for `name`.
+pub fn spellings(r: &Request, name: &[u8]) -> Vec<http::HeaderName> {
+    let keys = r.headers_in.keys();
+    keys.filter(|key| is_spelling(key.as_str().as_bytes(), name)).cloned().collect()
 }
 
 /// `HTTP_` and the name in capitals; every character but letters and digits becomes `_`
@@ -150,94 +210,115 @@ fn sanitized(name: &Bytes) -> Bytes {
     fixed.collect::<Vec<u8>>().into()
 }
 
-/// The server's and CGI's variables of one request, computed once.
-struct OwnVariables(Vec<(&'static [u8], Bytes)>);
-
-impl OwnVariables {
-    fn has(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|(own, _)| *own == name)
+/// The server's and CGI's variables. Every request to an application comes through here:
+/// nothing is copied that need not be.
+fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
+    let process = &r.snapshot.process.core;
+    let core = &r.server.config.core;
+    let mut text = Vec::with_capacity(48);
+    let number = |text: &mut Vec<u8>, number: u16| {
+        text.clear();
+        push_number(text, number);
+    };
+    add(b"PATH", &process.path_variable);
+    if let Some(path) = &process.library_path {
+        add(b"LD_LIBRARY_PATH", path);
     }
-
-    fn each(&self, mut emit: impl FnMut(&[u8], &[u8])) {
-        for (name, value) in &self.0 {
-            emit(name, value);
+    if let Some(zone) = &process.time_zone {
+        add(b"TZ", zone);
+    }
+    add(b"SERVER_SIGNATURE", &status::signature(r, b""));
+    add(b"SERVER_SOFTWARE", process.banner());
+    let name = r.server_name();
+    if name.bytes().any(|b| b"<>&\"".contains(&b)) {
+        add(b"SERVER_NAME", &escape_html(name.as_bytes()));
+    } else {
+        add(b"SERVER_NAME", name.as_bytes());
+    }
+    push_address(&mut text, r.connection.local.ip().to_canonical());
+    add(b"SERVER_ADDR", &text);
+    number(&mut text, r.server_port());
+    add(b"SERVER_PORT", &text);
+    if let Lookup::Known(host) = &r.remote_host {
+        add(b"REMOTE_HOST", host.as_bytes());
+    }
+    text.clear();
+    push_address(&mut text, r.useragent_ip);
+    add(b"REMOTE_ADDR", &text);
+    add(b"DOCUMENT_ROOT", &core.document_root);
+    add(b"REQUEST_SCHEME", r.scheme().as_bytes());
+    add(b"CONTEXT_PREFIX", &r.context_prefix);
+    let root = r.context_document_root.as_ref().unwrap_or(&core.document_root);
+    add(b"CONTEXT_DOCUMENT_ROOT", root);
+    let admin = core.server_admin.as_deref().unwrap_or("[no address given]");
+    add(b"SERVER_ADMIN", admin.as_bytes());
+    add(b"SCRIPT_FILENAME", &r.filename);
+    number(&mut text, r.connection.client.port());
+    add(b"REMOTE_PORT", &text);
+    if let Some(user) = &r.user {
+        add(b"REMOTE_USER", user);
+    } else if let Some(user) = r.prev.as_ref().and_then(|prev| prev.user.as_ref()) {
+        add(b"REDIRECT_REMOTE_USER", user);
+    }
+    if let Some(kind) = &r.auth_type {
+        add(b"AUTH_TYPE", kind);
+    }
+    if let Some(prev) = &r.prev {
+        if let Some(args) = &prev.args {
+            add(b"REDIRECT_QUERY_STRING", args);
+        }
+        if r.dir.core.qualify_redirect_url == Some(true) {
+            add(b"REDIRECT_URL", &r.construct_url(&prev.uri));
+        } else {
+            add(b"REDIRECT_URL", &prev.uri);
         }
     }
+    add(b"GATEWAY_INTERFACE", b"CGI/1.1");
+    let included = r.main.is_some();
+    let protocol = if included { "INCLUDED" } else { r.protocol() };
+    add(b"SERVER_PROTOCOL", protocol.as_bytes());
+    add(b"REQUEST_METHOD", r.method.as_str().as_bytes());
+    add(b"QUERY_STRING", r.args.as_deref().unwrap_or_default());
+    add(b"REQUEST_URI", &request_uri(r));
+    let script =
+        if included { r.uri.len() } else { script_name_length(&r.uri, &r.path_info) };
+    add(b"SCRIPT_NAME", &r.uri[..script]);
+    if !r.path_info.is_empty() {
+        add(b"PATH_INFO", &r.path_info);
+        if let Some(translated) = r.notes.get(b"path-translated") {
+            add(b"PATH_TRANSLATED", translated);
+        }
+    }
+}
 
-    fn of(r: &Request) -> OwnVariables {
-        let mut vars: Vec<(&'static [u8], Bytes)> = Vec::with_capacity(36);
-        let mut add =
-            |name: &'static str, value: Bytes| vars.push((name.as_bytes(), value));
-        let copy = Bytes::copy_from_slice;
-        let process = &r.snapshot.process.core;
-        let core = &r.server.config.core;
-        add("PATH", process.path_variable.clone());
-        if let Some(path) = &process.library_path {
-            add("LD_LIBRARY_PATH", path.clone());
-        }
-        if let Some(zone) = &process.time_zone {
-            add("TZ", zone.clone());
-        }
-        add("SERVER_SIGNATURE", status::signature(r, b"").into());
-        add("SERVER_SOFTWARE", process.banner().clone());
-        add("SERVER_NAME", escape_html(r.server_name().as_bytes()).into());
-        add("SERVER_ADDR", r.connection.local.ip().to_canonical().to_string().into());
-        add("SERVER_PORT", r.server_port().to_string().into());
-        if let Lookup::Known(host) = &r.remote_host {
-            add("REMOTE_HOST", host.clone().into());
-        }
-        add("REMOTE_ADDR", r.useragent_ip.to_string().into());
-        add("DOCUMENT_ROOT", core.document_root.clone());
-        add("REQUEST_SCHEME", copy(r.scheme().as_bytes()));
-        add("CONTEXT_PREFIX", r.context_prefix.clone());
-        let root = r.context_document_root.clone();
-        add("CONTEXT_DOCUMENT_ROOT", root.unwrap_or_else(|| core.document_root.clone()));
-        let admin =
-            core.server_admin.clone().unwrap_or_else(|| "[no address given]".to_owned());
-        add("SERVER_ADMIN", admin.into());
-        add("SCRIPT_FILENAME", copy(&r.filename));
-        add("REMOTE_PORT", r.connection.client.port().to_string().into());
-        if let Some(user) = &r.user {
-            add("REMOTE_USER", user.clone());
-        } else if let Some(user) = r.prev.as_ref().and_then(|prev| prev.user.as_ref()) {
-            add("REDIRECT_REMOTE_USER", user.clone());
-        }
-        if let Some(kind) = &r.auth_type {
-            add("AUTH_TYPE", kind.clone());
-        }
-        if let Some(prev) = &r.prev {
-            if let Some(args) = &prev.args {
-                add("REDIRECT_QUERY_STRING", args.clone());
-            }
-            let url = if r.dir.core.qualify_redirect_url == Some(true) {
-                r.construct_url(&prev.uri).into()
-            } else {
-                copy(&prev.uri)
-            };
-            add("REDIRECT_URL", url);
-        }
-        add("GATEWAY_INTERFACE", Bytes::from_static(b"CGI/1.1"));
-        let included = r.main.is_some();
-        let protocol = if included { "INCLUDED" } else { r.protocol() };
-        add("SERVER_PROTOCOL", Bytes::from_static(protocol.as_bytes()));
-        add("REQUEST_METHOD", copy(r.method.as_str().as_bytes()));
-        add("QUERY_STRING", r.args.clone().unwrap_or_default());
-        add("REQUEST_URI", request_uri(r));
-        let script =
-            if included { r.uri.len() } else { script_name_length(&r.uri, &r.path_info) };
-        add("SCRIPT_NAME", copy(&r.uri[..script]));
-        if !r.path_info.is_empty() {
-            add("PATH_INFO", copy(&r.path_info));
-            if let Some(translated) = r.notes.get(b"path-translated") {
-                add("PATH_TRANSLATED", translated.clone());
+/// As `Display`, at a tenth of its cost for what most addresses are.
+fn push_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (i, octet) in address.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                push_number(out, octet.into());
             }
         }
-        OwnVariables(vars)
+        IpAddr::V6(_) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, number: u16) {
+    let mut power = 10_000;
+    while power > 1 && number < power {
+        power /= 10;
+    }
+    while power > 0 {
+        out.push(b'0' + (number / power % 10) as u8);
+        power /= 10;
     }
 }
 
 /// The target as the client sent it: `original_uri`.
-fn request_uri(r: &Request) -> Bytes {
+fn request_uri(r: &Request) -> Cow<'_, [u8]> {
     if r.dir.core.request_uri_current == Some(true) {
         let mut uri = r.uri.clone();
         if let Some(args) = &r.args {
@@ -246,7 +327,7 @@ fn request_uri(r: &Request) -> Bytes {
         }
         return uri.into();
     }
-    r.unparsed_uri.clone()
+    Cow::Borrowed(&r.unparsed_uri)
 }
 
 /// Where PATH_INFO begins in the URL path: `ap_find_path_info`.
@@ -272,7 +353,7 @@ fn script_name_length(uri: &[u8], path_info: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::script_name_length;
+    use super::*;
 
     #[test]
     fn path_info_is_cut_off() {
@@ -280,5 +361,19 @@ mod tests {
         assert_eq!(script_name_length(b"/app//a", b"/a"), 4);
         assert_eq!(script_name_length(b"/app", b""), 4);
         assert_eq!(script_name_length(b"/x", b"/x"), 0);
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_those_of_display() {
+        for number in 0..=u16::MAX {
+            let mut text = Vec::new();
+            push_number(&mut text, number);
+            assert_eq!(text, number.to_string().into_bytes());
+        }
+        for address in ["0.0.0.0", "127.0.0.1", "192.168.10.255", "::1", "2001:db8::7"] {
+            let mut text = Vec::new();
+            push_address(&mut text, address.parse().unwrap());
+            assert_eq!(text, address.as_bytes());
+        }
     }
 }

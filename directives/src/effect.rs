@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -46,6 +47,21 @@ pub enum Effect {
     FastCgi(Call),
     /// Say how the server and the applications are.
     Status,
+    /// Look for an answer that was kept under this key.
+    Recall(Bytes),
+    /// Keep the head of an answer.
+    Keep {
+        /// The key: all that it depends on, secrets included.
+        key: Bytes,
+        /// The head.
+        head: Bytes,
+        /// For how long, at most.
+        time: Duration,
+    },
+    /// Forget every answer that was kept.
+    Forget,
+    /// Say whether new requests are taken.
+    Ready,
 }
 
 /// A request to a FastCGI application.
@@ -103,6 +119,14 @@ pub enum Answer {
     Head(Bytes),
     /// To [`Effect::Status`].
     Status(Arc<Report>),
+    /// To [`Effect::Recall`]: the head of the answer, if there is one.
+    Recalled(Option<Bytes>),
+    /// To [`Effect::Keep`].
+    Kept,
+    /// To [`Effect::Forget`]: how many there were.
+    Forgotten(u64),
+    /// To [`Effect::Ready`].
+    Ready(bool),
     /// To [`Effect::FastCgi`]: there is no head.
     Failed {
         /// Why.

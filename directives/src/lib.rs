@@ -41,6 +41,7 @@ pub mod section;
 pub mod snapshot;
 pub mod status;
 pub mod syntax;
+pub mod table;
 pub mod template;
 pub mod version;
 pub mod walk;

@@ -61,7 +61,7 @@ impl Headers {
     }
 
     /// All fields, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &(Bytes, Bytes)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(Bytes, Bytes)> {
         self.0.iter()
     }
 

@@ -1,5 +1,6 @@
 //! httpd's `request_rec`, without the socket. Field names are httpd's where it has one.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::effect::Answer;
 use crate::env::Env;
 use crate::log::{Level, Line};
 use crate::merge::Merged;
+use crate::modules::gateway::{Caller, Decision, Findings};
 use crate::reply::{Body, Headers};
 use crate::snapshot::{Server, Snapshot};
 
@@ -159,6 +161,12 @@ pub struct Request {
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
     /// The hook to run again once what an expression wants is known.
     pub(crate) resume: Option<crate::phase::Hook>,
+    /// Another server asks about this request, and it is judged only.
+    pub gateway: Option<Box<Caller>>,
+    /// What the auth phases decided, where somebody wants to know.
+    pub decision: Option<Box<Decision>>,
+    /// What applications said in the auth phases so far.
+    pub findings: Findings,
     /// Lines for the error log, to be written by whoever runs the phases.
     pub lines: Vec<Line>,
     /// Somebody wants to know how the phases come to what they say: lines are kept
@@ -278,6 +286,9 @@ impl Request {
             asked: None,
             ahead: Vec::new(),
             resume: None,
+            gateway: None,
+            decision: None,
+            findings: Findings::default(),
             lines: Vec::new(),
             explained: false,
             connection,
@@ -461,18 +472,16 @@ impl Request {
     }
 
     /// The server's name for URLs that lead back to it: `ap_get_server_name`.
-    pub fn server_name(&self) -> String {
+    pub fn server_name(&self) -> Cow<'_, str> {
         use crate::modules::core::CanonicalName;
         let core = &self.server.config.core;
-        let configured =
-            || core.server_name.clone().unwrap_or_else(|| "localhost".to_owned());
+        let configured = core.server_name.as_deref().unwrap_or("localhost").into();
         match self.dir.core.use_canonical_name {
-            Some(CanonicalName::On) => configured(),
-            Some(CanonicalName::Dns) => self.connection.local.ip().to_string(),
-            Some(CanonicalName::Off) | None => match &self.hostname {
-                Some(name) => name.clone(),
-                None => configured(),
-            },
+            Some(CanonicalName::On) => configured,
+            Some(CanonicalName::Dns) => self.connection.local.ip().to_string().into(),
+            Some(CanonicalName::Off) | None => {
+                self.hostname.as_deref().map_or(configured, Cow::Borrowed)
+            }
         }
     }
 
@@ -520,7 +529,7 @@ impl Request {
         let default = self.default_port();
         let mut name = self.server_name();
         if name.contains(':') && !name.starts_with('[') {
-            name = format!("[{name}]");
+            name = format!("[{name}]").into();
         }
         let mut url = format!("{}://{name}", self.scheme()).into_bytes();
         if port != default {

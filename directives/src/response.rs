@@ -7,7 +7,8 @@ use crate::reply::{Body, Headers, Reply};
 use crate::request::Request;
 use crate::status;
 
-/// The reply that a finished request stands for. The request stays for the log.
+/// The reply that a finished request stands for. The request stays for the log; whoever
+/// sends the reply gives it the fields back.
 pub fn finish(r: &mut Request) -> Reply {
     ranges::apply(r);
     if r.status == 416 {
@@ -22,7 +23,11 @@ pub fn finish(r: &mut Request) -> Reply {
     headers.set("Date", conditions::http_date(r.request_time / 1_000_000));
     headers.set("Server", r.snapshot.process.core.banner().clone());
     let mut own = std::mem::take(&mut r.err_headers_out);
-    own.extend(std::mem::take(&mut r.headers_out));
+    if own.is_empty() {
+        own = std::mem::take(&mut r.headers_out);
+    } else {
+        own.extend(std::mem::take(&mut r.headers_out));
+    }
     let bodyless = status::is_bodyless(r.status);
     if let Body::Bytes(bytes) = &body
         && !bodyless
@@ -49,8 +54,6 @@ pub fn finish(r: &mut Request) -> Reply {
     vary(r, &mut own);
     let close = !keep_alive(r, &mut own);
     headers.extend(own);
-    // The request keeps what the log formats can ask for.
-    r.headers_out = headers.clone();
     let body = if bodyless && !raw { Body::None } else { body };
     // `404 Gone Fishing`: the line says what the client is told.
     let told = r.reason.as_deref().and_then(|line| line.get(..3));
@@ -95,10 +98,11 @@ fn content_type(r: &Request) -> Option<Bytes> {
     let Some(charset) = r.dir.core.add_default_charset.clone().flatten() else {
         return Some(kind);
     };
-    let lower = kind.to_ascii_lowercase();
-    let wants = lower.starts_with(b"text/plain") || lower.starts_with(b"text/html");
-    let has = lower.windows(8).any(|w| w == b"charset=");
-    if !wants || has {
+    let starts = |with: &[u8]| {
+        kind.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    let wants = starts(b"text/plain") || starts(b"text/html");
+    if !wants || kind.windows(8).any(|w| w.eq_ignore_ascii_case(b"charset=")) {
         return Some(kind);
     }
     Some(Bytes::from([&kind[..], b"; charset=", &charset].concat()))

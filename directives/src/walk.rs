@@ -2,20 +2,20 @@
 //! one for each slash in the request's path; globs and regular expressions are tried in
 //! order.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use crate::path;
 use crate::pattern::Groups;
 use crate::section::{Matcher, Section};
+use crate::table::Table;
 
 /// The `<Location>` sections of a server, in the order of the texts.
 #[derive(Debug, Default)]
 pub struct Locations {
     all: Vec<Arc<Section>>,
-    literal: HashMap<Bytes, Vec<u32>>,
+    literal: Table<Vec<u32>>,
     patterns: Vec<u32>,
 }
 
@@ -26,7 +26,7 @@ impl Locations {
         for (i, section) in sections.iter().enumerate() {
             match &section.matcher {
                 Matcher::Literal(path) => {
-                    index.literal.entry(path.clone()).or_default().push(i as u32);
+                    index.literal.entry(path.clone()).push(i as u32);
                 }
                 _ => index.patterns.push(i as u32),
             }
@@ -41,9 +41,9 @@ impl Locations {
             return;
         }
         let merged = if uri.windows(2).any(|w| w == b"//") && uri.first() == Some(&b'/') {
-            path::no2slash(uri)
+            Cow::Owned(path::no2slash(uri))
         } else {
-            uri.to_vec()
+            Cow::Borrowed(uri)
         };
         let mut hits: Vec<(u32, Groups)> = Vec::new();
         let mut look = |prefix: &[u8]| {
@@ -76,7 +76,7 @@ impl Locations {
 /// `ap_core_reorder_directories`.
 #[derive(Debug, Default)]
 pub struct Directories {
-    literal: HashMap<Bytes, Vec<Arc<Section>>>,
+    literal: Table<Vec<Arc<Section>>>,
     globs: Vec<(usize, u32, Arc<Section>)>,
     order: HashMap<u32, u32>,
     patterns: Vec<Arc<Section>>,
@@ -90,7 +90,7 @@ impl Directories {
             index.order.insert(section.id.0, i as u32);
             match &section.matcher {
                 Matcher::Literal(path) => {
-                    index.literal.entry(path.clone()).or_default().push(section.clone());
+                    index.literal.entry(path.clone()).push(section.clone());
                 }
                 Matcher::Glob(glob) => {
                     let components = path::count_dirs(glob);

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use directives::modules::fastcgi::{Address, Kind};
 use directives::modules::status::{
-    App, Asked, Class, Connection, Form, Process, ProcessState, Report, SAMPLES, Sample,
-    State, Thread, fastcgi, httpd,
+    App, Asked, Class, Connection, Form, Gateway, Process, ProcessState, Report, SAMPLES,
+    Sample, State, Thread, fastcgi, httpd,
 };
 use expect_test::expect_file;
 
@@ -193,6 +193,13 @@ fn report() -> Report {
         history: (0..SAMPLES as u64).map(sample).collect(),
         managed: true,
         apps: [external(), static_app(), given_up()].into_iter().chain(quiet()).collect(),
+        gateway: Some(Gateway {
+            decisions: [[7001, 93, 12, 1], [0; 4], [40, 2, 0, 0]],
+            hits: 6500,
+            misses: 501,
+            kept: 77,
+            evicted: 9,
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use directives::bundle::OsError;
 use directives::effect::Failure;
 use directives::modules::fastcgi::Address;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,8 +20,8 @@ use crate::disk::os_error;
 /// A connected socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// Unix.
-    Unix(UnixStream),
+    /// Unix. A new one can be written to before the reactor has said so.
+    Unix { stream: UnixStream, new: bool },
     /// TCP, with TCP_NODELAY.
     Tcp(TcpStream),
 }
@@ -42,11 +44,11 @@ async fn attempt(address: &Address) -> Result<Stream, Failure> {
     match address {
         Address::Unix(path) => {
             use std::os::unix::ffi::OsStrExt;
-            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+            let path = Path::new(std::ffi::OsStr::from_bytes(path));
             let mut pause = FULL_FIRST;
             loop {
-                match UnixStream::connect(path).await {
-                    Ok(stream) => return Ok(Stream::Unix(stream)),
+                match unix(path) {
+                    Ok(stream) => return Ok(Stream::Unix { stream, new: true }),
                     // The queue of the socket is full: a blocking connect would wait.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         sleep(pause).await;
@@ -58,6 +60,14 @@ async fn attempt(address: &Address) -> Result<Stream, Failure> {
         }
         Address::Tcp(addresses) => tcp(addresses).await,
     }
+}
+
+/// Without waiting: a Unix socket connects at once or not at all.
+fn unix(path: &Path) -> io::Result<UnixStream> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    UnixStream::from_std(socket.into())
 }
 
 async fn tcp(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
@@ -82,7 +92,7 @@ impl Stream {
     pub fn is_quiet(&self) -> bool {
         let mut byte = [0];
         let read = match self {
-            Stream::Unix(stream) => stream.try_read(&mut byte),
+            Stream::Unix { stream, .. } => stream.try_read(&mut byte),
             Stream::Tcp(stream) => stream.try_read(&mut byte),
         };
         read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -91,8 +101,9 @@ impl Stream {
     /// The same connection for this thread's reactor.
     pub fn moved(self) -> io::Result<Stream> {
         Ok(match self {
-            Stream::Unix(stream) => {
-                Stream::Unix(UnixStream::from_std(stream.into_std()?)?)
+            Stream::Unix { stream, new } => {
+                let stream = UnixStream::from_std(stream.into_std()?)?;
+                Stream::Unix { stream, new }
             }
             Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
         })
@@ -106,7 +117,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix { stream, .. } => Pin::new(stream).poll_read(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -119,7 +130,7 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix { stream, .. } => Pin::new(stream).poll_write(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
@@ -130,7 +141,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix { stream, .. } => Pin::new(stream).poll_shutdown(cx),
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -141,7 +152,15 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Unix { stream, new } => {
+                if std::mem::take(new) {
+                    match SockRef::from(&*stream).send_vectored(bufs) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        sent => return Poll::Ready(sent),
+                    }
+                }
+                Pin::new(stream).poll_write_vectored(cx, bufs)
+            }
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }

@@ -2,6 +2,7 @@
 //! application takes it, and what it answers comes in meanwhile. Nobody waits for the
 //! other, so an application that answers before it has read everything cannot block us.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -68,7 +69,7 @@ pub struct Exchange {
     first: Option<Duration>,
     armed: bool,
     /// The application's name for the log.
-    name: String,
+    name: Bytes,
     /// Lines for the log.
     pub lines: Vec<Line>,
     /// Bytes of FCGI_STDOUT so far.
@@ -86,7 +87,7 @@ impl Exchange {
         opening: Vec<u8>,
         body: RequestBody,
         idle: u32,
-        name: String,
+        name: Bytes,
         usage: Usage,
     ) -> Exchange {
         let opening = Bytes::from(opening);
@@ -129,16 +130,22 @@ impl Exchange {
     }
 
     /// The application's name for the log.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.name)
     }
 
-    /// Was the connection used before, and closed without a word? Then the request has not
-    /// been looked at.
-    pub fn was_stale(&self, failure: &Failure) -> bool {
+    /// Was the connection used before? Then its end may have nothing to do with this
+    /// request.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Did the connection end before the application said anything? Its process may have
+    /// died.
+    pub fn ended_silently(&self, failure: &Failure) -> bool {
         let gone =
             matches!(failure, Failure::Incomplete | Failure::Read(_) | Failure::Write(_));
-        self.reused && !self.heard && gone
+        gone && !self.heard
     }
 
     /// The body, which may not have been read to its end.
@@ -203,7 +210,11 @@ impl Exchange {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<bool, Failure> {
         let mut moved = false;
         loop {
-            while !self.stdin_ended && !self.deaf && self.queued < SEND_AHEAD {
+            // The end goes with the last piece.
+            while !self.stdin_ended
+                && !self.deaf
+                && (self.queued < SEND_AHEAD || self.body.is_at_end())
+            {
                 match self.body.poll_chunk(cx) {
                     Poll::Ready(Some(Ok(chunk))) => self.queue_stdin(chunk),
                     Poll::Ready(Some(Err(failure))) => {
@@ -341,7 +352,8 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// A line for the log (section 6.8).
-fn line(name: &str, said: Said, module: &'static str) -> Line {
+fn line(name: &[u8], said: Said, module: &'static str) -> Line {
+    let name = String::from_utf8_lossy(name);
     let (level, text) = match said {
         Said::Line(text) => {
             let text = [format!("FastCGI: server \"{name}\" stderr: ").as_bytes(), &text]

@@ -13,6 +13,8 @@ use super::systemd;
 pub enum Stage {
     /// Serving.
     Running,
+    /// The server serves, until then; and then finishes, with so much patience.
+    Leaving(Instant, Option<Duration>),
     /// The server finishes its requests; not beyond a time, if there is one.
     Draining(Option<Instant>),
     /// The server has gone; applications have until then.
@@ -38,6 +40,7 @@ impl Parent {
     pub(super) fn advance(&mut self) {
         let now = Instant::now();
         match self.stage {
+            Stage::Leaving(until, patience) if now >= until => self.finish(patience),
             Stage::Draining(Some(deadline)) if now >= deadline => {
                 // Whoever is still being answered has had time enough.
                 self.server.stop();
@@ -55,8 +58,19 @@ impl Parent {
         }
     }
 
-    /// Has the server half finish, and nobody connect any more.
+    /// Has the server half end: at once, or when those who send it clients have had time
+    /// to notice.
     pub(super) fn drain(&mut self, patience: Option<Duration>) {
+        let delay = self.snapshot.process.core.graceful_shutdown_delay;
+        if delay.is_zero() || !self.server.leave() {
+            return self.finish(patience);
+        }
+        systemd::stopping("Serving a little longer");
+        self.stage = Stage::Leaving(Instant::now() + delay, patience);
+    }
+
+    /// Has the server half finish, and nobody connect any more.
+    fn finish(&mut self, patience: Option<Duration>) {
         systemd::stopping("Finishing requests");
         self.stage = Stage::Draining(patience.map(|patience| Instant::now() + patience));
         // The server half is to be the last who closes them: it still takes those who wait.

@@ -94,6 +94,11 @@ impl Server {
         }
     }
 
+    /// Tells it that it is to finish soon. Says whether there is one.
+    pub fn leave(&self) -> bool {
+        self.link().is_some_and(|link| link.leave().is_ok())
+    }
+
     /// Tells it to finish. Says whether there is one.
     pub fn drain(&self) -> bool {
         self.link().is_some_and(|link| link.drain().is_ok())

@@ -124,6 +124,8 @@ impl Parent {
         if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
         }
+        // What applications leave behind comes to us.
+        nix::sys::prctl::set_child_subreaper(true).context("prctl")?;
         more_files();
         // Before the first child is started: none may end unnoticed.
         let signals = Signals::take()?;
@@ -255,6 +257,7 @@ impl Parent {
 
     fn timeout(&self) -> PollTimeout {
         let stage = match self.stage {
+            Stage::Leaving(until, _) => Some(until),
             Stage::Draining(deadline) => deadline,
             Stage::Ending(deadline) => Some(deadline),
             Stage::Running | Stage::Killed => None,

@@ -13,6 +13,7 @@ use directives::modules::status::WAITS;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use super::decisions::Decisions;
 use crate::fcgi::pool::Pool;
 use crate::message::{AppKey, AppState, ToParent};
 
@@ -46,6 +47,8 @@ pub struct Registry {
     outbox: Outbox,
     /// There is busy time to report.
     pub to_report: Notify,
+    /// What authorizers said, and what became of it.
+    pub decisions: Decisions,
 }
 
 /// One application.
@@ -82,7 +85,12 @@ pub struct Entry {
 impl Registry {
     /// No applications yet.
     pub fn new(outbox: Outbox) -> Registry {
-        Registry { entries: RwLock::default(), outbox, to_report: Notify::new() }
+        Registry {
+            entries: RwLock::default(),
+            outbox,
+            to_report: Notify::new(),
+            decisions: Decisions::default(),
+        }
     }
 
     /// The entry of an application.

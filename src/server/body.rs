@@ -145,7 +145,7 @@ impl Body for ReplyBody {
 pub struct AppOutput {
     /// The exchange.
     pub exchange: Exchange,
-    gathered: BytesMut,
+    gathered: Gathered,
     flush: bool,
     /// The most bytes that are passed on.
     limit: Option<u64>,
@@ -153,15 +153,50 @@ pub struct AppOutput {
     /// It ended before its end.
     failed: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    file: String,
+}
+
+/// Pieces that are passed on together. A single one is not copied.
+struct Gathered {
+    one: Bytes,
+    several: BytesMut,
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        self.one.len() + self.several.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.one = bytes;
+            return;
+        }
+        self.several.extend_from_slice(&std::mem::take(&mut self.one));
+        self.several.extend_from_slice(&bytes);
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.several.is_empty() {
+            return std::mem::take(&mut self.one);
+        }
+        self.several.split().freeze()
+    }
+
+    fn clear(&mut self) {
+        self.one.clear();
+        self.several.clear();
+    }
 }
 
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
         let Answered { exchange, rest, call } = answered;
-        let file = exchange.name().to_owned();
-        let gathered = BytesMut::from(&rest[..]);
+        let gathered = Gathered { one: rest, several: BytesMut::new() };
         let flush = call.app.settings.flush;
         let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
@@ -172,7 +207,6 @@ impl AppOutput {
             ended: false,
             failed: false,
             timer: None,
-            file,
         }
     }
 
@@ -208,7 +242,7 @@ impl AppOutput {
                 || (self.flush || self.ended) && !self.gathered.is_empty()
             {
                 self.timer = None;
-                return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                return Poll::Ready(Some(Ok(self.gathered.take())));
             }
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
@@ -220,7 +254,7 @@ impl AppOutput {
                     if self.gathered.is_empty() && bytes.len() >= GATHER {
                         return Poll::Ready(Some(Ok(bytes)));
                     }
-                    self.gathered.extend_from_slice(&bytes);
+                    self.gathered.push(bytes);
                     self.timer = None;
                 }
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
@@ -236,7 +270,7 @@ impl AppOutput {
                     });
                     ready!(timer.as_mut().poll(cx));
                     self.timer = None;
-                    return Poll::Ready(Some(Ok(self.gathered.split().freeze())));
+                    return Poll::Ready(Some(Ok(self.gathered.take())));
                 }
             }
         }
@@ -249,7 +283,8 @@ impl AppOutput {
             held.generation.write_line(&held.request, &line);
         }
         if let Some(failure) = failure {
-            let (level, module, error, text) = failure_line(&self.file, failure, false);
+            let (level, module, error, text) =
+                failure_line(&self.exchange.name(), failure, false);
             if !text.is_empty() {
                 let line = directives::log::Line {
                     level,

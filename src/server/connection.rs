@@ -13,7 +13,7 @@ use directives::request::{Connection, Head, Request};
 use directives::run::Run;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -174,6 +174,7 @@ async fn answer(
         generation: generation.clone(),
         registry: live.registry.clone(),
         board: live.board.clone(),
+        live: live.clone(),
         shared: shared.clone(),
         body: RequestBody::new(incoming, timeout),
         answered: None,
@@ -181,7 +182,10 @@ async fn answer(
     };
     let mut run = Run::new(r);
     let mut reply = drive(&mut run, &mut world).await;
-    let request = Box::new(run.into_request());
+    let request = run.into_request();
+    if let Some(decision) = &request.decision {
+        live.registry.decisions.count(decision);
+    }
     shared.record.borrow_mut().host(&request);
     let core = &request.server.config.core;
     shared.timeout.set(core.timeout());
@@ -194,13 +198,17 @@ async fn answer(
     let has_body = |answered: &Answered| answered.call.role == Role::Responder;
     if !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
-        // to be told to send it is not told.
-        if !world.body.is_read()
-            && (expects || reply.close || !world.body.discard().await)
-        {
+        // to be told to send it is not told, and one that asks about somebody else's
+        // request is not kept waiting for it.
+        let at_once = expects || reply.close || request.gateway.is_some();
+        if !world.body.is_read() && (at_once || !world.body.discard().await) {
             reply.close = true;
             reply.headers.set("Connection", "close");
         }
+    }
+    if live.is_leaving() {
+        reply.close = true;
+        reply.headers.set("Connection", "close");
     }
     let held = Box::new(Held {
         request,
@@ -281,7 +289,7 @@ fn response(
     reply: &mut Reply,
     version: u8,
     kind: Kind,
-    guard: Guard,
+    mut guard: Guard,
 ) -> hyper::Response<ReplyBody> {
     let announced = reply.headers.get("Content-Length").map(|value| {
         std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok())
@@ -291,33 +299,39 @@ fn response(
         reply.headers.unset("Content-Length");
     }
     let announced = announced.flatten().filter(|_| matches!(kind, Kind::App(_)));
-    let mut response = hyper::Response::new(ReplyBody::new(kind, guard, announced));
-    if version == 10 {
-        // hyper would promise an HTTP/1.0 client to keep the connection.
-        *response.version_mut() = hyper::Version::HTTP_10;
-    }
-    let status = hyper::StatusCode::from_u16(reply.status);
-    *response.status_mut() = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    let reason = match &reply.reason {
-        // `404 Gone Fishing`: the code stands before the reason.
-        Some(line) => line.get(4..).map(Bytes::copy_from_slice),
-        None => Some(Bytes::from(match directives::status::reason(reply.status) {
-            Some(reason) => reason.to_owned(),
-            None => format!("Status {}", reply.status),
-        })),
-    };
-    if let Some(reason) =
-        reason.and_then(|reason| ReasonPhrase::try_from(reason.to_vec()).ok())
-    {
-        response.extensions_mut().insert(reason);
-    }
-    let headers = response.headers_mut();
+    let mut headers = HeaderMap::with_capacity(reply.headers.iter().len());
     for (name, value) in reply.headers.iter() {
         let name = HeaderName::from_bytes(name);
         let value = HeaderValue::from_maybe_shared(value.clone());
         if let (Ok(name), Ok(value)) = (name, value) {
             headers.append(name, value);
         }
+    }
+    if let Some(held) = guard.held() {
+        // The log formats can ask for them.
+        held.request.headers_out = std::mem::take(&mut reply.headers);
+    }
+    let mut response = hyper::Response::new(ReplyBody::new(kind, guard, announced));
+    *response.headers_mut() = headers;
+    if version == 10 {
+        // hyper would promise an HTTP/1.0 client to keep the connection.
+        *response.version_mut() = hyper::Version::HTTP_10;
+    }
+    let status = hyper::StatusCode::from_u16(reply.status);
+    let status = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = status;
+    let reason = match &reply.reason {
+        // `404 Gone Fishing`: the code stands before the reason.
+        Some(line) => line.get(4..).map(<[u8]>::to_vec),
+        None => match directives::status::reason(reply.status) {
+            // What hyper says by itself.
+            Some(reason) if status.canonical_reason() == Some(reason) => None,
+            Some(reason) => Some(reason.as_bytes().to_vec()),
+            None => Some(format!("Status {}", reply.status).into_bytes()),
+        },
+    };
+    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+        response.extensions_mut().insert(reason);
     }
     response
 }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use directives::bundle::{Meta, OsError};
 use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
+use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
@@ -17,6 +18,7 @@ use directives::request::Request;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 
+use super::Live;
 use super::apps::{Entry, Registry, Usage};
 use super::board::Board;
 use super::file::{self, Content};
@@ -30,7 +32,8 @@ use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
 use crate::password;
 
-/// How much of a body is read before the application is bothered (B-3), bytes.
+/// How much of a body is read before an application is bothered that wants to see it come
+/// (`-flush`, B-3), bytes.
 const PREFETCH: usize = 16 * 1024;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
@@ -49,6 +52,8 @@ pub struct World {
     pub registry: Arc<Registry>,
     /// The scoreboard.
     pub board: Arc<Board>,
+    /// The configuration for new requests.
+    pub live: Rc<Live>,
     /// The connection.
     pub shared: Rc<Shared>,
     /// The request's body, until an application has it.
@@ -115,6 +120,18 @@ impl World {
                     status::report(&self.board, &self.registry, &self.generation);
                 Answer::Status(Arc::new(report.await))
             }
+            Effect::Recall(key) => {
+                let decisions = &self.registry.decisions;
+                Answer::Recalled(decisions.recall(self.generation.number, &key))
+            }
+            Effect::Keep { key, head, time } => {
+                let size = self.generation.snapshot.process.gateway.cache_size();
+                let number = self.generation.number;
+                self.registry.decisions.keep(number, &key, head, time, size);
+                Answer::Kept
+            }
+            Effect::Forget => Answer::Forgotten(self.registry.decisions.forget()),
+            Effect::Ready => Answer::Ready(!self.live.is_leaving()),
         }
     }
 
@@ -148,6 +165,10 @@ impl World {
         self.drop_answer();
         let entry = self.registry.entry(&call.app);
         let mut usage = None;
+        // A process of ours that dies takes with it what it has begun (P-11): that is
+        // asked again, once. What a connection that was used before makes of a request
+        // does not count.
+        let mut spare = call.app.kind != Kind::External;
         loop {
             let begun = self.begin(&call, r, &entry, usage.take()).await;
             let (mut exchange, may_repeat) = match begun {
@@ -166,7 +187,14 @@ impl World {
                 }
                 Err(failure) => failure,
             };
-            if may_repeat && exchange.was_stale(&failure) {
+            if may_repeat
+                && exchange.ended_silently(&failure)
+                && (exchange.is_reused() || std::mem::take(&mut spare))
+            {
+                if !exchange.is_reused() {
+                    exchange.usage.failed(&failure);
+                    self.generation.write_line(r, &asked_again(&exchange.name()));
+                }
                 usage = Some(exchange.usage);
                 continue;
             }
@@ -190,10 +218,12 @@ impl World {
         let mut length = None;
         let body = if call.role == Role::Responder {
             self.body.set_limit(r.dir.core.body_limit());
-            if r.content_length().is_some() {
+            if r.content_length().is_some() && (settings.flush || call.nph) {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
-                length = Some(self.body.spool().await?);
+                // A slow client is not the application's business.
+                let total = self.body.spool().await?;
+                length = r.content_length().is_none().then_some(total);
             }
             std::mem::replace(&mut self.body, RequestBody::empty())
         } else {
@@ -237,10 +267,11 @@ impl World {
         };
         cgi::variables(r, &extras, |name, value| opening.pair(name, value));
         let name = match call.role {
-            Role::Responder => &r.filename[..],
-            Role::Authorizer => &call.app.path,
+            Role::Responder if r.filename[..] != call.app.path[..] => {
+                Bytes::copy_from_slice(&r.filename)
+            }
+            _ => call.app.path.clone(),
         };
-        let name = String::from_utf8_lossy(name).into_owned();
         let idle = settings.idle_timeout;
         let mut exchange =
             Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
@@ -353,6 +384,14 @@ impl World {
             self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
         }
     }
+}
+
+fn asked_again(name: &str) -> Line {
+    let text = format!(
+        "FastCGI: server \"{name}\" closed the connection without an answer, the request is \
+         sent once more"
+    );
+    Line { level: Level::Warn, module: "fastcgi", ah: 0, error: None, text: text.into() }
 }
 
 /// Is this what a connection to a socket says that nobody listens on?

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use directives::modules::gateway;
 use directives::modules::log_config::{self, Sent};
 use directives::request::Request;
 
@@ -64,6 +65,11 @@ impl Finished {
         };
         let generation = held.generation.clone();
         log_config::each_line(&mut held.request, &sent, |target, line| {
+            if let Some(sink) = generation.log(&Name::Access(target.clone())) {
+                sink.line(&line);
+            }
+        });
+        gateway::audit(&held.request, |target, line| {
             if let Some(sink) = generation.log(&Name::Access(target.clone())) {
                 sink.line(&line);
             }

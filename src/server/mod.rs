@@ -5,6 +5,7 @@ pub mod apps;
 mod board;
 mod body;
 mod connection;
+mod decisions;
 mod drive;
 mod file;
 mod finish;
@@ -57,6 +58,8 @@ impl State {
 enum Stage {
     /// Serving.
     Running,
+    /// Serving, but no connection is kept: the end is near.
+    Leaving,
     /// No new connections; requests under way are finished.
     Draining,
     /// Nothing is waited for.
@@ -78,6 +81,11 @@ impl Live {
     /// The current one.
     pub fn load(&self) -> Arc<Generation> {
         self.state.borrow().generation.clone()
+    }
+
+    /// Is the end near? Then connections are not kept.
+    pub fn is_leaving(&self) -> bool {
+        self.state.borrow().stage >= Stage::Leaving
     }
 }
 
@@ -143,6 +151,7 @@ async fn orders(mut link: Link) -> Result<()> {
             order = link.next() => match order {
                 Ok(FromParent::Configure(mut generation)) => {
                     let number = generation.number;
+                    registry.decisions.forget();
                     generation.released = Some(outbox.clone());
                     let new = State::new(*generation);
                     sender.send_modify(|state| {
@@ -153,6 +162,9 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
                 Ok(FromParent::Status(versions)) => board.told(versions),
                 Ok(FromParent::Ask) => pulse.ask(),
+                Ok(FromParent::Leave) => {
+                    sender.send_modify(|state| state.stage = Stage::Leaving);
+                }
                 Ok(FromParent::Drain) => {
                     sender.send_modify(|state| {
                         state.stage = Stage::Draining;
@@ -279,10 +291,16 @@ async fn accept(
         });
     };
     let mut stop = Stop(state.clone());
+    // Whoever wants to know whether we are ready is told so until the last request is over.
+    let is_admin = listener.local_addr().is_ok_and(|local| {
+        let generation = live.load();
+        generation.snapshot.process.gateway.admin.iter().any(|admin| admin.is(local))
+    });
+    let last = if is_admin { Stage::Stopped } else { Stage::Draining };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.draining() => break,
+            () = stop.reached(last) => break,
         };
         match accepted {
             Ok((stream, client)) => serve(stream, client),

@@ -90,6 +90,11 @@ impl RequestBody {
         !matches!(self.source, Source::Client(_))
     }
 
+    /// Is there no further piece?
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.source, Source::Ended) && self.ready.is_empty()
+    }
+
     /// The next piece.
     pub fn poll_chunk(
         &mut self,
@@ -187,7 +192,8 @@ impl RequestBody {
     }
 
     /// Reads everything, into memory and then into a temporary file, and says how much it
-    /// is: what a body without a length needs.
+    /// is: a body without a length needs that, and an application is not occupied
+    /// by a slow client.
     pub async fn spool(&mut self) -> Result<u64, Failure> {
         let mut total: u64 = self.ready.iter().map(|chunk| chunk.len() as u64).sum();
         let mut file: Option<File> = None;

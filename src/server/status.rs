@@ -49,6 +49,12 @@ pub async fn report(
         history: board.history(),
         managed,
         apps: apps(&generation.snapshot, entries.collect(), &versions),
+        gateway: generation
+            .snapshot
+            .process
+            .gateway
+            .is_used
+            .then(|| registry.decisions.shown()),
     }
 }
 

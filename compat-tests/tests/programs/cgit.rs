@@ -11,7 +11,7 @@ use crate::repository::repository;
 /// script is both, and knows by the variables of a request which one it is to be.
 const WRAPPER: &str = "#!/bin/sh\n\
     [ -n \"$GATEWAY_INTERFACE\" ] && exec /usr/lib/cgit/cgit.cgi\n\
-    exec /usr/sbin/fcgiwrap -f\n";
+    exec /usr/sbin/fcgiwrap -f -c 2\n";
 
 const PROGRAM: Program = Program {
     conf: "FastCgiServer {root}/apps/cgit -processes 2 {options}\n\

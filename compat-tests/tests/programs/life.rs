@@ -60,10 +60,11 @@ impl Program {
 
         let second = site.started()?;
         let old = with_descendants(&second);
-        for process in &old {
+        for process in &second {
             kill(process.pid, Signal::SIGKILL)?;
         }
-        // What is being killed may still take a connection.
+        // What they leave behind is seen to, and meanwhile answers or not.
+        self.answers(site)?;
         gone(&old)?;
         self.answers(site)?;
         self.are_started(site, &second)?;

@@ -2,6 +2,7 @@
 //! refused with a redirect to the identity provider, its answer posted to Shibboleth's
 //! responder, let in with the session's cookie.
 
+mod behind_nginx;
 mod provider;
 mod sp;
 
@@ -38,6 +39,11 @@ struct Login {
 }
 
 fn login() -> Result<Login> {
+    login_with(CONF)
+}
+
+/// The same with another configuration behind the applications.
+fn login_with(conf: &str) -> Result<Login> {
     let mut guarded = Guarded::new()?;
     let root = &guarded.site.root;
     root.write("htdocs/members/a.txt", b"a file\n")?;
@@ -55,7 +61,7 @@ fn login() -> Result<Login> {
         let running = Application::spawn_fcgi(&guarded.site.root, address, &command)?;
         guarded.program(&format!("virtual/{name}"), running, "");
     }
-    guarded.serve(CONF)?;
+    guarded.serve(conf)?;
     Ok(Login { daemon, guarded, provider })
 }
 

@@ -188,8 +188,8 @@ fn dynamic_processes_are_killed_under_load() -> Result<()> {
         count.failed.len(),
         count.failed[0]
     );
-    // Nothing came (500), or the end came early.
-    let due = [": 500 Internal Server Error", ": 200 OK", ": the connection ended after"];
+    // The end came early; where nothing had come another process was asked.
+    let due = [": 200 OK", ": the connection ended after"];
     let other = count.failed.iter().find(|f| !due.iter().any(|due| f.contains(due)));
     ensure!(other.is_none(), "{other:?}");
     let log = site.root.log("error_log");

@@ -149,6 +149,39 @@ fn ends_in_order(signal: Signal) -> Result<()> {
     Ok(())
 }
 
+/// `GracefulShutdownDelay`: clients still come, and none stays.
+#[test]
+fn term_gives_time_to_notice() -> Result<()> {
+    let mut site = Site::alone()?;
+    site.serve("GracefulShutdownDelay 2\n")?;
+    let mut client = Client::connect(site.root.port)?;
+    let request = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(request)?;
+    ensure!(client.response("GET")?.header("connection").is_none());
+    let told = Instant::now();
+    site.server()?.signal(Signal::SIGTERM)?;
+    std::thread::sleep(Duration::from_millis(500));
+    for mut client in [client, Client::connect(site.root.port)?] {
+        client.send(request)?;
+        let answer = client.response("GET")?;
+        ensure!(answer.status == 200, "{answer}");
+        ensure!(answer.header("connection") == Some("close"), "{answer}");
+    }
+    ensure!(site.server()?.wait()?.success());
+    let took = told.elapsed();
+    ensure!((2.0..4.0).contains(&took.as_secs_f64()), "it took {took:?}");
+
+    site.serve("GracefulShutdownDelay 60\n")?;
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(100));
+        site.server()?.signal(Signal::SIGTERM)?;
+    }
+    let told = Instant::now();
+    site.server()?.wait()?;
+    ensure!(told.elapsed() < Duration::from_secs(1), "a second TERM did not end it");
+    Ok(())
+}
+
 #[test]
 fn a_second_term_ends_at_once() -> Result<()> {
     let mut site = Site::alone()?;

@@ -4,10 +4,39 @@ use http::Method;
 
 use crate::request::Request;
 
-/// Seconds since 1970 as an HTTP date.
+/// Seconds since 1970 as an HTTP date. Every response has one or two of them, and a
+/// `Display` that goes through the formatting machinery costs several times as much.
 pub fn http_date(seconds: i64) -> String {
-    let since = std::time::Duration::from_secs(seconds.max(0) as u64);
-    httpdate::fmt_http_date(std::time::UNIX_EPOCH + since)
+    const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
+    const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    // The last second of the year 9999.
+    let seconds = seconds.clamp(0, 253_402_300_799) as u64;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March end with the day that not every year has.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524
+        - day_of_era / 146_096)
+        / 365;
+    let day_of_year =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 2 } else { shifted_month - 10 };
+    let year = year_of_era + era * 400 + u64::from(month < 2);
+    let two = |n: u64| [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+    let mut out = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let name = 3 * (days % 7) as usize;
+    out[..3].copy_from_slice(&DAYS[name..name + 3]);
+    out[5..7].copy_from_slice(&two(day));
+    let name = 3 * month as usize;
+    out[8..11].copy_from_slice(&MONTHS[name..name + 3]);
+    out[12..14].copy_from_slice(&two(year / 100));
+    out[14..16].copy_from_slice(&two(year % 100));
+    for (at, n) in [(17, second / 3600), (20, second / 60 % 60), (23, second % 60)] {
+        out[at..at + 2].copy_from_slice(&two(n));
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// An HTTP date as seconds since 1970.
@@ -113,5 +142,25 @@ pub fn if_range(r: &Request) -> bool {
             wanted == modified && sent >= modified + 60
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod date_tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    /// Each day for eight hundred years, and its last second.
+    #[test]
+    fn dates_are_those_of_a_library() {
+        for day in 0..800 * 366 {
+            for seconds in [day * 86_400, day * 86_400 + 86_399] {
+                let since = UNIX_EPOCH + Duration::from_secs(seconds);
+                assert_eq!(http_date(seconds as i64), httpdate::fmt_http_date(since));
+            }
+        }
+        assert_eq!(http_date(-1), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(i64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 }

@@ -22,7 +22,7 @@ impl Components {
 }
 
 /// The tag of a file; `None` where the configuration wants none.
-pub fn make(r: &Request, meta: &Meta) -> Option<String> {
+pub fn make(r: &Request, meta: &Meta) -> Option<Vec<u8>> {
     let parts = r.dir.core.file_etag();
     if parts == Components::NONE {
         return None;
@@ -30,16 +30,38 @@ pub fn make(r: &Request, meta: &Meta) -> Option<String> {
     // A file changed within this very second may change again: the tag is weak.
     let mtime = meta.mtime as u64 * 1_000_000 + u64::from(meta.mtime_nanos / 1000);
     let weak = (r.request_time as u64).saturating_sub(mtime) <= 1_000_000;
-    let mut fields = Vec::new();
-    if parts.inode {
-        fields.push(format!("{:x}", meta.inode));
+    let mut tag = Vec::with_capacity(56);
+    tag.extend_from_slice(if weak { b"W/\"" } else { b"\"" });
+    let fields =
+        [(parts.inode, meta.inode), (parts.size, meta.size), (parts.mtime, mtime)];
+    for (i, (_, value)) in fields.iter().filter(|(wanted, _)| *wanted).enumerate() {
+        if i > 0 {
+            tag.push(b'-');
+        }
+        push_hex(&mut tag, *value);
     }
-    if parts.size {
-        fields.push(format!("{:x}", meta.size));
+    tag.push(b'"');
+    Some(tag)
+}
+
+/// As `%x`.
+fn push_hex(out: &mut Vec<u8>, value: u64) {
+    let digits = (64 - value.leading_zeros()).div_ceil(4).max(1);
+    for i in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(value >> (4 * i) & 15) as usize]);
     }
-    if parts.mtime {
-        fields.push(format!("{mtime:x}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_is_that_of_printf() {
+        for value in [0, 1, 15, 16, 255, 256, 0x1234_5678_9abc_def0, u64::MAX] {
+            let mut out = Vec::new();
+            push_hex(&mut out, value);
+            assert_eq!(out, format!("{value:x}").into_bytes());
+        }
     }
-    let prefix = if weak { "W/" } else { "" };
-    Some(format!("{prefix}\"{}\"", fields.join("-")))
 }

@@ -112,6 +112,10 @@ impl Answers {
             }
             Effect::Finish => Answer::Finished(Ok(())),
             Effect::Status => Answer::Status(std::sync::Arc::default()),
+            Effect::Recall(_) => Answer::Recalled(None),
+            Effect::Keep { .. } => Answer::Kept,
+            Effect::Forget => Answer::Forgotten(0),
+            Effect::Ready => Answer::Ready(true),
             Effect::FastCgi(call) => {
                 let role = role(call);
                 match self.heads.get(role) {

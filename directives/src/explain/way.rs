@@ -207,6 +207,10 @@ fn asked(effect: &Effect) -> String {
             format!("asks {} as {}", text(&call.app.path), super::answers::role(call))
         }
         Effect::Status => "how is the server?".to_owned(),
+        Effect::Recall(_) => "is there an answer that was kept? (none is)".to_owned(),
+        Effect::Keep { time, .. } => format!("keeps the answer for {} s", time.as_secs()),
+        Effect::Forget => "forgets all answers that were kept".to_owned(),
+        Effect::Ready => "are new requests taken?".to_owned(),
     }
 }
 

@@ -70,6 +70,11 @@ impl Dir {
         order.is_empty() && satisfy.is_empty() && allow.is_empty() && deny.is_empty()
     }
 
+    /// Is anything said about who may come?
+    pub fn has_rules(&self) -> bool {
+        !self.order.is_empty() || !self.allow.is_empty() || !self.deny.is_empty()
+    }
+
     /// What `Satisfy` says for a method.
     pub fn satisfy(&self, method: &Method) -> Option<Satisfy> {
         self.satisfy.get(method).copied()
@@ -228,7 +233,7 @@ pub static MODULE: Module = Module {
 fn check(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
     let config = &dir.access_compat;
-    if config.order.is_empty() && config.allow.is_empty() && config.deny.is_empty() {
+    if !config.has_rules() {
         return OK;
     }
     let names = |rule: &Rule| matches!(rule.subject, Subject::Host(_));

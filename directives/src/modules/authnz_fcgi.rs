@@ -270,6 +270,7 @@ fn ask(
     extra.push(("FCGI_ROLE".into(), "AUTHORIZER".into()));
     r.asked = Some(provider.clone());
     let app = provider.app.clone();
+    (r.findings.application, r.findings.cached) = (Some(app.path.clone()), None);
     let call =
         Call { app, role: Role::Authorizer, extra, without: WITHOUT, nph: false, newest: None };
     Verdict::Ask(Effect::FastCgi(call), then)

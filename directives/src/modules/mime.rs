@@ -1,6 +1,5 @@
 //! mod_mime: what a file's extensions say about it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use crate::path;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Set, Word};
+use crate::table::Table;
 
 /// What one extension means; an empty value is what a `Remove…` directive leaves.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,7 @@ impl Merge for Dir {
 /// Settings of a server: the table of `TypesConfig`.
 #[derive(Debug, Default)]
 pub struct Server {
-    types: Option<Arc<HashMap<Bytes, Bytes>>>,
+    types: Option<Arc<Table<Bytes>>>,
 }
 
 impl Merge for Server {
@@ -246,8 +246,8 @@ The table of media types by extension: a type, then its extensions, on each line
     ..Directive::EXACT
 };
 
-fn parse_types(text: &[u8]) -> HashMap<Bytes, Bytes> {
-    let mut types = HashMap::new();
+fn parse_types(text: &[u8]) -> Table<Bytes> {
+    let mut types = Table::default();
     for line in text.split(|&b| b == b'\n') {
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let Some(kind) = words.next().filter(|kind| kind[0] != b'#') else { continue };
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn the_table_is_read() {
         let types = super::parse_types(b"# no\ntext/html\thtml HTM\n\nimage/png png\n");
-        assert_eq!(types.len(), 3);
-        assert_eq!(&types[&b"htm"[..]][..], b"text/html");
+        assert_eq!(types.get(b"htm").unwrap(), "text/html");
+        assert!(types.get(b"no").is_none());
     }
 }

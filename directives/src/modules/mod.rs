@@ -101,7 +101,7 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, expires, headers,
+    core, gateway, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, expires, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
 }
@@ -129,4 +129,6 @@ pub struct Process {
     pub fastcgi: fastcgi::Process,
     /// Of `authnz_fcgi`.
     pub authnz_fcgi: authnz_fcgi::Process,
+    /// Of `gateway`.
+    pub gateway: gateway::Process,
 }

@@ -28,6 +28,8 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
             let lines = std::mem::take(&mut r.lines);
             let mut failed = std::mem::replace(r, *prev);
             r.err_headers_out = err_headers;
+            r.gateway = failed.gateway.take();
+            r.decision = failed.decision.take();
             r.lines.extend(lines);
             r.failed = failed.failed.take().or_else(|| Some(Box::new(failed)));
         }

@@ -42,11 +42,12 @@ pub fn decode(r: &mut Request) -> Result<(), u16> {
         return Ok(());
     }
     let slashes = r.dir.core.allow_encoded_slashes.unwrap_or(EncodedSlashes::Off);
-    let shown = String::from_utf8_lossy(&raw).into_owned();
+    let shown = |raw: &[u8]| String::from_utf8_lossy(raw).into_owned();
     // A fragment has no place in a request.
     let decoded = match path::unescape(&raw, slashes) {
         Ok(decoded) if !raw.contains(&b'#') => decoded,
         Err(path::BadEscape::Forbidden) => {
+            let shown = shown(&raw);
             let text =
                 format!("found %2f (encoded '/') in URI path ({shown}), returning 404");
             // An error document is told the decoded path.
@@ -55,6 +56,7 @@ pub fn decode(r: &mut Request) -> Result<(), u16> {
             return Err(404);
         }
         Ok(_) | Err(path::BadEscape::Malformed) => {
+            let shown = shown(&raw);
             r.uri = raw;
             r.log(Level::Error, "core", 10_244, format!("invalid URI path ({shown})"));
             return Err(400);
@@ -63,6 +65,7 @@ pub fn decode(r: &mut Request) -> Result<(), u16> {
     match path::normalize(&decoded, merge) {
         Some(path) => r.uri = path,
         None => {
+            let shown = shown(&raw);
             r.uri = raw;
             r.log(Level::Error, "core", 10_244, format!("invalid URI path ({shown})"));
             return Err(400);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
-use crate::modules::authn_core;
+use crate::modules::{authn_core, gateway};
 use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
@@ -100,8 +100,8 @@ impl Run {
     }
 
     /// The request itself, when all is done: after its last internal redirect.
-    pub fn into_request(mut self) -> Request {
-        *self.frames.swap_remove(0).r
+    pub fn into_request(mut self) -> Box<Request> {
+        self.frames.swap_remove(0).r
     }
 
     /// Goes on: to the next effect, or to the reply.
@@ -155,8 +155,27 @@ impl Run {
 
     fn begin(&mut self) -> Option<Verdict> {
         let r = self.request_mut();
+        if let Some(verdict) = gateway::admin(r) {
+            return Some(verdict);
+        }
+        if gateway::is_service(r) {
+            // All that comes to this address is a call, whatever host it names.
+            return judge(r).err().map(Verdict::Status);
+        }
         let target = r.unparsed_uri.clone();
         host::check(r, &target).err().map(Verdict::Status)
+    }
+
+    /// Goes on with the request that a call describes.
+    fn judge(&mut self) -> Turn {
+        let frame = self.top();
+        match judge(&mut frame.r) {
+            Ok(()) => {
+                frame.at = At { phase: Phase::Received, index: 0 };
+                Turn::Go
+            }
+            Err(status) => self.die(status),
+        }
     }
 
     /// Runs the hook at hand; behind the last one, the phase's own answer.
@@ -186,7 +205,11 @@ impl Run {
         let phase = frame.at.phase;
         match (phase, said) {
             (Phase::Handle, Verdict::Ok | Verdict::Done) => Turn::Respond,
-            (_, Verdict::Done) => Turn::Respond,
+            (_, Verdict::Done) => {
+                let status = frame.r.status;
+                gateway::deny(&mut frame.r, phase, status);
+                Turn::Respond
+            }
             // The caller took these out before.
             (_, Verdict::Redirect(_) | Verdict::Look(..) | Verdict::Ask(..)) => {
                 self.die(500)
@@ -234,6 +257,7 @@ impl Run {
             }
             (Phase::Authz, _) => self.enter(Phase::Type),
             (Phase::Received, _) => self.enter(Phase::UrlSections),
+            (Phase::UrlSections, _) if gateway::is_service(&frame.r) => self.judge(),
             (Phase::UrlSections, _) => self.enter(Phase::Translate),
             (Phase::Translate, Verdict::Declined) => self.misconfigured("translate"),
             (Phase::Translate, _) if frame.translate_only => Turn::Return,
@@ -249,6 +273,15 @@ impl Run {
 
     /// Begins a phase, with what lies between it and the one before.
     fn enter(&mut self, phase: Phase) -> Turn {
+        let frame = self.top();
+        let preflight = phase == Phase::Access && gateway::is_preflight(&frame.r);
+        if preflight || phase == Phase::Type {
+            match gateway::consent(&mut frame.r, frame.at.phase) {
+                Ok(true) => return Turn::Respond,
+                Ok(false) => {}
+                Err(status) => return self.die(status),
+            }
+        }
         let frame = self.top();
         let r = &mut frame.r;
         let status = match phase {
@@ -315,6 +348,11 @@ impl Run {
         if frame.r.main.is_some() {
             frame.r.status = status;
             return Turn::Return;
+        }
+        gateway::deny(&mut frame.r, frame.at.phase, status);
+        if gateway::stops(&frame.r) {
+            die::canned(&mut frame.r, status, None);
+            return Turn::Respond;
         }
         match die::die(&mut frame.r, status) {
             die::Fate::Respond => Turn::Respond,
@@ -388,12 +426,14 @@ impl Run {
     fn respond(&mut self) -> Next {
         let frame = self.top();
         let r = &mut frame.r;
+        gateway::answer(r);
         let snapshot = Arc::clone(&r.snapshot);
         for hook in snapshot.hooks(Phase::Respond) {
             if let Verdict::Status(status) = hook(r) {
                 r.status = status;
             }
         }
+        gateway::seal(r);
         Next::Reply(Box::new(response::finish(r)))
     }
 }
@@ -404,6 +444,14 @@ fn too_nested(r: &Request, levels: usize) -> Option<(u32, String)> {
     let limit = r.server.config.core.limit_internal_subrequests();
     (levels >= limit as usize)
         .then(|| (125, redirect::exceeded(limit, "subrequest nesting levels")))
+}
+
+/// Puts the request that a call describes into the call's place, and finds its virtual
+/// host.
+fn judge(r: &mut Request) -> Result<(), u16> {
+    gateway::become_original(r)?;
+    let target = r.unparsed_uri.clone();
+    host::check(r, &target)
 }
 
 fn satisfy(r: &Request) -> Satisfy {
@@ -422,6 +470,9 @@ fn asks_authorizer_only(r: &mut Request) -> bool {
 /// A redirected or sub-request whose configuration is its parent's need not authenticate
 /// again: pointer equality, as in `ap_process_request_internal`.
 fn inherit_user(r: &mut Request) -> bool {
+    if gateway::is_undecided(r) {
+        return false;
+    }
     if let Some(prev) = &r.prev
         && Arc::ptr_eq(&prev.dir, &r.dir)
     {

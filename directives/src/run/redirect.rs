@@ -32,6 +32,8 @@ pub(super) fn redirect(frame: &mut Frame, to: Redirect) -> Turn {
     }
     new.err_headers_out = std::mem::take(&mut frame.r.err_headers_out);
     new.lines = std::mem::take(&mut frame.r.lines);
+    new.gateway = frame.r.gateway.take();
+    new.decision = frame.r.decision.take();
     new.env = renamed(&frame.r.env);
     new.env.set("REDIRECT_STATUS", frame.r.status.to_string());
     let old = std::mem::replace(&mut frame.r, Box::new(new));

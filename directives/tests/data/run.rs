@@ -53,6 +53,10 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     }
                     Effect::Finish => Answer::Finished(Ok(())),
                     Effect::Status => Answer::Status(Arc::default()),
+                    Effect::Recall(_) => Answer::Recalled(None),
+                    Effect::Keep { .. } => Answer::Kept,
+                    Effect::Forget => Answer::Forgotten(0),
+                    Effect::Ready => Answer::Ready(true),
                     Effect::FastCgi(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }
@@ -85,6 +89,10 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
         ),
         Effect::Finish => writeln!(out, "read the rest of the answer"),
         Effect::Status => writeln!(out, "report on everything"),
+        Effect::Recall(_) => writeln!(out, "look for an answer that was kept"),
+        Effect::Keep { time, .. } => writeln!(out, "keep the answer for {time:?}"),
+        Effect::Forget => writeln!(out, "forget all answers"),
+        Effect::Ready => writeln!(out, "are new requests taken?"),
         Effect::FastCgi(call) => {
             show_call(call, out);
             let variables = variables(call, r);

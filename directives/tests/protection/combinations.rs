@@ -19,7 +19,7 @@ const REQUIRES: [Require; 5] = [
     Require::ValidUser,
     Require::OtherUser,
 ];
-const CREDENTIALS: [Credentials; 3] =
+pub const CREDENTIALS: [Credentials; 3] =
     [Credentials::Nothing, Credentials::RightPassword, Credentials::WrongPassword];
 
 /// How many of what.
@@ -40,14 +40,17 @@ fn only_consent_opens_and_consent_does() {
         tally.configurations += 1;
         let server = Server::new(&case.configuration());
         for credentials in CREDENTIALS {
-            branch(&server, &Case { credentials, ..case }, &mut tally);
+            let case = Case { credentials, ..case };
+            branch(&server, &case, &HeaderMap::new(), |said, exchange| {
+                judge(&case, said, exchange, &mut tally);
+            });
         }
     }
     println!("{tally:?} in {:?}", began.elapsed());
     assert!(tally.opened > 0 && tally.opened < tally.combinations);
 }
 
-fn configurations() -> impl Iterator<Item = Case> {
+pub fn configurations() -> impl Iterator<Item = Case> {
     let switches = [(false, false), (false, true), (true, false), (true, true)];
     (0..27).flat_map(move |n| {
         let settings = [SETTINGS[n / 9], SETTINGS[n / 3 % 3], SETTINGS[n % 3]];
@@ -68,9 +71,15 @@ fn configurations() -> impl Iterator<Item = Case> {
     })
 }
 
-/// Runs a case with every series of answers that it asks for.
-fn branch(server: &Server, case: &Case, tally: &mut Tally) {
-    let mut fields = HeaderMap::new();
+/// Runs a case with every series of answers that it asks for, and has each run judged;
+/// requests have these fields besides.
+pub fn branch(
+    server: &Server,
+    case: &Case,
+    fields: &HeaderMap,
+    mut judge: impl FnMut([Option<Outcome>; 3], &Exchange),
+) {
+    let mut fields = fields.clone();
     if case.credentials != Credentials::Nothing {
         // user:password
         let value = HeaderValue::from_static("Basic dXNlcjpwYXNzd29yZA==");
@@ -99,7 +108,7 @@ fn branch(server: &Server, case: &Case, tally: &mut Tally) {
             }
         });
         assert_eq!(asked, answers.len(), "the same answers, other questions: {case:?}");
-        judge(case, said, &exchange, tally);
+        judge(said, &exchange);
         // The next series.
         while let Some(last) = answers.last_mut() {
             *last += 1;
@@ -156,7 +165,7 @@ fn judge(
 
 /// All combinations that a run stands for: any answer of applications that are there and
 /// were not asked.
-fn completions(case: &Case, said: [Option<Outcome>; 3]) -> Vec<[Outcome; 3]> {
+pub fn completions(case: &Case, said: [Option<Outcome>; 3]) -> Vec<[Outcome; 3]> {
     let answers = |phase: usize| match (said[phase], case.settings[phase]) {
         (Some(outcome), _) => &Outcome::ALL[outcome as usize..=outcome as usize],
         (None, Setting::Absent) => &Outcome::ALL[..1],

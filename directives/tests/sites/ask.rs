@@ -96,6 +96,10 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
             (out, Answer::Password(Checked::Denied))
         }
         Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
+        Effect::Recall(_) => (String::new(), Answer::Recalled(None)),
+        Effect::Keep { .. } => (String::new(), Answer::Kept),
+        Effect::Forget => (String::new(), Answer::Forgotten(0)),
+        Effect::Ready => (String::new(), Answer::Ready(true)),
         Effect::Status => {
             ("reports on everything\n".to_owned(), Answer::Status(Arc::default()))
         }

@@ -86,17 +86,25 @@ impl Connections {
 
     /// Does the process hold one?
     fn are_held_by(&self, pid: Pid) -> bool {
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-            return false;
-        };
-        entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(
-            |link| {
-                let inode = link.to_str().and_then(|text| text.strip_prefix("socket:["));
-                let inode = inode.and_then(|text| text.strip_suffix(']')?.parse().ok());
-                inode.is_some_and(|inode| self.accepted.contains(&inode))
-            },
-        )
+        sockets(pid).any(|inode| self.accepted.contains(&inode))
     }
+}
+
+/// The sockets that a process has, by inode; none if it is not ours to look at.
+pub fn sockets(pid: Pid) -> impl Iterator<Item = u64> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    entries.flatten().filter_map(|entry| {
+        let link = std::fs::read_link(entry.path()).ok()?;
+        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    })
+}
+
+/// The processes that a process has started, or taken over.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    let numbers = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    numbers.map(Pid::from_raw).collect()
 }
 
 /// A process and its descendants.
@@ -105,14 +113,7 @@ pub fn family(pid: Pid) -> Vec<Pid> {
     let mut next = 0;
     while let Some(parent) = all.get(next).copied() {
         next += 1;
-        let children = format!("/proc/{parent}/task/{parent}/children");
-        let children = std::fs::read_to_string(children).unwrap_or_default();
-        all.extend(
-            children
-                .split_whitespace()
-                .filter_map(|pid| pid.parse().ok())
-                .map(Pid::from_raw),
-        );
+        all.extend(children(parent));
     }
     all
 }

@@ -42,12 +42,16 @@ impl Apps {
         }
     }
 
+    /// How long the requests of a process that is to end are waited for.
+    pub(super) fn patience(&self) -> Duration {
+        let configured = self.snapshot.process.core.graceful_shutdown_timeout;
+        if configured.is_zero() { PATIENCE } else { configured }
+    }
+
     /// This version is to end when its requests are finished.
     fn leave(&mut self, id: ClassId, generation: Option<u64>) {
-        let configured = self.snapshot.process.core.graceful_shutdown_timeout;
-        let patience = if configured.is_zero() { PATIENCE } else { configured };
+        let limit = Instant::now() + self.patience();
         let Some(class) = self.classes.get_mut(&id) else { return };
-        let limit = Instant::now() + patience;
         class.leaving = Some(Leaving { limit, generation, told: false });
         if class.socket.is_none() {
             self.classes.remove(&id);

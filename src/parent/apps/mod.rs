@@ -4,6 +4,7 @@
 pub mod busy;
 mod class;
 mod leave;
+mod left;
 mod output;
 mod perform;
 pub mod socket;
@@ -30,6 +31,7 @@ use super::spawn::Identity;
 use crate::disk::Disk;
 use crate::message::{AppKey, AppState};
 use class::Class;
+use left::Left;
 use output::Output;
 use socket::AppSocket;
 
@@ -41,6 +43,8 @@ pub struct Apps {
     /// The version that requests go to.
     current: HashMap<AppKey, ClassId>,
     pids: HashMap<Pid, Slot>,
+    /// Whose parent has ended before them.
+    left: Vec<Left>,
     outputs: BTreeMap<i32, Output>,
     next: u32,
     epoch: Instant,
@@ -73,6 +77,7 @@ impl Apps {
             classes: BTreeMap::new(),
             current: HashMap::new(),
             pids: HashMap::new(),
+            left: Vec::new(),
             outputs: BTreeMap::new(),
             next: 0,
             epoch: Instant::now(),
@@ -296,7 +301,8 @@ impl Apps {
         let classes = self.classes.values();
         let retries = classes.clone().filter_map(|class| class.retry);
         let leaving = classes.clone().any(|class| class.leaving.is_some_and(|l| !l.told));
-        let look = leaving.then(|| Instant::now() + leave::LOOK_AGAIN);
+        let look = (leaving || !self.left.is_empty())
+            .then(|| Instant::now() + leave::LOOK_AGAIN);
         policy.into_iter().chain(retries).chain(look).min()
     }
 
@@ -318,6 +324,7 @@ impl Apps {
             self.bind(id, None);
         }
         self.look_at_leaving();
+        self.look_at_left();
         self.happen(Event::Tick);
     }
 
@@ -336,10 +343,16 @@ impl Apps {
             }
             return true;
         }
-        let Some(slot) = self.pids.remove(&pid) else { return false };
+        let slot = self.pids.remove(&pid);
+        let was_left = self.left_pids().any(|left| left == pid);
+        if slot.is_none() && !was_left {
+            return false;
+        }
         if let Some(guardian) = &mut self.guardian {
             guardian.ended(pid);
         }
+        self.adopt(pid, slot);
+        let Some(slot) = slot else { return true };
         let Some((how, success)) = class::ending(status) else { return true };
         if let Some(class) = self.classes.get_mut(&slot.class) {
             if let Some(place) = class.processes.get_mut(slot.index as usize) {
@@ -368,8 +381,8 @@ impl Apps {
                         guardian.socket(&socket.place);
                     }
                 }
-                for pid in self.pids.keys() {
-                    guardian.started(*pid);
+                for pid in self.pids.keys().copied().chain(self.left_pids()) {
+                    guardian.started(pid);
                 }
                 self.guardian = Some(guardian);
             }
@@ -390,11 +403,12 @@ impl Apps {
             // It may have ended by itself.
             let _ = kill(*pid, signal);
         }
+        self.look_at_left();
     }
 
     /// Has every process gone?
     pub fn is_over(&self) -> bool {
-        self.pids.is_empty()
+        self.pids.is_empty() && self.left.is_empty()
     }
 
     /// Ends what has not gone.
@@ -404,6 +418,7 @@ impl Apps {
                 let _ = kill(member, Signal::SIGKILL);
             }
         }
+        self.kill_left();
     }
 
     /// Removes the sockets and dismisses the guardian.

@@ -33,6 +33,7 @@ pub use host::{CanonicalName, Lookups, Signature};
 pub use limited::{Limited, PerMethod, is_method};
 pub use logging::ErrorLog;
 pub use network::Listen;
+pub(crate) use network::listen;
 pub use options::{OptionSet, Options};
 pub use paths::translate;
 
@@ -283,6 +284,8 @@ pub struct Process {
     pub server_tokens: Tokens,
     /// `GracefulShutdownTimeout`; zero is no limit.
     pub graceful_shutdown_timeout: Duration,
+    /// `GracefulShutdownDelay`.
+    pub graceful_shutdown_delay: Duration,
     /// `ExtendedStatus`.
     pub extended_status: bool,
     /// `SeeRequestTail`.
@@ -315,6 +318,7 @@ impl Default for Process {
             pid_file: None,
             server_tokens: Tokens::default(),
             graceful_shutdown_timeout: Duration::ZERO,
+            graceful_shutdown_delay: Duration::ZERO,
             extended_status: true,
             see_request_tail: false,
             runtime_dir: None,
@@ -499,6 +503,7 @@ pub static MPM: Module = Module {
     directives: &[
         &network::LISTEN,
         &network::LISTEN_BACKLOG,
+        &process::GRACEFUL_SHUTDOWN_DELAY,
         &process::GRACEFUL_SHUTDOWN_TIMEOUT,
     ],
     hooks: &[],

@@ -70,7 +70,7 @@ machine.
     ..Directive::EXACT
 };
 
-fn listen(at: &mut Scope, word: &Word, protocol: Option<&Word>) -> Result {
+pub(crate) fn listen(at: &mut Scope, word: &Word, protocol: Option<&Word>) -> Result {
     let text = word.lossy();
     let invalid = || Problem::from("Invalid address or port").at(word.span);
     let portless = || Problem::from("Port must be specified").at(word.span);

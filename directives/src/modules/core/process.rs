@@ -159,6 +159,33 @@ How long a graceful stop waits for requests that are being answered; 0 is no lim
     ..Directive::EXACT
 };
 
+pub static GRACEFUL_SHUTDOWN_DELAY: Directive = Directive {
+    name: "GracefulShutdownDelay",
+    syntax: "seconds",
+    context: Context::SERVER,
+    default: "0",
+    summary: "Time in seconds for which the server goes on serving when it was told to end",
+    docs: r"
+Behind a load balancer or a front end it takes a while until everybody knows that this server
+is about to end. For so long after TERM or WINCH it goes on accepting connections; each answer
+ends its connection, and readiness is denied. Then the listening sockets are closed and the
+requests under way are finished, as without it. A second TERM ends at once.
+
+## Example
+    GracefulShutdownDelay 5
+",
+    compat: Compat::Differs("httpd does not have it"),
+    set: Set::One(|at, word| {
+        let Some(delay) = word.duration(Unit::Seconds) else {
+            let message = "GracefulShutdownDelay must be a time, in seconds";
+            return Err(Problem::from(message).at(word.span));
+        };
+        at.process().core.graceful_shutdown_delay = delay;
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
 pub static MUTEX: Directive = Directive {
     name: "Mutex",
     syntax: "mechanism [default|mutex-name] ... [OmitPID]",

@@ -40,8 +40,14 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         full = path::normalize(&full, true).ok_or(403_u16)?;
     }
     let files = r.files.clone();
-    // Most requests name something that is there; one look tells.
-    let mut known = files.stat(&full).ok();
+    // Most requests name something that is there; one look tells, and only behind a link
+    // another one.
+    let seen = files.lstat(&full);
+    let is_missing = matches!(&seen, Err(error) if error.code == OsError::NOT_FOUND);
+    let mut known = match seen {
+        Ok(meta) if meta.kind == Kind::Link => files.stat(&full).ok(),
+        seen => seen.ok(),
+    };
     if full.len() > 1 && full.last() == Some(&b'/') {
         known = known.filter(|meta| meta.kind == Kind::Directory);
     }
@@ -91,7 +97,12 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         if at <= there && follow && !owner {
             continue;
         }
-        match look(r, &full[..at], follow, owner)? {
+        let seen = if is_missing && there > 0 && at == full.len() {
+            None
+        } else {
+            look(r, &full[..at], follow, owner)?
+        };
+        match seen {
             None => {
                 found = None;
                 break;

@@ -35,6 +35,7 @@ use crate::phase::{Phase, first, on};
 use crate::schema::option::{self, Arg};
 use crate::schema::{Module, Problem, Result, Word};
 use crate::syntax::Text;
+use crate::table::Table;
 use options::{Draft, OPTIONS};
 
 /// The handler's name (H-1).
@@ -53,7 +54,7 @@ type Made = HashMap<(Bytes, Option<Identity>), Arc<App>>;
 #[derive(Debug, Default)]
 pub struct Process {
     apps: Vec<Arc<App>>,
-    by_path: HashMap<Bytes, Vec<usize>>,
+    by_path: Table<Vec<usize>>,
     /// `FastCgiIpcDir`, or the default once a socket needs it.
     pub ipc_dir: Option<IpcDir>,
     /// `FastCgiWrapper`: the program.
@@ -127,7 +128,7 @@ impl Process {
     fn add(&mut self, app: App) {
         let path = app.path.clone();
         self.apps.push(Arc::new(app));
-        self.by_path.entry(path).or_default().push(self.apps.len() - 1);
+        self.by_path.entry(path).push(self.apps.len() - 1);
     }
 
     /// Is exactly this path defined already?

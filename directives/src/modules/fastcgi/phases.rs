@@ -6,14 +6,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::app::{App, Kind};
 use super::authorizers::{Authorizer, Dir};
 use super::response::Field;
 use super::{handler, identity, response};
+use crate::cgi;
 use crate::effect::{Answer, Call, Effect, Role};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::authn_core::{self, Numbers};
+use crate::modules::gateway::{self, cache};
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 
@@ -137,7 +141,31 @@ fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     let without = if authorizer.compat { WITHOUT_COMPAT } else { WITHOUT };
     // An unparsed answer would be none.
     let call = Call { app, role: Role::Authorizer, extra, without, nph: false, newest };
-    Verdict::Ask(Effect::FastCgi(call), answered::<P>)
+    r.findings.application = Some(call.app.path.clone());
+    r.findings.cached = None;
+    r.findings.pending = None;
+    let Some(key) = cache::key(r, P::ROLE, &call) else {
+        return Verdict::Ask(Effect::FastCgi(call), answered::<P>);
+    };
+    let pending = cache::Pending { key: key.clone(), call, head: Bytes::new() };
+    r.findings.pending = Some(Box::new(pending));
+    Verdict::Ask(Effect::Recall(key), recalled::<P>)
+}
+
+/// What the application said to the same question before; it is asked if that is nothing.
+fn recalled<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+    if let Answer::Recalled(Some(head)) = answer {
+        r.findings.cached = Some(true);
+        r.findings.pending = None;
+        return judge::<P>(r, &head);
+    }
+    r.findings.cached = Some(false);
+    match &r.findings.pending {
+        Some(pending) => {
+            Verdict::Ask(Effect::FastCgi(pending.call.clone()), answered::<P>)
+        }
+        None => refuse::<P>(r, 500),
+    }
 }
 
 /// The application for this request: with a wrapper it depends on the user.
@@ -172,7 +200,20 @@ fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
         }
         _ => return refuse::<P>(r, 500),
     };
-    let mut fields = match response::parse(&head) {
+    if let Some(pending) = &mut r.findings.pending {
+        pending.head = head.clone();
+    }
+    judge::<P>(r, &head)
+}
+
+/// What the head of an answer means.
+fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
+    let dir = r.dir.clone();
+    let Some(authorizer) = P::authorizer(&dir.fastcgi) else {
+        return Verdict::Status(500);
+    };
+    let name = name::<P>(r);
+    let mut fields = match response::parse(head) {
         Ok(fields) => fields,
         Err(line) => {
             r.log(Level::Error, "fastcgi", 0, response::malformed(&name, &line));
@@ -194,6 +235,10 @@ fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
     }
     let passes = authorizer.pass_response && is_final::<P>(r);
     match status {
+        None | Some((200, _)) if r.findings.cached == Some(true) => {
+            remember_variables(r, fields, authorizer.compat);
+            OK
+        }
         None | Some((200, _)) => {
             // Consent counts once all of it has come.
             r.held = fields;
@@ -203,8 +248,21 @@ fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
             log::<P>(r);
             response::pass_on(r, said, fields, P::IS_OF_USER)
         }
+        Some((401 | 403, _)) => match cache::keep(r, &fields, false) {
+            Some(keep) => {
+                r.held = fields;
+                Verdict::Ask(keep, kept::<P>)
+            }
+            None => deny::<P>(r, fields),
+        },
         Some(_) => deny::<P>(r, fields),
     }
+}
+
+/// A refusal has been kept.
+fn kept<P: Phase>(r: &mut Request, _: Answer) -> Verdict {
+    let fields = std::mem::take(&mut r.held);
+    deny::<P>(r, fields)
 }
 
 fn is_location((name, _): &Field) -> bool {
@@ -217,8 +275,9 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
     match answer {
         Answer::Finished(Ok(())) => {
             let compat = P::authorizer(&dir.fastcgi).is_some_and(|a| a.compat);
+            let keep = cache::keep(r, &fields, true);
             remember_variables(r, fields, compat);
-            OK
+            keep.map_or(OK, |keep| Verdict::Ask(keep, |_, _| OK))
         }
         Answer::Finished(Err(failure)) => {
             let name = name::<P>(r);
@@ -236,11 +295,25 @@ pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
     for (name, value) in fields {
         let marked =
             name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
+        if !marked {
+            gateway::identity::pass(r, &name, &value);
+        }
         if !marked && compat {
             continue;
         }
         let name = if marked { name.slice(PREFIX.len()..) } else { name };
+        if cgi::is_fact(&name) {
+            let name = name.escape_ascii();
+            let text = format!(
+                "FastCGI: an authorizer sets {name}, which the server says itself: left out"
+            );
+            r.log(Level::Warn, "fastcgi", 0, text);
+            continue;
+        }
         strip(r, &name, marked);
+        if marked {
+            gateway::identity::remember(r, &name, &value);
+        }
         r.env.set(name, value);
     }
 }
@@ -249,25 +322,21 @@ pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
 /// of that name, or behind `HTTP_`, goes. A field that is not `marked` as a variable and
 /// not named as one of the client's, like `Date`, says nothing about a user.
 fn strip(r: &mut Request, variable: &[u8], marked: bool) {
-    // Names as applications see them: in place of anything else they get `_`.
-    let plain = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
-    let plainly: Vec<u8> = variable.iter().map(|b| plain(*b)).collect();
-    let of_client = plainly.strip_prefix(b"http-");
+    // Names as applications see them.
+    let of_client =
+        variable.split_at_checked(5).filter(|(head, _)| cgi::is_spelling(head, b"HTTP_"));
     if !marked && of_client.is_none() {
         return;
     }
-    let wanted = of_client.unwrap_or(&plainly);
-    let matches = |name: &str| name.bytes().map(plain).eq(wanted.iter().copied());
     // The request's own framing and host are not a user's.
-    let framing = |name: &str| {
-        matches!(name, "host" | "content-length" | "content-type" | "transfer-encoding")
+    let framing = |name: &http::HeaderName| {
+        matches!(
+            name.as_str(),
+            "host" | "content-length" | "content-type" | "transfer-encoding"
+        )
     };
-    let found: Vec<http::HeaderName> = r
-        .headers_in
-        .keys()
-        .filter(|name| matches(name.as_str()) && !framing(name.as_str()))
-        .cloned()
-        .collect();
+    let mut found = cgi::spellings(r, of_client.map_or(variable, |(_, name)| name));
+    found.retain(|name| !framing(name));
     if found.is_empty() {
         return;
     }

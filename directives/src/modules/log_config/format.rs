@@ -394,7 +394,7 @@ impl Item {
 }
 
 /// A time on a clock that is `offset` seconds from UTC.
-fn zoned(micros: i64, offset: i32) -> Option<Zoned> {
+pub fn zoned(micros: i64, offset: i32) -> Option<Zoned> {
     let offset = Offset::from_seconds(offset).ok()?;
     let time = Timestamp::from_microsecond(micros).ok()?;
     Some(time.to_zoned(TimeZone::fixed(offset)))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-pub use format::{Format, Sent};
+pub use format::{Format, Sent, escape, zoned};
 
 use crate::compile::Scope;
 use crate::expr;
@@ -115,7 +115,7 @@ impl Log {
     }
 }
 
-fn target(at: &Scope, word: &Word) -> Result<Target> {
+pub(crate) fn target(at: &Scope, word: &Word) -> Result<Target> {
     if let Some(rest) = word.bytes.strip_prefix(b"|") {
         let (rest, shell) = match rest.strip_prefix(b"$") {
             Some(rest) => (rest, true),

@@ -4,7 +4,8 @@
 use super::apps::{kind, state};
 use super::number::shown;
 use super::report::WAITS;
-use super::{App, Form, Process, ProcessState, Report, State};
+use super::{App, Form, Gateway, Process, ProcessState, Report, State};
+use crate::modules::gateway::{Dialect, OUTCOMES};
 
 /// One kind of samples, being written.
 struct Writer {
@@ -47,6 +48,9 @@ pub fn text(report: &Report, form: Form) -> String {
     applications(report, &mut writer);
     processes(report, &mut writer);
     waits(report, &mut writer);
+    if let Some(gateway) = &report.gateway {
+        self::gateway(gateway, &mut writer);
+    }
     if open {
         writer.out += "# EOF\n";
     }
@@ -146,6 +150,24 @@ fn processes(report: &Report, writer: &mut Writer) {
         }
     }
     writer.gauge("fastcgi_processes", "Processes of the application.", &samples);
+}
+
+fn gateway(gateway: &Gateway, writer: &mut Writer) {
+    let mut decisions = Vec::new();
+    for (dialect, counts) in Dialect::ALL.iter().zip(gateway.decisions) {
+        for (outcome, count) in OUTCOMES.iter().zip(counts) {
+            let labels = format!("dialect=\"{}\",decision=\"{outcome}\"", dialect.name());
+            decisions.push((labels, count as f64));
+        }
+    }
+    writer.counter("gateway_decisions", "Decisions about requests of callers.", &decisions);
+    let hits = alone(gateway.hits as f64);
+    writer.counter("gateway_cache_hits", "Questions answered from what is kept.", &hits);
+    let misses = alone(gateway.misses as f64);
+    writer.counter("gateway_cache_misses", "Questions that nothing was kept for.", &misses);
+    let evicted = alone(gateway.evicted as f64);
+    writer.counter("gateway_cache_evictions", "Answers that went to make room.", &evicted);
+    writer.gauge("gateway_cache_entries", "Answers that are kept.", &alone(gateway.kept as f64));
 }
 
 fn waits(report: &Report, writer: &mut Writer) {

@@ -58,7 +58,7 @@ fn server_status(r: &mut Request, answer: Answer) -> Verdict {
     let args = r.args.clone().unwrap_or_default();
     let at = |option: &[u8]| args.windows(option.len()).position(|found| found == option);
     let asked = Asked {
-        server: r.server_name(),
+        server: r.server_name().into_owned(),
         address: r.connection.local.ip().to_canonical().to_string(),
         extended: r.snapshot.process.core.extended_status,
         table: at(b"notable").is_none(),

@@ -36,6 +36,25 @@ pub struct Report {
     pub managed: bool,
     /// The applications.
     pub apps: Vec<App>,
+    /// The auth-phase gateway, where it is configured.
+    pub gateway: Option<Gateway>,
+}
+
+/// The auth-phase gateway's counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gateway {
+    /// Decisions about callers' requests: by dialect
+    /// ([`Dialect::ALL`](crate::modules::gateway::Dialect::ALL)) and outcome
+    /// ([`OUTCOMES`](crate::modules::gateway::OUTCOMES)).
+    pub decisions: [[u64; 4]; 3],
+    /// Questions to authorizers that were answered from what is kept.
+    pub hits: u64,
+    /// Those that were looked for in vain.
+    pub misses: u64,
+    /// Answers that are kept now.
+    pub kept: u64,
+    /// Answers that went before their time to make room.
+    pub evicted: u64,
 }
 
 /// Seconds between two samples of a history.

@@ -3,8 +3,9 @@
 use super::apps::{address, kind, state, word};
 use super::number::shown;
 use super::report::WAITS;
-use super::{App, Class, Process, Report, State};
+use super::{App, Class, Gateway, Process, Report, State};
 use crate::json::Json;
+use crate::modules::gateway::{Dialect, OUTCOMES};
 use crate::version::{self, Tokens};
 
 /// The whole report but for what clients asked: request lines are no business of programs
@@ -34,11 +35,29 @@ pub fn json(report: &Report) -> Json {
         ("duration", seconds(duration as i64)),
         ("connections", connections),
     ]);
-    Json::Object(vec![
+    let mut fields = vec![
         ("time", seconds(report.now)),
         ("managed", Json::Bool(report.managed)),
         ("server", server),
         ("applications", Json::list(report.apps.iter().map(|app| application(report, app)))),
+    ];
+    if let Some(gateway) = &report.gateway {
+        fields.push(("gateway", self::gateway(gateway)));
+    }
+    Json::Object(fields)
+}
+
+fn gateway(gateway: &Gateway) -> Json {
+    let decisions = Dialect::ALL.iter().zip(gateway.decisions).map(|(dialect, counts)| {
+        let counts = OUTCOMES.into_iter().zip(counts.map(number));
+        (dialect.name(), Json::Object(counts.collect()))
+    });
+    Json::Object(vec![
+        ("decisions", Json::Object(decisions.collect())),
+        ("hits", number(gateway.hits)),
+        ("misses", number(gateway.misses)),
+        ("kept", number(gateway.kept)),
+        ("evicted", number(gateway.evicted)),
     ])
 }
 

@@ -1,0 +1,12 @@
+//! The auth-phase gateway: real servers that ask us, the contracts of others as they were
+//! recorded, and what went wrong with such gateways before.
+
+mod admin;
+mod audit;
+mod caddy;
+mod contracts;
+mod door;
+mod judge;
+mod kept;
+mod nginx;
+mod pitfalls;
