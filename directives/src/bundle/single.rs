@@ -80,7 +80,7 @@ fn write(
                 *out += &format!("{blank}</{}>\n", name.trim_start_matches('<'));
             }
             None => {
-                *out += &(format!("{blank}{name} {args}").trim_end().to_owned() + "\n")
+                *out += &(format!("{blank}{name} {args}").trim_end().to_owned() + "\n");
             }
         }
     }
@@ -103,7 +103,10 @@ fn args(item: &Item) -> String {
             name == "header" && (word.is("always") || word.is("onsuccess"))
         }));
         let named = NAMED.iter().any(|(known, key, at)| {
-            let key = words.get(key + shift).map(|word| word.lossy()).unwrap_or_default();
+            let key = words
+                .get(key + shift)
+                .map(super::super::schema::word::Word::lossy)
+                .unwrap_or_default();
             *known == name
                 && index == at + shift
                 && (is_secret(&key) || pair_is_secret(&value))

@@ -84,6 +84,7 @@ fn steps(a: &[&str], b: &[&str]) -> Vec<Step> {
     out
 }
 
+#[allow(clippy::many_single_char_names)] // the algorithm's own names
 fn shortest(a: &[&str], b: &[&str]) -> Vec<Step> {
     let (n, m) = (a.len() as isize, b.len() as isize);
     let middle = n + m;

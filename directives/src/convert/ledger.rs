@@ -1,7 +1,7 @@
 //! What becomes of every directive of a configuration that is carried over to another
 //! server. Every directive of every file is in the list, and each once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::edit::{each_directive, files};
 use crate::Compiled;
@@ -76,7 +76,7 @@ impl Ledger {
         let mut out = Vec::new();
         let mut live = Vec::new();
         flat(&compiled.items, &mut live);
-        let mut known: HashMap<Span, ()> = HashMap::new();
+        let mut known = HashSet::new();
         let place = |span: Span| Place {
             file: compiled.sources.name(span.file).to_owned(),
             line: compiled.sources.line(span.file, span.start),
@@ -89,7 +89,7 @@ impl Ledger {
                 .join(" ")
         };
         for item in live {
-            if known.insert(item.name_span, ()).is_none() {
+            if known.insert(item.name_span) {
                 out.push((
                     item.name_span,
                     Entry {
@@ -102,7 +102,7 @@ impl Ledger {
         }
         for (_, nodes) in files(compiled) {
             each_directive(&nodes, &mut |directive| {
-                if known.contains_key(&directive.name_span) {
+                if known.contains(&directive.name_span) {
                     return;
                 }
                 let acts = lookup::directive(&directive.name)
@@ -136,10 +136,10 @@ impl Ledger {
             if let Compat::Ignored(why) = found.directive.compat {
                 return ignored(why);
             }
-        } else if let Some(entry) = known::find(&String::from_utf8_lossy(&item.name)) {
-            if let Known::Ignored(why) = entry.known {
-                return ignored(why);
-            }
+        } else if let Some(entry) = known::find(&String::from_utf8_lossy(&item.name))
+            && let Known::Ignored(why) = entry.known
+        {
+            return ignored(why);
         }
         Fate::Lost("nothing is made of it for the other server".to_owned())
     }

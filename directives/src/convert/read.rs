@@ -81,7 +81,7 @@ pub(super) fn read(compiled: &Compiled, target: Target) -> (Site, Ledger) {
 }
 
 fn words(item: &Item) -> Vec<String> {
-    words_of(&item.args).iter().map(|word| word.lossy()).collect()
+    words_of(&item.args).iter().map(super::super::schema::word::Word::lossy).collect()
 }
 
 impl<'a> Reader<'a> {
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
                 }
                 "customlog" | "transferlog" => self.access_log(item, &words, draft),
                 "logformat" => {
-                    self.needless(item, "the other server has formats of its own")
+                    self.needless(item, "the other server has formats of its own");
                 }
                 "limitrequestbody" => {
                     draft.host.body_limit = word(0).parse().ok().filter(|n| *n > 0);
@@ -293,7 +293,7 @@ impl<'a> Reader<'a> {
     fn common(&mut self, item: &Item, name: &str, words: &[String]) {
         match name {
             "pidfile" => {
-                self.needless(item, "the other server's unit says where its own is")
+                self.needless(item, "the other server's unit says where its own is");
             }
             "allowoverride"
                 if words.iter().all(|word| word.eq_ignore_ascii_case("none")) =>
@@ -405,6 +405,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Handlers and what they lead to, within some URLs.
+    #[allow(clippy::unused_self)] // one of the reader's ways to look at the configuration
     fn handling(&mut self, item: &'a Item, matcher: &Matcher, draft: &mut Draft<'a>) {
         let words = words(item);
         let Some((name, rest)) = words.split_first() else { return };
@@ -450,6 +451,7 @@ impl<'a> Reader<'a> {
         draft.host.routes.push(Route { matcher, app: index, is_script });
     }
 
+    #[allow(clippy::unused_self)] // one of the reader's ways to look at the configuration
     fn addresses(&self, item: &Item, listens: &[(String, u16)]) -> Vec<(String, u16)> {
         let mut out = Vec::new();
         for word in words(item) {
@@ -616,7 +618,7 @@ impl<'a> Reader<'a> {
                         "no URL of the other server leads there".into(),
                     ));
                 }
-                return Ok(found);
+                Ok(found)
             }
             _ => lost("such sections are not carried over"),
         }
@@ -690,7 +692,7 @@ impl<'a> Reader<'a> {
                     );
                 }
                 name if name.starts_with('<') => {
-                    self.section(inner, draft, Some(&matchers))
+                    self.section(inner, draft, Some(&matchers));
                 }
                 name => {
                     if let Some(why) = of_whole_host(name) {
@@ -709,16 +711,22 @@ impl<'a> Reader<'a> {
                 if self.target.lacks(Feature::Passwords).is_some() =>
             {
                 let why = self.target.lacks(Feature::Passwords).unwrap_or_default();
-                rules.iter().for_each(|item| self.all(item, &Fate::Lost(why.to_owned())));
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
                 Rule::Denied
             }
             Some(rule) if !asks && !limited => {
-                rules.iter().for_each(|item| self.all(item, &Fate::Carried));
+                for item in &rules {
+                    self.all(item, &Fate::Carried);
+                }
                 rule
             }
             _ => {
                 let why = "it cannot be said there who may come in: it is denied";
-                rules.iter().for_each(|item| self.all(item, &Fate::Lost(why.to_owned())));
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
                 Rule::Denied
             }
         };
@@ -726,7 +734,9 @@ impl<'a> Reader<'a> {
             let by_prefix = matches!(matcher, Matcher::Prefix(_));
             if rule == Rule::Granted && !by_prefix {
                 let why = "it would open what something else closes; open it by hand";
-                rules.iter().for_each(|item| self.all(item, &Fate::Lost(why.to_owned())));
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
             } else {
                 guard(&mut draft.host.guards, matcher, rule.clone());
             }

@@ -290,15 +290,10 @@ fn judge(sections: &mut [Applied], is_virtual: bool) {
             let first = |args: &str| args.split_whitespace().next().map(str::to_owned);
             let by = match rule(name) {
                 Rule::All => None,
-                Rule::Last => {
-                    after.chain(outer).filter(|other| other.name == name).last()
-                }
-                Rule::LastOfKey => after
-                    .chain(outer)
-                    .filter(|other| {
-                        other.name == name && first(&other.args) == first(&setting.args)
-                    })
-                    .last(),
+                Rule::Last => after.chain(outer).rfind(|other| other.name == name),
+                Rule::LastOfKey => after.chain(outer).rfind(|other| {
+                    other.name == name && first(&other.args) == first(&setting.args)
+                }),
                 Rule::Section(names) if names == RULES && rules_merge => None,
                 Rule::Section(names) if names == REWRITE && rewriting_merges => None,
                 Rule::Section(names) if names == REWRITE && i <= 1 => {

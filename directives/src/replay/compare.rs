@@ -135,7 +135,9 @@ impl Rules {
             };
             out.entry(name).or_default().push(self.masked(&value));
         }
-        out.values_mut().for_each(|values| values.sort());
+        for values in out.values_mut() {
+            values.sort();
+        }
         out
     }
 

@@ -281,9 +281,8 @@ impl Spawn {
 
     /// Becomes the application: its socket is descriptor 0.
     fn become_program(&self, listener: Option<OwnedFd>) -> Result<bool, Problem> {
-        let (program, args) = match self.program.split_first() {
-            Some(split) => split,
-            None => return options::usage("no FastCGI application given"),
+        let Some((program, args)) = self.program.split_first() else {
+            return options::usage("no FastCGI application given");
         };
         let mut command = Command::new(program);
         command.args(args);

@@ -115,7 +115,7 @@ fn translated(items: &[&Item]) -> Option<Vec<String>> {
     let (mut allow_first, mut allow, mut deny) = (false, Vec::new(), Vec::new());
     for item in items {
         let words: Vec<String> =
-            words_of(&item.args).iter().map(|word| word.lossy()).collect();
+            words_of(&item.args).iter().map(crate::schema::word::Word::lossy).collect();
         match (name_of(item).as_str(), &words[..]) {
             ("order", [order]) => match order.to_ascii_lowercase().as_str() {
                 "allow,deny" | "mutual-failure" => allow_first = true,

@@ -72,7 +72,7 @@ fn body(
     for item in items {
         let name = name_of(item);
         let words: Vec<String> =
-            words_of(&item.args).iter().map(|word| word.lossy()).collect();
+            words_of(&item.args).iter().map(crate::schema::word::Word::lossy).collect();
         let replaced = |text: String, why: &str| Change {
             span: lines(compiled, item),
             text: format!("{}{text}\n", indent(compiled, item)),

@@ -39,7 +39,7 @@ fn body(
 ) {
     for item in items {
         let words: Vec<String> =
-            words_of(&item.args).iter().map(|word| word.lossy()).collect();
+            words_of(&item.args).iter().map(crate::schema::word::Word::lossy).collect();
         let mut gate = |options: &str, by_action: bool| {
             let definition = format!(
                 "FastCgiExternalServer {{path}} {options} -pass-header Authorization"

@@ -297,9 +297,10 @@ impl Parser<'_> {
             return Ok(());
         }
         let base = crate::path::dir_name(self.name.as_bytes()).to_vec();
-        let path = match path.starts_with('/') {
-            true => path.as_bytes().to_vec(),
-            false => crate::path::join(&base, path.as_bytes()),
+        let path = if path.starts_with('/') {
+            path.as_bytes().to_vec()
+        } else {
+            crate::path::join(&base, path.as_bytes())
         };
         let mut paths = vec![path.clone()];
         if crate::fnmatch::is_glob(&path) {

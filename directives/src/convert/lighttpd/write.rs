@@ -160,7 +160,7 @@ impl Writer {
         for statement in body {
             match statement {
                 Statement::Other { text, place } => {
-                    self.note(place, text.clone(), fate.clone())
+                    self.note(place, text.clone(), fate.clone());
                 }
                 Statement::Set { name, value, place, .. } => {
                     self.note(place, format!("{name} = {}", value.text()), fate.clone());
@@ -359,9 +359,10 @@ impl Writer {
             "fastcgi.map-extensions" => {
                 let why =
                     "each suffix wants a handler: AddHandler with the name of its key's";
-                match self.extensions(value, server) {
-                    true => Fate::Carried,
-                    false => Fate::Lost(why.to_owned()),
+                if self.extensions(value, server) {
+                    Fate::Carried
+                } else {
+                    Fate::Lost(why.to_owned())
                 }
             }
             "fastcgi.debug" => {
@@ -376,6 +377,7 @@ impl Writer {
     }
 
     /// Suffixes for a key that has a handler.
+    #[allow(clippy::unused_self)] // beside its kind
     fn extensions(&mut self, value: &Value, server: &mut Server) -> bool {
         let mut all = true;
         for (suffix, key, _) in value.list() {

@@ -191,7 +191,7 @@ impl Writer {
                 self.pass(&format!("@{matcher}"), host, app, &[], &[]);
             }
             Matcher::Prefix(other) if other == prefix => {
-                self.pass("", host, app, &[], &[])
+                self.pass("", host, app, &[], &[]);
             }
             Matcher::Prefix(_) => {}
         }

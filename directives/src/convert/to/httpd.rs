@@ -104,8 +104,10 @@ impl Writer {
         gates: &mut Vec<String>,
     ) {
         for item in items {
-            let words: Vec<String> =
-                words_of(&item.args).iter().map(|word| word.lossy()).collect();
+            let words: Vec<String> = words_of(&item.args)
+                .iter()
+                .map(crate::schema::word::Word::lossy)
+                .collect();
             let name = name_of(item);
             match name.as_str() {
                 "alias" | "scriptalias" => {
@@ -172,7 +174,9 @@ impl Writer {
             let written = String::from_utf8_lossy(&item.name).into_owned();
             if let Some(lines) = self.lines.get(&item.name_span) {
                 self.ledger.set(item, Fate::Carried);
-                lines.iter().for_each(|line| self.out += &format!("{blank}{line}\n"));
+                for line in lines {
+                    self.out += &format!("{blank}{line}\n");
+                }
                 continue;
             }
             let Some(module) = self.module(item, &name) else {
@@ -374,7 +378,7 @@ fn action_url(items: &[Item], handler: &str) -> Option<String> {
         if name_of(item) == "action"
             && words.first().is_some_and(|word| word.lossy() == handler)
         {
-            return words.get(1).map(|word| word.lossy());
+            return words.get(1).map(crate::schema::word::Word::lossy);
         }
         action_url(item.body.as_deref().unwrap_or_default(), handler)
     })

@@ -4,6 +4,9 @@ use super::plan::{Content, Place, by_file, of_name, places, suffixes};
 use crate::convert::model::{App, Host, Matcher, Rule, Site};
 use crate::convert::read::escaped;
 
+/// An address, a port, and a certificate with its key.
+type Socket<'a> = (&'a String, u16, Option<&'a (String, String)>);
+
 pub(super) fn text(site: &Site) -> String {
     let mut modules = vec![
         "mod_access",
@@ -26,7 +29,7 @@ pub(super) fn text(site: &Site) -> String {
     if let Some(group) = &site.group {
         out += &format!("server.groupname = {}\n", quoted(group));
     }
-    let mut sockets: Vec<(&String, u16, Option<&(String, String)>)> = Vec::new();
+    let mut sockets: Vec<Socket> = Vec::new();
     for host in &site.hosts {
         for (ip, port) in &host.listens {
             if !sockets.iter().any(|(other, p, _)| *other == ip && p == port) {
@@ -45,10 +48,7 @@ pub(super) fn text(site: &Site) -> String {
         }
     }
     out += "include_shell \"/usr/share/lighttpd/create-mime.conf.pl\"\n";
-    let (first, others) = match sockets.split_first() {
-        Some(split) => split,
-        None => return out,
-    };
+    let Some((first, others)) = sockets.split_first() else { return out };
     out += &format!("server.port = {}\n", first.1);
     if !first.0.is_empty() {
         out += &format!("server.bind = {}\n", quoted(first.0));

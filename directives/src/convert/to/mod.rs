@@ -50,7 +50,9 @@ fn head(entries: &[Entry], commands: &[String]) -> String {
     let mut out = "# Made by fcgi-conf convert.\n".to_owned();
     if !commands.is_empty() {
         out += "#\n# httpd started these; something else has to do it now:\n";
-        commands.iter().for_each(|command| out += &format!("#   {command}\n"));
+        for command in commands {
+            out += &format!("#   {command}\n");
+        }
     }
     let lost: Vec<&Entry> = entries
         .iter()
