@@ -3,6 +3,7 @@
 //! in its place.
 
 pub mod application;
+pub mod browser;
 pub mod family;
 pub mod front;
 pub mod guarded;

@@ -197,7 +197,14 @@ pub struct Request {
     pub findings: Findings,
     /// Lines for the error log, to be written by whoever runs the phases.
     pub lines: Vec<Line>,
+    /// Somebody wants to know how the phases come to what they say: lines are kept
+    /// whatever `LogLevel` says, down to [`EXPLAINED`].
+    pub explained: bool,
 }
+
+/// The level of the lines that an explained request keeps: rewriting says at this one
+/// what each rule did.
+pub const EXPLAINED: Level = Level::Trace(4);
 
 /// What a sub-request remembers of its parent.
 #[derive(Clone)]
@@ -327,6 +334,7 @@ impl Request {
             decision: None,
             findings: Findings::default(),
             lines: Vec::new(),
+            explained: false,
             connection,
         }
     }
@@ -350,6 +358,7 @@ impl Request {
             no_local_copy: self.no_local_copy,
             main: self.main.clone(),
             depth: self.depth + 1,
+            explained: self.explained,
             ..Request::blank(
                 self.snapshot.clone(),
                 self.server.clone(),
@@ -480,6 +489,9 @@ impl Request {
 
     /// Would a line of this level be written? Look before formatting one.
     pub fn logs(&self, level: Level, module: &str) -> bool {
+        if self.explained {
+            return level <= EXPLAINED;
+        }
         let levels = self.dir.core.log.as_ref().or(self.server.config.core.log.as_ref());
         levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module))
     }

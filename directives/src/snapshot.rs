@@ -15,7 +15,8 @@ use crate::modules::{
     self, DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart,
 };
 use crate::pattern::wild_match;
-use crate::phase::{Hook, Phase};
+use crate::phase::{Hook, Hooked, Phase};
+use crate::schema::Module;
 use crate::syntax::Span;
 use crate::walk::{Directories, Locations};
 
@@ -263,21 +264,37 @@ impl Snapshot {
     }
 }
 
-/// The hooks of all modules, by phase and place. A module that shows or does something
+/// The hooks of all modules, by phase and place.
+fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
+    let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
+    for (_, entry) in in_order(loaded) {
+        hooks[entry.phase as usize].push(entry.hook);
+    }
+    hooks
+}
+
+/// All hooks with their modules, by phase and place. A module that shows or does something
 /// without a directive of its own is left out where `LoadModule` names others and not it:
 /// who took it out of a configuration wanted it out.
-fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
+fn in_order(loaded: &HashSet<String>) -> Vec<(&'static Module, &'static Hooked)> {
     let is_there = |id: &str| {
         loaded.contains(id)
             || !modules::NAMED.contains(&id)
                 && (loaded.is_empty() || !modules::LOADED.contains(&id))
     };
-    let there = MODULES.iter().filter(|module| is_there(module.id));
-    let mut hooked: Vec<_> = there.flat_map(|module| module.hooks).collect();
-    hooked.sort_by_key(|hooked| (hooked.phase, hooked.place));
-    let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
-    for entry in hooked {
-        hooks[entry.phase as usize].push(entry.hook);
+    let mut hooked = Vec::new();
+    for &module in MODULES.iter().filter(|module| is_there(module.id)) {
+        hooked.extend(module.hooks.iter().map(|hook| (module, hook)));
     }
-    hooks
+    hooked.sort_by_key(|(_, hooked)| (hooked.phase, hooked.place));
+    hooked
+}
+
+impl Snapshot {
+    /// The module that the hook of a phase at `index` belongs to: see [`Snapshot::hooks`].
+    pub fn hooking_module(&self, phase: Phase, index: usize) -> Option<&'static Module> {
+        let hooked = in_order(&self.loaded).into_iter();
+        let mut modules = hooked.filter(|(_, hooked)| hooked.phase == phase);
+        modules.nth(index).map(|(module, _)| module)
+    }
 }

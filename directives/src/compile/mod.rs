@@ -34,6 +34,8 @@ pub struct Compiled {
     pub sources: Arc<Sources>,
     /// The live directives: what was read, without what acts while reading.
     pub items: Vec<Item>,
+    /// `-d`, then `ServerRoot`.
+    pub server_root: Vec<u8>,
 }
 
 impl Compiled {
@@ -68,6 +70,8 @@ pub struct Build<'a> {
     pub recorded: Vec<info::Line>,
     /// Notes given once: by directive name.
     noted: std::collections::HashSet<&'static str>,
+    /// The `.htaccess` file that is being compiled.
+    htaccess: Option<Arc<str>>,
 }
 
 /// The directive at hand.
@@ -218,7 +222,10 @@ impl<'b> Scope<'_, 'b> {
         part: DirPart,
     ) -> Arc<Section> {
         let span = self.cmd.item.name_span;
-        let section = Section { id: next_section(), kind, matcher, part, span };
+        let line = self.cmd.item.line;
+        let htaccess = self.build.htaccess.clone();
+        let section =
+            Section { id: next_section(), kind, matcher, part, span, htaccess, line };
         for problem in fastcgi::cautions(&section, self.server.core()) {
             self.note(problem);
         }
@@ -452,6 +459,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         skip_document_roots: entry.skip_document_roots,
         recorded: Vec::new(),
         noted: std::collections::HashSet::new(),
+        htaccess: None,
     };
     let core = &mut build.process.core;
     (core.euid, core.egid) = (entry.euid, entry.egid);
@@ -474,8 +482,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         build.recorded = info::record(&items, &sources);
     }
     let defines = reader.defines;
+    let server_root = build.server_root.clone();
     let snapshot = Snapshot::assemble(
-        build.server_root.clone(),
+        server_root.clone(),
         defines,
         sources.clone(),
         server,
@@ -492,7 +501,8 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     diagnostics
         .sort_by_key(|d| d.stage == crate::diagnostic::Stage::Apply && d.is_error());
     let failed = diagnostics.iter().any(|d| d.code.severity == Severity::Error);
-    Compiled { snapshot: (!failed).then_some(snapshot), diagnostics, sources, items }
+    let snapshot = (!failed).then_some(snapshot);
+    Compiled { snapshot, diagnostics, sources, items, server_root }
 }
 
 /// Is the shape of the configuration in doubt?
@@ -524,7 +534,7 @@ pub fn compile_htaccess(
     reader.defines.clone_from(&snapshot.defines);
     let name = String::from_utf8_lossy(path).into_owned();
     let origin = Origin::Root;
-    let items = reader.read(Source { name, bytes, origin, is_file: true });
+    let items = reader.read(Source { name: name.clone(), bytes, origin, is_file: true });
     let mut build = Build {
         files,
         diagnostics: reader.diagnostics,
@@ -534,6 +544,7 @@ pub fn compile_htaccess(
         skip_document_roots: true,
         recorded: Vec::new(),
         noted: std::collections::HashSet::new(),
+        htaccess: Some(name.as_str().into()),
     };
     // Methods are registered for the whole server.
     build.process.core.methods.clone_from(&snapshot.process.core.methods);
@@ -558,7 +569,8 @@ pub fn compile_htaccess(
         None => {
             let span = Span { file: crate::syntax::FileId(0), start: 0, end: 0 };
             let matcher = Matcher::Literal(directory.clone());
-            Ok(Section { id: next_section(), kind: Kind::Htaccess, matcher, part, span })
+            let (id, kind, htaccess) = (next_section(), Kind::Htaccess, build.htaccess);
+            Ok(Section { id, kind, matcher, part, span, htaccess, line: 1 })
         }
     }
 }

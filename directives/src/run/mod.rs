@@ -7,6 +7,7 @@ mod host;
 mod locate;
 pub(crate) use locate::remember;
 mod redirect;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
 use crate::response;
+use trace::Trace;
 
 /// What a step ends with.
 pub enum Next {
@@ -57,6 +59,8 @@ pub struct Run {
     stop_before_handler: bool,
     /// A sub-request that is not only looked up: [`Run::handle`].
     handles: bool,
+    /// What happened, for a request that is explained.
+    trace: Option<Box<Trace>>,
 }
 
 /// How a request stands after a hook.
@@ -80,7 +84,14 @@ impl Run {
             after_lookup: None,
             translate_only: false,
         };
-        Run { frames: vec![frame], stop_before_handler: false, handles: false }
+        let trace = frame.r.explained.then(Box::default);
+        Run { frames: vec![frame], stop_before_handler: false, handles: false, trace }
+    }
+
+    /// What happened so far; only of a request that is to be
+    /// [explained](Request::explained).
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
     }
 
     /// Begins with a sub-request of `parent`, to be looked up first: `ap_sub_req_lookup_uri`
@@ -104,8 +115,12 @@ impl Run {
         }
         let levels = parent.main.as_ref().map_or(0, |main| main.level) as usize;
         let too_deep = too_nested(&frame.r, levels);
-        let mut run =
-            Run { frames: vec![frame], stop_before_handler: false, handles: false };
+        let mut run = Run {
+            frames: vec![frame],
+            stop_before_handler: false,
+            handles: false,
+            trace: None,
+        };
         if let Some((number, text)) = too_deep {
             let r = run.request_mut();
             r.status = 500;
@@ -159,6 +174,9 @@ impl Run {
                 Some(said) => said,
                 None => self.hook(),
             };
+            if self.trace.is_some() {
+                self.record(&said);
+            }
             let turn = match said {
                 Verdict::Ask(effect, then) => {
                     self.top().after_answer = Some(then);
@@ -185,6 +203,13 @@ impl Run {
     fn top(&mut self) -> &mut Frame {
         let top = self.frames.len() - 1;
         &mut self.frames[top]
+    }
+
+    fn record(&mut self, said: &Verdict) {
+        let depth = self.frames.len() - 1;
+        if let (Some(trace), Some(frame)) = (&mut self.trace, self.frames.last_mut()) {
+            trace.add(depth, frame.at.phase, frame.at.index, &mut frame.r, said);
+        }
     }
 
     fn begin(&mut self) -> Option<Verdict> {
