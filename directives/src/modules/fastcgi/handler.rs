@@ -130,8 +130,7 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
     verdict
 }
 
-/// The lines and the status of a failure (section 14; every trouble with an application
-/// is 500, Q-12).
+/// The lines and the status of a failure (section 14).
 fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     let file = String::from_utf8_lossy(&r.filename).into_owned();
     match failure {
@@ -148,5 +147,6 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     }
     let is_dynamic = find(r).is_none_or(|app| app.kind == Kind::Dynamic);
     response::log_failure(r, &file, failure, received, is_dynamic);
-    Verdict::Status(500)
+    response::add_retry_after(r, failure);
+    Verdict::Status(response::failure_status(failure))
 }
