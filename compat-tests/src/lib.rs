@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod family;
+pub mod figures;
 pub mod front;
 pub mod guarded;
 pub mod http;

@@ -8,9 +8,11 @@
 //!   time; requests beyond that wait here, in order, and take the connection that is
 //!   free next. How many it serves is learnt: while requests wait, some more connections
 //!   are tried, and what answers while all others are busy is one more.
-//! - As long as a connection that was tried has not been answered, it lies in the
-//!   application's queue: then what is done is closed and not used again, so that the
-//!   process can accept it.
+//! - As long as a connection that was tried has not been answered, it may lie in the
+//!   application's queue. Who has begun before it hands his connection on once more: if it is
+//!   answered all the same, it is served beside the others, also where all requests take the
+//!   same time. What is done after that is closed and not used again, so that the process can
+//!   accept it.
 //! - Nobody waits here for long: after a while a request lies in the application's queue as
 //!   it would without all this, with the time limits that hold there. Only where the
 //!   configuration sets limits to waiting itself ([`Patience`]) do requests stay here: of what
@@ -100,6 +102,8 @@ struct State {
     probes: u32,
     /// Processes that have become free meanwhile and may have accepted one of those.
     freed: u32,
+    /// When those were tried.
+    probe_since: Instant,
     probe_at: Instant,
     probe_pause: Duration,
     /// Other connections that were opened and have not been answered, and since when.
@@ -188,6 +192,7 @@ impl Pool {
             waiting: VecDeque::new(),
             probes: 0,
             freed: 0,
+            probe_since: Instant::now(),
             probe_at: Instant::now(),
             probe_pause: PROBE_FIRST,
             pending: 0,
@@ -302,6 +307,10 @@ impl State {
             Grant::Open { probe } => (None, probe),
         };
         if probe {
+            if self.probes == 0 {
+                self.probe_since = since;
+                self.freed = 0;
+            }
             self.probes += 1;
         } else if kept.is_none() {
             self.opened();
@@ -356,7 +365,6 @@ impl State {
         if self.probes > 0 || now < self.probe_at || self.limit >= MAX_LIMIT {
             return;
         }
-        self.freed = 0;
         for _ in 0..self.limit {
             let Some(next) = self.waiting.pop_front() else { break };
             self.hand(pool, next, Grant::Open { probe: true });
@@ -415,14 +423,16 @@ impl State {
     }
 
     /// A connection is free, or gone, and no longer counted; the next request gets it, or
-    /// its place.
-    fn released(&mut self, pool: &Arc<Pool>, mut kept: Option<Kept>) {
-        if self.probes > self.freed {
+    /// its place. `since` is when the one before got it.
+    fn released(&mut self, pool: &Arc<Pool>, mut kept: Option<Kept>, since: Instant) {
+        let unclear = self.probes.saturating_sub(self.freed);
+        let again = kept.is_some() && since <= self.probe_since;
+        if unclear > 0 && (self.waiting.is_empty() || !again) {
             // Somebody lies in the application's queue: its process is for him.
             self.freed += 1;
             return;
         }
-        while self.busy < self.limit {
+        while self.busy < self.limit + unclear {
             let Some(next) = self.next() else { break };
             let grant = match kept.take() {
                 Some(kept) => Grant::Kept(kept),
@@ -430,7 +440,7 @@ impl State {
             };
             kept = self.hand(pool, next, grant);
         }
-        if let Some(mut kept) = kept {
+        if let Some(mut kept) = kept.filter(|_| unclear == 0) {
             kept.since = Instant::now();
             self.idle.push(kept);
         }
@@ -456,11 +466,6 @@ impl Lease {
     /// Is the application to leave the connection open?
     pub fn keeps(&self) -> bool {
         self.keeps
-    }
-
-    /// The connection is this request's alone.
-    pub fn never_keep(&mut self) {
-        self.keeps = false;
     }
 
     /// Was the connection used before? Then its end may have nothing to do with this
@@ -502,7 +507,7 @@ impl Lease {
             kept = None;
         }
         state.undo(&self);
-        state.released(&self.pool, kept);
+        state.released(&self.pool, kept, self.since);
         if !state.idle.is_empty() && !state.sweeping {
             state.sweeping = true;
             tokio::task::spawn_local(self.pool.clone().sweep());
@@ -518,7 +523,7 @@ impl Drop for Lease {
         }
         let mut state = self.pool.lock();
         state.undo(self);
-        state.released(&self.pool, None);
+        state.released(&self.pool, None, self.since);
     }
 }
 
@@ -585,7 +590,8 @@ mod tests {
     async fn nobody_waits_for_long() {
         let pool = Arc::new(Pool::new(1));
         let _stuck = at_once(&pool).await;
-        let mut others: Vec<_> = (0..3).map(|_| Box::pin(pool.lease(false, Patience::default()))).collect();
+        let mut others: Vec<_> =
+            (0..3).map(|_| Box::pin(pool.lease(false, Patience::default()))).collect();
         for other in &mut others {
             assert!(pending(other.as_mut()));
         }

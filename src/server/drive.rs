@@ -279,17 +279,13 @@ impl World {
         fresh: bool,
     ) -> Result<(Option<Lease>, Stream), Failure> {
         let settings = &call.app.settings;
-        let patience = Patience::of(settings);
-        let keep = settings.keep_conn && !call.nph;
-        if !keep && !patience.is_limited() {
+        if !settings.keep_conn || call.nph {
             return Ok((None, self.connect(call, entry).await?));
         }
+        let patience = Patience::of(settings);
         let deadline = patience.deadline();
-        let turn = entry.pool.lease(fresh || !keep, patience);
+        let turn = entry.pool.lease(fresh, patience);
         let mut lease = self.hurry(&call.app, entry, turn).await?;
-        if !keep {
-            lease.never_keep();
-        }
         let stream = match lease.take_kept() {
             Some(stream) => stream,
             None => {
