@@ -3,6 +3,7 @@
 //! in its place.
 
 pub mod application;
+pub mod browser;
 pub mod family;
 pub mod figures;
 pub mod front;
@@ -16,3 +17,4 @@ pub mod processes;
 pub mod root;
 pub mod server;
 pub mod site;
+pub mod upstream;

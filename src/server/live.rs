@@ -8,11 +8,13 @@ use std::sync::Arc;
 use directives::Snapshot;
 use directives::log::{Level, Line};
 use directives::request::Request;
+use directives::snapshot::Server;
 
 use super::apps::Outbox;
 use crate::log::{Sink, error};
 use crate::logs::Name;
 use crate::message::ToParent;
+use crate::tls::Hosts;
 
 /// One configuration and what was opened for it.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Generation {
     pub number: u64,
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
+    /// What TLS's handshakes are made with.
+    pub tls: Hosts,
     /// The listening sockets, until somebody accepts on them.
     pub listeners: Vec<OwnedFd>,
     /// The logs.
@@ -54,6 +58,18 @@ impl Generation {
         }
     }
 
+    /// Writes a line about a connection that has no request, if its level is wanted.
+    pub fn write_client(&self, server: &Server, client: SocketAddr, line: &Line) {
+        let core = &server.config.core;
+        let levels = core.log.as_ref();
+        let wanted =
+            levels.map_or(line.level <= Level::Warn, |l| line.level <= l.of(line.module));
+        if wanted && let Some(sink) = self.log(&Name::of_error_log(core)) {
+            let about = error::About { client: Some(client), referer: None };
+            sink.line(&error::format(line, about));
+        }
+    }
+
     /// Writes one line of a request, if its level is wanted.
     pub fn write_line(&self, r: &Request, line: &Line) {
         if !r.logs(line.level, line.module) {
@@ -62,10 +78,22 @@ impl Generation {
         let Some(sink) = self.log(&Name::of_error_log(&r.server.config.core)) else {
             return;
         };
+        if line.of_server {
+            sink.line(&error::format(line, error::About::default()));
+            return;
+        }
         let client = SocketAddr::new(r.useragent_ip, r.connection.client.port());
         let referer = r.header("referer");
         let about = error::About { client: Some(client), referer: referer.as_deref() };
         sink.line(&error::format(line, about));
+    }
+
+    /// The same as [`Generation::write_plain`], if its level is wanted.
+    pub fn write_wanted(&self, level: Level, module: &'static str, ah: u32, text: &str) {
+        let levels = self.snapshot.main().config.core.log.as_ref();
+        if levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module)) {
+            self.write_plain(level, module, ah, text);
+        }
     }
 
     /// Writes a line about the server as a whole into the main error log.
