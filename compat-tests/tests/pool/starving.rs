@@ -27,7 +27,7 @@ fn two_front_ends_on_one_socket() -> Result<()> {
     let beside =
         std::thread::spawn(move || traffic(other, "/app?text=2", 16, 2 * TIME / 3));
     let first = traffic(port, "/app?text=1", 16, TIME)?;
-    let second = beside.join().ok().expect("a thread of clients")?;
+    let second = beside.join().expect("a thread of clients")?;
     first.all_answered("two front ends, the first")?;
     second.all_answered("two front ends, the second")?;
     ensure!(first.longest() < LONGEST, "{:?}", first.longest());
@@ -115,7 +115,7 @@ fn one_slow_request_beside_fast_ones() -> Result<()> {
     std::thread::sleep(Duration::from_millis(50));
     let seen = traffic(port, "/app?text=1", 8, Duration::from_secs(1))?;
     seen.all_answered("8 clients beside a request of 1.5 s")?;
-    slow.join().ok().expect("a thread of clients")?.all_answered("the slow one")?;
+    slow.join().expect("a thread of clients")?.all_answered("the slow one")?;
     ensure!(seen.quantile(950) < Duration::from_millis(500), "{:?}", seen.quantile(950));
     Ok(())
 }
