@@ -317,15 +317,11 @@ fn push_number(out: &mut Vec<u8>, number: u16) {
     }
 }
 
-/// The target as the client sent it: `original_uri`.
+/// The target as the client sent it, or with `CGIVar` the path as it is now, which httpd gives
+/// without a query.
 fn request_uri(r: &Request) -> Cow<'_, [u8]> {
     if r.dir.core.request_uri_current == Some(true) {
-        let mut uri = r.uri.clone();
-        if let Some(args) = &r.args {
-            uri.push(b'?');
-            uri.extend_from_slice(args);
-        }
-        return uri.into();
+        return Cow::Borrowed(&r.uri);
     }
     Cow::Borrowed(&r.unparsed_uri)
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::bundle::{Meta, OsError};
 use crate::modules::auth_basic::Checked;
 use crate::modules::authn_core::Credentials;
+use crate::modules::cgi::Script;
 use crate::modules::fastcgi::App;
 use crate::modules::status::Report;
 
@@ -45,6 +46,8 @@ pub enum Effect {
     Finish,
     /// Run a FastCGI application and bring the head of its response.
     FastCgi(Call),
+    /// Run a CGI script and bring the head of its response; as with [`Effect::FastCgi`].
+    Cgi(Script),
     /// Say how the server and the applications are.
     Status,
     /// Look for an answer that was kept under this key.
@@ -114,7 +117,7 @@ pub enum Answer {
     Password(Checked),
     /// To [`Effect::Finish`].
     Finished(Result<(), Failure>),
-    /// To [`Effect::FastCgi`]: the head of the response, blank line included; what
+    /// To [`Effect::FastCgi`] and [`Effect::Cgi`]: the head of the response, blank line included; what
     /// follows it streams. Empty for an unparsed response.
     Head(Bytes),
     /// To [`Effect::Status`].
@@ -127,7 +130,7 @@ pub enum Answer {
     Forgotten(u64),
     /// To [`Effect::Ready`].
     Ready(bool),
-    /// To [`Effect::FastCgi`]: there is no head.
+    /// To [`Effect::FastCgi`] and [`Effect::Cgi`]: there is no head.
     Failed {
         /// Why.
         failure: Failure,

@@ -169,6 +169,8 @@ pub struct Request {
     pub findings: Findings,
     /// Lines for the error log, to be written by whoever runs the phases.
     pub lines: Vec<Line>,
+    /// Entries for the `ScriptLog`, likewise.
+    pub script_log: Vec<crate::modules::cgi::Entry>,
 }
 
 /// What a sub-request remembers of its parent.
@@ -283,6 +285,7 @@ impl Request {
             decision: None,
             findings: Findings::default(),
             lines: Vec::new(),
+            script_log: Vec::new(),
             connection,
         }
     }

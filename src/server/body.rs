@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
-use directives::modules::fastcgi::response::failure_line;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drive::Answered;
 use super::file::FileParts;
 use super::finish::Guard;
-use crate::fcgi::{Event, Exchange};
+use super::source::Source;
+use crate::fcgi::Event;
 
 /// Output is gathered to so many bytes unless `-flush`.
 const GATHER: usize = 8 * 1024;
@@ -102,7 +102,7 @@ impl Body for ReplyBody {
                 let next = ready!(app.poll_next(cx, &mut this.guard));
                 if next.is_none() {
                     // The rest of the request's body would stand before the next request.
-                    ready!(app.exchange.body_mut().poll_discard(cx));
+                    ready!(app.source.body_mut().poll_discard(cx));
                 }
                 next
             }
@@ -143,8 +143,8 @@ impl Body for ReplyBody {
 
 /// The output of an application behind the head of its response.
 pub struct AppOutput {
-    /// The exchange.
-    pub exchange: Exchange,
+    /// Where it comes from.
+    pub source: Source,
     gathered: Gathered,
     flush: bool,
     /// The most bytes that are passed on.
@@ -195,12 +195,11 @@ impl Gathered {
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
-        let Answered { exchange, rest, call } = answered;
+        let Answered { source, rest, flush, role } = answered;
         let gathered = Gathered { one: rest, several: BytesMut::new() };
-        let flush = call.app.settings.flush;
-        let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
+        let limit = (role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
-            exchange,
+            source,
             gathered,
             flush,
             limit,
@@ -247,7 +246,7 @@ impl AppOutput {
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
-            let event = self.exchange.poll_event(cx);
+            let event = self.source.poll_event(cx);
             self.report(guard, None);
             match event {
                 Poll::Ready(Ok(Event::Stdout(bytes))) => {
@@ -260,7 +259,7 @@ impl AppOutput {
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
                     self.report(guard, Some(&failure));
-                    self.exchange.usage.failed(&failure);
+                    self.source.failed(&failure);
                     (self.ended, self.failed) = (true, true);
                 }
                 Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
@@ -279,22 +278,10 @@ impl AppOutput {
     /// Writes what the application said, and what went wrong, into the log.
     fn report(&mut self, guard: &mut Guard, failure: Option<&Failure>) {
         let Some(held) = guard.held() else { return };
-        for line in std::mem::take(&mut self.exchange.lines) {
+        self.source.write_lines(&held.generation, &held.request);
+        let line = failure.and_then(|failure| self.source.failure_line(failure));
+        if let Some(line) = line {
             held.generation.write_line(&held.request, &line);
-        }
-        if let Some(failure) = failure {
-            let (level, module, error, text) =
-                failure_line(&self.exchange.name(), failure, false);
-            if !text.is_empty() {
-                let line = directives::log::Line {
-                    level,
-                    module,
-                    ah: 0,
-                    error,
-                    text: text.into(),
-                };
-                held.generation.write_line(&held.request, &line);
-            }
         }
     }
 }

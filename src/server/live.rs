@@ -45,8 +45,11 @@ impl Generation {
 
     /// Writes the lines that a request has gathered.
     pub fn write_lines(&self, r: &mut Request) {
-        if r.lines.is_empty() {
+        if r.lines.is_empty() && r.script_log.is_empty() {
             return;
+        }
+        for entry in std::mem::take(&mut r.script_log) {
+            self.write_script_log(r, &entry);
         }
         let lines = std::mem::take(&mut r.lines);
         for line in &lines {
@@ -66,6 +69,18 @@ impl Generation {
         let referer = r.header("referer");
         let about = error::About { client: Some(client), referer: referer.as_deref() };
         sink.line(&error::format(line, about));
+    }
+
+    /// Writes an entry of the `ScriptLog`, unless that is long enough.
+    pub fn write_script_log(&self, r: &Request, entry: &[u8]) {
+        let config = &r.server.config.cgi;
+        let name = config.log().cloned().map(Name::Script);
+        let Some(sink) = name.and_then(|name| self.log(&name)) else { return };
+        let most = i64::try_from(config.log_length()).unwrap_or(i64::MAX);
+        if nix::sys::stat::fstat(sink).is_ok_and(|found| found.st_size <= most) {
+            let time = error::time("");
+            sink.line(&[b"%% [", time.as_bytes(), b"] ", entry].concat());
+        }
     }
 
     /// Writes a line about the server as a whole into the main error log.

@@ -13,7 +13,9 @@ pub mod live;
 mod pulse;
 pub mod request_body;
 mod scoreboard;
+mod script;
 mod socket;
+mod source;
 mod status;
 
 use std::os::fd::OwnedFd;
@@ -182,7 +184,7 @@ async fn orders(mut link: Link) -> Result<()> {
             },
             letter = letters.recv() => {
                 if let Some(letter) = letter {
-                    link.send(&letter).await?;
+                    link.send_with(&letter.message, &letter.fds).await?;
                 }
             }
             () = pulse.answered() => link.send(&ToParent::Alive).await?,

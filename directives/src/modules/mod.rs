@@ -9,7 +9,7 @@ macro_rules! modules {
     (@all $core:ident, $($module:ident),*) => {
         &[
             &$core::MODULE, &$core::SO, &$core::HTTP, &$core::UNIXD, &$core::VERSION,
-            &$core::MACRO, &$core::MPM,
+            &$core::MACRO, &$core::MPM, &cgi::CGID,
             $(&$module::MODULE,)*
         ]
     };
@@ -101,7 +101,7 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, gateway, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, expires, headers,
+    core, gateway, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, cgi, expires, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
 }

@@ -32,6 +32,7 @@ pub(super) fn redirect(frame: &mut Frame, to: Redirect) -> Turn {
     }
     new.err_headers_out = std::mem::take(&mut frame.r.err_headers_out);
     new.lines = std::mem::take(&mut frame.r.lines);
+    new.script_log = std::mem::take(&mut frame.r.script_log);
     new.gateway = frame.r.gateway.take();
     new.decision = frame.r.decision.take();
     new.env = renamed(&frame.r.env);
