@@ -24,6 +24,7 @@ use crate::logs;
 use crate::message::status::{self, Version};
 use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
+use crate::tls::{self, Hosts};
 
 /// The longest packet, bytes: a path and its user fit in.
 const MAX_PACKET: usize = 16 * 1024;
@@ -378,6 +379,13 @@ impl Link {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
             logs.insert(name, Arc::new(Sink::new(fd)));
         }
-        Ok(Generation { number, snapshot, listeners, logs, released: None })
+        let tls = match Hosts::new(&snapshot) {
+            Ok(hosts) => hosts,
+            Err(problem) => bail!("{}", problem.diagnostic().message),
+        };
+        if !tls.is_empty() {
+            tls::hide_memory();
+        }
+        Ok(Generation { number, snapshot, tls, listeners, logs, released: None })
     }
 }

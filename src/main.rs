@@ -18,6 +18,8 @@ mod password;
 mod report;
 mod resolve;
 mod server;
+mod tls;
+mod upstream;
 
 use std::io::Write;
 use std::process::ExitCode;

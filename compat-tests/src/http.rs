@@ -177,7 +177,8 @@ impl Client {
         }
     }
 
-    fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
+    /// So many bytes.
+    pub fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
         while self.rest.len() < length {
             self.more()?;
         }

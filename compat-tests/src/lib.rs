@@ -3,6 +3,7 @@
 //! in its place.
 
 pub mod application;
+pub mod browser;
 pub mod family;
 pub mod front;
 pub mod guarded;
@@ -15,3 +16,4 @@ pub mod processes;
 pub mod root;
 pub mod server;
 pub mod site;
+pub mod upstream;

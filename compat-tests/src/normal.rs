@@ -1,6 +1,8 @@
 //! What two servers may say differently without meaning anything else: dates, names of
 //! programs, ports, paths of temporary directories.
 
+use std::io::Read;
+
 use crate::http::Response;
 use crate::root::Root;
 
@@ -10,6 +12,9 @@ const LEFT_OUT: [&str; 2] = ["date", "server"];
 /// A response as text, without what is its server's own. Names of fields are compared
 /// without their case, and fields of different names without their order.
 pub fn response(response: &Response, root: &Root) -> String {
+    let unpacked = unpacked(response);
+    let packed = unpacked.is_some() || response.framing == "none" && is_packed(response);
+    let response = unpacked.as_ref().unwrap_or(response);
     let mut fields: Vec<String> = response
         .headers
         .iter()
@@ -17,6 +22,10 @@ pub fn response(response: &Response, root: &Root) -> String {
         .map(|(name, value)| {
             let name = name.to_ascii_lowercase();
             let mut value = text(value, root);
+            if name == "etag" && value.contains(';') && !value.ends_with('"') {
+                // httpd 2.4 forgets the end of a negotiated response's tag.
+                value.push('"');
+            }
             if name == "allow" {
                 // Their order is that of a hash.
                 let mut methods: Vec<&str> = value.split(',').collect();
@@ -31,7 +40,9 @@ pub fn response(response: &Response, root: &Root) -> String {
     for field in fields {
         // The length of a page with a server's name in it says nothing, nor does one with
         // boundaries, which are random and not even equally long.
-        let says_nothing = is_own_page(response) || boundary(response).is_some();
+        // A packed body is as long as the packer makes it.
+        let says_nothing =
+            is_own_page(response) || boundary(response).is_some() || packed;
         if field.starts_with("content-length: ") && says_nothing {
             continue;
         }
@@ -47,6 +58,42 @@ pub fn response(response: &Response, root: &Root) -> String {
         out += &format!("trailer {}: {value}\n", name.to_ascii_lowercase());
     }
     out
+}
+
+fn is_packed(response: &Response) -> bool {
+    response
+        .header("content-encoding")
+        .is_some_and(|e| e.ends_with("gzip") || e.ends_with("br"))
+}
+
+/// A packed response with its body unpacked; `None` if it is not packed. What is no gzip
+/// although it says so stays as it came.
+fn unpacked(response: &Response) -> Option<Response> {
+    let mut body = Vec::new();
+    let encoding = response.header("content-encoding")?.to_ascii_lowercase();
+    match encoding.rsplit(',').next()?.trim() {
+        "gzip" => flate2::read::GzDecoder::new(&response.body[..])
+            .read_to_end(&mut body)
+            .ok()?,
+        "br" => brotli::Decompressor::new(&response.body[..], 4096)
+            .read_to_end(&mut body)
+            .ok()?,
+        _ => return None,
+    };
+    Some(Response { body, ..response.clone() })
+}
+
+/// An answer without what says where it ends: httpd sends in pieces what it writes in
+/// pieces.
+pub fn without_framing(answer: &str) -> String {
+    let (head, body) = answer.split_once("\n\n").unwrap_or((answer, ""));
+    let is_framing = |line: &str| {
+        line.starts_with("content-length: ")
+            || line.starts_with("transfer-encoding: ")
+            || line.starts_with('(')
+    };
+    let head: Vec<&str> = head.lines().filter(|line| !is_framing(line)).collect();
+    format!("{}\n\n{body}", head.join("\n"))
 }
 
 /// The random line between the parts of a multipart body.
@@ -65,6 +112,9 @@ pub fn text(text: &str, root: &Root) -> String {
         .replace(&format!(":{}", root.port), ":{port}")
         .replace(&format!("Port {}", root.port), "Port {port}")
         .replace("fcgi-httpd Apache", "Apache");
+    for (name, port) in root.named_ports() {
+        text = text.replace(&format!(":{port}"), &format!(":{{{name}}}"));
+    }
     for (from, to) in [("fcgi-httpd/", " "), ("Apache/", " ")] {
         while let Some(start) = text.find(from) {
             // `fcgi-httpd/0.1.0 Apache/2.4.71 (Unix)` and `Apache/2.4.71 (Debian)`.

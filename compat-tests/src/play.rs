@@ -4,15 +4,24 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
+use crate::application::{Address, Application};
 use crate::http::Client;
 use crate::normal;
 use crate::page::{self, Block, Request, Section};
 use crate::root::Root;
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, built};
+use crate::upstream::Upstream;
+
+/// When all files were changed, since 1970; `later=` of a file adds seconds.
+const MADE: Duration = Duration::from_secs(1_600_000_000);
+
+/// A zone that is not that of most machines: both servers show local time.
+const ZONE: [(&str, &str); 1] = [("TZ", "Asia/Kathmandu")];
 
 /// What one server answers, and writes to its logs.
 pub struct Heard {
@@ -42,20 +51,30 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
     let root = Root::new()?;
     let mut conf = include_str!("../side-by-side/preamble.conf").to_owned();
     let mut server = None;
+    let mut helpers: Vec<Helper> = Vec::new();
     let mut answers = Vec::new();
     for block in &section.blocks {
         match block.kind.as_str() {
             "apache" if server.is_none() => conf += &block.text,
             "file" => file(block, &root)?,
             "links" => links(block, &root)?,
+            "upstream" | "probe" | "nobody" => helpers.extend(helper(block, &root)?),
+            "ends" => helpers.retain(|helper| !block.has(&helper.name)),
             "requests" => {
                 if server.is_none() {
                     root.write("conf/httpd.conf", root.fill(&conf).as_bytes())?;
-                    server = Some(Server::start(kind, &root)?);
+                    age(&root.join("htdocs"))?;
+                    server = Some(Server::start_with(kind, &root, &[], &ZONE)?);
                 }
                 for request in page::requests(&block.text)? {
                     let answer = ask(&request, &root);
-                    answers.push(answer.with_context(|| request.line.clone())?);
+                    let answer = answer.with_context(|| request.line.clone())?;
+                    let framed = !block.has("any-framing");
+                    answers.push(if framed {
+                        answer
+                    } else {
+                        normal::without_framing(&answer)
+                    });
                 }
             }
             "checks" => {
@@ -94,11 +113,56 @@ fn settle(root: &Root) {
     }
 }
 
+/// Something behind the server, by the name of its port or socket.
+struct Helper {
+    name: String,
+    _runs: Box<dyn std::any::Any>,
+}
+
+/// Starts what a block names: `upstream name` (a port, or `socket` for `run/name.sock`),
+/// `probe name` the same as a FastCGI application, `nobody name` a port where none is.
+fn helper(block: &Block, root: &Root) -> Result<Option<Helper>> {
+    let name = block.words.first().context("a name")?.clone();
+    let known = root.named_ports().into_iter().find(|(known, _)| *known == name);
+    let port = match known {
+        Some((_, port)) => port,
+        None => root.port_named(&name)?,
+    };
+    let socket = root.join(&format!("run/{name}.sock"));
+    let directives: Vec<&str> = block.text.lines().collect();
+    let runs: Box<dyn std::any::Any> = match (block.kind.as_str(), block.has("socket")) {
+        ("upstream", false) => Box::new(Upstream::start(&name, port)?),
+        ("upstream", true) => Box::new(Upstream::start_unix(&name, &socket)?),
+        ("probe", true) => {
+            Box::new(Application::probe(root, &format!("{name}.sock"), &directives)?)
+        }
+        ("probe", false) => {
+            let mut command = Command::new(built("probe"));
+            command.arg(format!("127.0.0.1:{port}")).args(directives);
+            Box::new(Application::start(root, Address::Tcp(port), &mut command)?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Helper { name, _runs: runs }))
+}
+
+/// Gives the directories below one, and itself, the time of the files: listings show it.
+fn age(directory: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            age(&entry.path())?;
+        }
+    }
+    Ok(std::fs::File::open(directory)?.set_modified(UNIX_EPOCH + MADE)?)
+}
+
 fn file(block: &Block, root: &Root) -> Result<()> {
     let name = block.value("name").context("a file without a name")?;
     let path = root.write(name, root.fill(&block.text).as_bytes())?;
     // Entity tags hold the time.
-    let time = UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let later = block.value("later").map_or(Ok(0), str::parse)?;
+    let time = UNIX_EPOCH + MADE + Duration::from_secs(later);
     std::fs::File::options().append(true).open(&path)?.set_modified(time)?;
     own(block, &path)?;
     if let Some(mode) = block.value("mode") {

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +19,8 @@ pub struct Root {
     pub port: u16,
     /// A second one.
     pub other_port: u16,
+    /// Further ports, by name.
+    ports: Mutex<Vec<(String, u16)>>,
 }
 
 impl Root {
@@ -25,7 +28,9 @@ impl Root {
     pub fn new() -> Result<Root> {
         // Sockets live there: the path has to be short.
         let directory = tempfile::Builder::new().prefix("ct").tempdir()?;
-        let root = Root { directory, port: free_port()?, other_port: free_port()? };
+        let ports = Mutex::default();
+        let root =
+            Root { directory, port: free_port()?, other_port: free_port()?, ports };
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(root.path(), mode)?;
         for name in ["conf", "htdocs", "logs", "run", "tmp"] {
@@ -49,8 +54,24 @@ impl Root {
         self.path().join(name)
     }
 
-    /// Replaces `{root}`, `{port}` and `{port2}`.
+    /// A free port that texts call `{name}`.
+    pub fn port_named(&self, name: &str) -> Result<u16> {
+        let port = free_port()?;
+        self.ports.lock().expect("no panic").push((name.to_owned(), port));
+        Ok(port)
+    }
+
+    /// The further ports, by name.
+    pub fn named_ports(&self) -> Vec<(String, u16)> {
+        self.ports.lock().expect("no panic").clone()
+    }
+
+    /// Replaces `{root}`, `{port}`, `{port2}` and the names of further ports.
     pub fn fill(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (name, port) in &*self.ports.lock().expect("no panic") {
+            text = text.replace(&format!("{{{name}}}"), &port.to_string());
+        }
         text.replace("{root}", &self.path().display().to_string())
             .replace("{port}", &self.port.to_string())
             .replace("{port2}", &self.other_port.to_string())

@@ -84,5 +84,12 @@ fn difference(apache: &str, ours: &str) -> String {
         lines.map(|line| format!("  {sign} {line}\n")).collect::<String>()
     };
     let lines = only(apache, ours, "apache2:") + &only(ours, apache, "ours:   ");
-    if lines.is_empty() { format!("  in another order: {ours:?}\n") } else { lines }
+    if !lines.is_empty() {
+        return lines;
+    }
+    let first = apache.lines().zip(ours.lines()).find(|(a, b)| a != b);
+    let tail = |text: &str| text.lines().rev().take(3).collect::<Vec<_>>().join(" / ");
+    let ends = (format!("(ends) {}", tail(apache)), format!("(ends) {}", tail(ours)));
+    let (theirs, mine) = first.unwrap_or((&ends.0, &ends.1));
+    format!("  in another order, first:\n  apache2: {theirs}\n  ours:    {mine}\n")
 }

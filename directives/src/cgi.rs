@@ -18,6 +18,8 @@ pub struct Extras<'a> {
     pub pass_headers: &'a [Bytes],
     /// The length of a body whose length the client did not announce.
     pub content_length: Option<u64>,
+    /// Names in the environment stay as they are.
+    pub raw_names: bool,
     /// Variables to leave out.
     pub without: &'a [&'a str],
 }
@@ -70,7 +72,9 @@ fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])
         taken.push(Bytes::from_static(b"CONTENT_LENGTH"));
     }
     own(r, |name, _| taken.push(Bytes::copy_from_slice(name)));
-    let names: Vec<Bytes> = r.env.iter().map(|(name, _)| sanitized(name)).collect();
+    let name =
+        |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
+    let names: Vec<Bytes> = r.env.iter().map(|(known, _)| name(known)).collect();
     for (i, (_, value)) in r.env.iter().enumerate() {
         let name = &names[i];
         // Of names that have become one, the last one's value counts.
@@ -86,8 +90,18 @@ fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])
 /// Puts the variables into the request's environment, where an internal redirect finds
 /// them again as `REDIRECT_*` (E-16).
 pub fn populate(r: &mut Request) {
+    fill(r, &Extras::default());
+}
+
+/// The same, with the names that modules gave and without what `ap_create_environment` adds
+/// for programs: what mod_proxy_fcgi sends.
+pub fn populate_raw(r: &mut Request) {
+    fill(r, &Extras { raw_names: true, without: &["TZ"], ..Extras::default() });
+}
+
+fn fill(r: &mut Request, extras: &Extras) {
     let mut all = Vec::new();
-    variables(r, &Extras::default(), |name, value| {
+    variables(r, extras, |name, value| {
         all.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });
     for (name, value) in all {
@@ -220,7 +234,8 @@ fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
         text.clear();
         push_number(text, number);
     };
-    add(b"PATH", &process.path_variable);
+    // One that a directive sets is kept.
+    add(b"PATH", r.env.get(b"PATH").unwrap_or(&process.path_variable));
     if let Some(path) = &process.library_path {
         add(b"LD_LIBRARY_PATH", path);
     }
@@ -245,10 +260,10 @@ fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
     text.clear();
     push_address(&mut text, r.useragent_ip);
     add(b"REMOTE_ADDR", &text);
-    add(b"DOCUMENT_ROOT", &core.document_root);
+    add(b"DOCUMENT_ROOT", r.document_root());
     add(b"REQUEST_SCHEME", r.scheme().as_bytes());
     add(b"CONTEXT_PREFIX", &r.context_prefix);
-    let root = r.context_document_root.as_ref().unwrap_or(&core.document_root);
+    let root = r.context_document_root.as_ref().unwrap_or_else(|| r.document_root());
     add(b"CONTEXT_DOCUMENT_ROOT", root);
     let admin = core.server_admin.as_deref().unwrap_or("[no address given]");
     add(b"SERVER_ADMIN", admin.as_bytes());

@@ -8,11 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::bundle::{Meta, OsError};
+use crate::cgi::{self, Extras};
 use crate::modules::auth_basic::Checked;
 use crate::modules::authn_core::Credentials;
 use crate::modules::cgi::Script;
 use crate::modules::fastcgi::App;
+use crate::modules::proxy::{Forward, Heard, Hold};
 use crate::modules::status::Report;
+use crate::request::Request;
 
 /// A need.
 #[derive(Clone, Debug)]
@@ -48,6 +51,10 @@ pub enum Effect {
     FastCgi(Call),
     /// Run a CGI script and bring the head of its response; as with [`Effect::FastCgi`].
     Cgi(Script),
+    /// Ask an HTTP upstream and bring the head of its answer.
+    Upstream(Box<Forward>),
+    /// Wait.
+    Wait(Duration),
     /// Say how the server and the applications are.
     Status,
     /// Look for an answer that was kept under this key.
@@ -78,11 +85,43 @@ pub struct Call {
     pub extra: Vec<(Bytes, Bytes)>,
     /// The variables that this call leaves out.
     pub without: &'static [&'static str],
+    /// All variables, in the place of those that CGI would have.
+    pub variables: Option<Vec<(Bytes, Bytes)>>,
+    /// The upstream is busy with this.
+    pub hold: Option<Arc<Hold>>,
     /// The response is passed on unparsed: there is no head to bring.
     pub nph: bool,
     /// When the program was changed, nanoseconds since 1970: processes that are older
     /// are to be replaced first (`-autoUpdate`).
     pub newest: Option<i128>,
+}
+
+impl Call {
+    /// Calls `emit` with every variable that the application gets. `length` is that of a
+    /// body whose length the client did not announce.
+    pub fn each_variable(
+        &self,
+        r: &Request,
+        length: Option<u64>,
+        mut emit: impl FnMut(&[u8], &[u8]),
+    ) {
+        let Some(all) = &self.variables else {
+            let extras = Extras {
+                first: &self.extra,
+                pass_headers: &self.app.settings.pass_headers,
+                content_length: length,
+                without: self.without,
+                raw_names: false,
+            };
+            return cgi::variables(r, &extras, emit);
+        };
+        for (name, value) in all {
+            emit(name, value);
+        }
+        if let Some(length) = length {
+            emit(b"CONTENT_LENGTH", length.to_string().as_bytes());
+        }
+    }
 }
 
 /// FastCGI's roles.
@@ -120,6 +159,10 @@ pub enum Answer {
     /// To [`Effect::FastCgi`] and [`Effect::Cgi`]: the head of the response, blank line included; what
     /// follows it streams. Empty for an unparsed response.
     Head(Bytes),
+    /// To [`Effect::Upstream`]: the head of the answer; what follows it streams.
+    Heard(Box<Heard>),
+    /// To [`Effect::Wait`].
+    Waited,
     /// To [`Effect::Status`].
     Status(Arc<Report>),
     /// To [`Effect::Recall`]: the head of the answer, if there is one.
@@ -130,7 +173,7 @@ pub enum Answer {
     Forgotten(u64),
     /// To [`Effect::Ready`].
     Ready(bool),
-    /// To [`Effect::FastCgi`] and [`Effect::Cgi`]: there is no head.
+    /// To [`Effect::FastCgi`], [`Effect::Cgi`] and [`Effect::Upstream`]: there is no head.
     Failed {
         /// Why.
         failure: Failure,

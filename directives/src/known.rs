@@ -59,18 +59,29 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "mod_ssl.c",
         Ignored("the TLS library looks after this itself"),
-        "SSLRandomSeed SSLSessionCache SSLSessionCacheTimeout SSLCryptoDevice SSLCompression",
+        "SSLRandomSeed SSLCryptoDevice SSLCompression SSLInsecureRenegotiation \
+      SSLRenegBufferSize",
+    ),
+    (
+        "mod_ssl.c",
+        Ignored("no responder of OCSP is asked"),
+        "SSLUseStapling SSLStaplingCache SSLStaplingResponseTimeSkew SSLStaplingResponderTimeout \
+      SSLStaplingResponseMaxAge SSLStaplingStandardCacheTimeout SSLStaplingReturnResponderErrors \
+      SSLStaplingFakeTryLater SSLStaplingErrorCacheTimeout SSLStaplingForceURL \
+      SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLOCSPResponseTimeSkew \
+      SSLOCSPResponseMaxAge SSLOCSPResponderTimeout SSLOCSPUseRequestNonce SSLOCSPProxyURL \
+      SSLOCSPNoVerify SSLOCSPResponderCertificateFile",
+    ),
+    (
+        "mod_ssl.c",
+        Refused("the TLS library does not do this"),
+        "SSLSRPVerifierFile SSLSRPUnknownUserSeed SSLPolicy SSLECHKeyDir",
     ),
     ("mod_mime_magic.c", Ignored("types are found by extension"), "MimeMagicFile"),
     (
         "mod_cache.c",
         NO_CACHE,
         "CacheEnable MCacheMaxObjectCount MCacheMaxObjectSize MCacheMinObjectSize MCacheSize",
-    ),
-    (
-        "mod_autoindex.c",
-        Ignored("listings have no icons"),
-        "AddIcon AddIconByEncoding AddIconByType DefaultIcon AddAlt AddAltByEncoding AddAltByType",
     ),
     (
         "mod_rewrite.c",
@@ -86,16 +97,11 @@ static GROUPS: &[(&str, Known, &str)] = &[
     (
         "core.c",
         NOT_YET,
-        "SetOutputFilter SetInputFilter ErrorLogFormat \
-      HttpProtocolOptions MergeTrailers Protocols ProtocolsHonorOrder \
+        "ErrorLogFormat \
+      HttpProtocolOptions MergeTrailers \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
-    (
-        "mod_mime.c",
-        NOT_YET,
-        "AddInputFilter AddOutputFilter RemoveInputFilter RemoveOutputFilter MultiviewsMatch",
-    ),
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     (
         "authentication",
@@ -118,66 +124,16 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
     (
-        "mod_deflate.c",
-        NOT_YET,
-        "DeflateFilterNote DeflateWindowSize DeflateBufferSize DeflateMemLevel \
-      DeflateCompressionLevel DeflateAlterETag DeflateInflateLimitRequestBody \
-      DeflateInflateRatioLimit DeflateInflateRatioBurst",
-    ),
-    (
         "mod_filter.c",
-        NOT_YET,
-        "FilterDeclare FilterProvider FilterChain FilterTrace AddOutputFilterByType FilterProtocol",
+        Refused(
+            "filters are not declared here; name them with SetOutputFilter or \
+             AddOutputFilterByType, inside <If> where it depends on something",
+        ),
+        "FilterDeclare FilterProvider FilterChain FilterTrace FilterProtocol",
     ),
-    (
-        "mod_autoindex.c",
-        NOT_YET,
-        "AddDescription HeaderName ReadmeName IndexIgnore IndexIgnoreReset IndexOptions \
-      IndexOrderDefault IndexStyleSheet IndexHeadInsert FancyIndexing",
-    ),
-    (
-        "mod_negotiation.c",
-        NOT_YET,
-        "CacheNegotiatedDocs LanguagePriority ForceLanguagePriority",
-    ),
-    (
-        "mod_vhost_alias.c",
-        NOT_YET,
-        "VirtualDocumentRoot VirtualDocumentRootIP VirtualScriptAlias VirtualScriptAliasIP",
-    ),
-    (
-        "mod_remoteip.c",
-        NOT_YET,
-        "RemoteIPHeader RemoteIPProxiesHeader RemoteIPTrustedProxy RemoteIPInternalProxy \
-      RemoteIPTrustedProxyList RemoteIPInternalProxyList RemoteIPProxyProtocol \
-      RemoteIPProxyProtocolExceptions",
-    ),
-    (
-        "mod_include.c",
-        NOT_YET,
-        "XBitHack SSIErrorMsg SSITimeFormat SSIStartTag SSIEndTag SSIUndefinedEcho \
-      SSILegacyExprParser SSILastModified SSIEtag",
-    ),
-    ("mod_reqtimeout.c", NOT_YET, "RequestReadTimeout"),
-    ("mod_speling.c", NOT_YET, "CheckSpelling CheckCaseOnly CheckBasenameMatch"),
-    (
-        "mod_substitute.c",
-        NOT_YET,
-        "Substitute SubstituteMaxLineLength SubstituteInheritBefore InputSed OutputSed",
-    ),
+    ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
+    ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
-    ("mod_info.c", NOT_YET, "AddModuleInfo"),
-    (
-        "mod_ssl.c",
-        NOT_YET,
-        "SSLEngine SSLFIPS SSLCipherSuite SSLCertificateFile SSLCertificateKeyFile \
-      SSLCertificateChainFile SSLSessionTicketKeyFile SSLCACertificatePath SSLCACertificateFile \
-      SSLCADNRequestPath SSLCADNRequestFile SSLCARevocationPath SSLCARevocationFile \
-      SSLCARevocationCheck SSLVerifyClient SSLVerifyDepth SSLProtocol SSLHonorCipherOrder \
-      SSLSessionTickets SSLInsecureRenegotiation SSLUserName SSLStrictSNIVHostCheck \
-      SSLOpenSSLConfCmd SSLOptions SSLRequireSSL SSLRequire SSLRenegBufferSize SSLOCSPEnable \
-      SSLUseStapling SSLStaplingCache SSLPassPhraseDialog SSLPolicy",
-    ),
     (
         "mod_ssl.c",
         NOT_YET,
@@ -187,14 +143,32 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_proxy.c",
-        NOT_YET,
-        "<Proxy <ProxyMatch ProxyPass ProxyPassMatch ProxyPassReverse ProxyPassReverseCookieDomain \
-      ProxyPassReverseCookiePath ProxyPreserveHost ProxyRequests ProxyVia ProxyTimeout \
-      ProxyErrorOverride ProxySet BalancerMember ProxyAddHeaders ProxyIOBufferSize \
-      ProxyReceiveBufferSize ProxyMaxForwards ProxyStatus ProxyBadHeader NoProxy ProxyBlock \
-      ProxyDomain ProxyRemote ProxyRemoteMatch AllowCONNECT ProxySourceAddress",
+        Refused("upstreams are connected to directly, from any address"),
+        "ProxyRemote ProxyRemoteMatch ProxySourceAddress",
     ),
-    ("mod_proxy_fcgi.c", NOT_YET, "ProxyFCGIBackendType ProxyFCGISetEnvIf"),
+    (
+        "mod_proxy.c",
+        Ignored("it is for a forward proxy, which this server is not"),
+        "AllowCONNECT",
+    ),
+    (
+        "mod_proxy_wstunnel.c",
+        Ignored("WebSockets and other requests go to an upstream alike"),
+        "ProxyWebsocketFallbackToProxyHttp ProxyWebsocketAsync ProxyWebsocketAsyncDelay \
+      ProxyWebsocketIdleTimeout",
+    ),
+    (
+        "mod_proxy_hcheck.c",
+        Refused(
+            "health checks are not made; a member that fails is left alone for its retry",
+        ),
+        "ProxyHCExpr ProxyHCTemplate ProxyHCTPsize",
+    ),
+    (
+        "mod_proxy_express.c",
+        Refused("use RewriteMap and RewriteRule with [P]"),
+        "ProxyExpressEnable ProxyExpressDBMFile ProxyExpressDBMType",
+    ),
     (
         "mod_fcgid.c",
         NOT_YET,
@@ -213,12 +187,18 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_http2.c",
-        NOT_YET,
-        "H2MaxSessionStreams H2WindowSize H2MinWorkers H2MaxWorkers H2MaxWorkerIdleSeconds \
-      H2StreamMaxMemSize H2SerializeHeaders H2ModernTLSOnly H2Upgrade H2Direct H2SessionExtraFiles \
-      H2TLSWarmUpSize H2TLSCoolDownSecs H2Push H2PushPriority H2PushDiarySize H2CopyFiles \
-      H2PushResource H2EarlyHints H2Padding H2OutputBuffering H2StreamTimeout",
+        Ignored("streams have no threads, buffers and files of their own here"),
+        "H2MinWorkers H2MaxWorkers H2MaxWorkerIdleSeconds H2SerializeHeaders H2SessionExtraFiles \
+      H2TLSWarmUpSize H2TLSCoolDownSecs H2CopyFiles H2OutputBuffering H2Padding",
     ),
+    (
+        "mod_http2.c",
+        Ignored(
+            "nothing is pushed, and nothing said before the answer; browsers ask by themselves",
+        ),
+        "H2Push H2PushPriority H2PushDiarySize H2PushResource H2EarlyHints H2EarlyHint",
+    ),
+    ("mod_http2.c", NOT_YET, "H2ProxyRequests H2WebSockets"),
     (
         "mod_dav.c",
         Refused("there is no WebDAV here"),
@@ -326,7 +306,15 @@ pub fn find(name: &str) -> Option<Entry> {
 
 /// Modules that have no directives of their own here, but whose work is done.
 pub fn is_served_module(name: &str) -> bool {
-    matches!(name, "mod_logio.c" | "logio_module" | "mod_watchdog.c" | "watchdog_module")
+    matches!(
+        name,
+        "mod_logio.c"
+            | "logio_module"
+            | "mod_watchdog.c"
+            | "watchdog_module"
+            | "mod_slotmem_shm.c"
+            | "slotmem_shm_module"
+    )
 }
 
 /// Modules that protect a site by being loaded, and what nothing else here does.

@@ -101,4 +101,6 @@ pub struct Line {
     pub error: Option<OsError>,
     /// The message.
     pub text: Bytes,
+    /// It is about the server, and names no client.
+    pub of_server: bool,
 }

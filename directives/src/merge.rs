@@ -38,7 +38,18 @@ pub struct Merged {
     pub config: DirConfig,
     /// What others derive from the settings, once.
     pub derived: Derived,
+    /// The last section that was laid over, and those before it; none at a root.
+    pub way: Option<Arc<Way>>,
     next: RwLock<HashMap<Edge, (SectionId, Arc<Merged>)>>,
+}
+
+/// How a merged configuration came about.
+#[derive(Debug)]
+pub struct Way {
+    /// The sections before this one.
+    pub outer: Option<Arc<Way>>,
+    /// The section.
+    pub section: Arc<Section>,
 }
 
 /// Values computed from a merged configuration when first needed.
@@ -70,11 +81,24 @@ impl std::ops::Deref for Merged {
 impl Merged {
     /// A root.
     pub fn root(config: DirConfig) -> Arc<Merged> {
-        Arc::new(Merged { config, derived: Derived::default(), next: RwLock::default() })
+        Merged::reached(config, None)
+    }
+
+    fn reached(config: DirConfig, way: Option<Arc<Way>>) -> Arc<Merged> {
+        let (derived, next) = (Derived::default(), RwLock::default());
+        Arc::new(Merged { config, derived, way, next })
+    }
+
+    /// The sections that it was merged from, in order.
+    pub fn sections(&self) -> Vec<Arc<Section>> {
+        let ways = std::iter::successors(self.way.as_ref(), |way| way.outer.as_ref());
+        let mut sections: Vec<_> = ways.map(|way| way.section.clone()).collect();
+        sections.reverse();
+        sections
     }
 
     /// This configuration with a section laid over it.
-    pub fn then(self: &Arc<Merged>, section: &Section) -> Arc<Merged> {
+    pub fn then(self: &Arc<Merged>, section: &Arc<Section>) -> Arc<Merged> {
         self.follow(Edge::Section(section.id), section)
     }
 
@@ -82,13 +106,13 @@ impl Merged {
     /// all versions of the file.
     pub fn then_htaccess(
         self: &Arc<Merged>,
-        section: &Section,
+        section: &Arc<Section>,
         place: u64,
     ) -> Arc<Merged> {
         self.follow(Edge::Htaccess(place), section)
     }
 
-    fn follow(self: &Arc<Merged>, edge: Edge, section: &Section) -> Arc<Merged> {
+    fn follow(self: &Arc<Merged>, edge: Edge, section: &Arc<Section>) -> Arc<Merged> {
         let known = self.next.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((id, node)) = known.get(&edge)
             && *id == section.id
@@ -105,7 +129,8 @@ impl Merged {
         if matches!(edge, Edge::Htaccess(_)) && next.len() >= MAX_HTACCESS_EDGES {
             next.retain(|edge, _| matches!(edge, Edge::Section(_)));
         }
-        let node = Merged::root(self.config.with(&section.part));
+        let way = Way { outer: self.way.clone(), section: section.clone() };
+        let node = Merged::reached(self.config.with(&section.part), Some(Arc::new(way)));
         next.insert(edge, (section.id, node.clone()));
         node
     }

@@ -202,18 +202,30 @@ fn escape_where(path: &[u8], plain: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
 
 /// Encodes a path for use in a URL. See `ap_os_escape_path`.
 pub fn escape_path(path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(path.len());
     let colon = path.iter().position(|&b| b == b':');
     let slash = path.iter().position(|&b| b == b'/');
     // A first segment with a colon would read as a scheme.
+    let mut out = escape_uri(path);
     if let Some(colon) = colon
         && slash.is_none_or(|slash| colon < slash)
     {
-        out.extend_from_slice(b"./");
+        out.splice(0..0, *b"./");
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"$-_.+!*'(),:@&=/~".contains(&b);
+    out
+}
+
+/// Encodes a part of a path that something else stands before. See `ap_escape_uri`.
+pub fn escape_uri(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"$-_.+!*'(),:;@&=/~".contains(&b);
     escape_where(path, plain, &mut out);
     out
+}
+
+/// Encodes a name that stands between slashes. See `ap_escape_path_segment`.
+pub fn escape_segment(name: &[u8]) -> Vec<u8> {
+    let parts: Vec<Vec<u8>> = name.split(|&b| b == b'/').map(escape_uri).collect();
+    parts.join(&b"%2f"[..])
 }
 
 /// Encodes text for HTML. See `ap_escape_html2`.

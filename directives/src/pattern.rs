@@ -10,6 +10,30 @@ use fancy_regex::{BytesMode, Regex, RegexBuilder};
 /// Steps of a backtracking match before it counts as no match, as PCRE's match limit.
 const BACKTRACK_LIMIT: usize = 1_000_000;
 
+/// `*` and `?` without regard for anything else: `ap_strcmp_match`.
+pub fn wild_match(pattern: &[u8], text: &[u8]) -> bool {
+    // After a star that did not reach far enough it is tried one byte further.
+    let (mut p, mut t, mut star) = (0, 0, None);
+    loop {
+        match (pattern.get(p), text.get(t)) {
+            (Some(b'*'), _) => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            (Some(b'?'), Some(_)) => (p, t) = (p + 1, t + 1),
+            (Some(x), Some(y)) if x == y => (p, t) = (p + 1, t + 1),
+            (None, None) => return true,
+            _ => match star {
+                Some((after, from)) if from < text.len() => {
+                    star = Some((after, from + 1));
+                    (p, t) = (after, from + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {

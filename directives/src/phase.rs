@@ -158,6 +158,14 @@ pub enum Lookup {
     Uri(Bytes),
     /// By file name: `ap_sub_req_lookup_file`.
     File(Bytes),
+    /// By the name of an entry of the directory that the file name and the path lead to:
+    /// `ap_sub_req_lookup_dirent`.
+    Entry {
+        /// The entry.
+        name: Bytes,
+        /// The query goes with it.
+        with_args: bool,
+    },
     /// By URL path, and only as far as its file name: nothing is asked.
     Translate(Bytes),
 }

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::filter::Filter;
+use crate::modules::ratelimit::Rate;
+
 /// A list of header fields. CGI's and httpd's: names compare without regard to case,
 /// and keep the case and the place in which they were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +105,11 @@ pub struct Reply {
     pub headers: Headers,
     /// What follows.
     pub body: Body,
+    /// What is to be done with it on its way, in order. Where this is not empty, the
+    /// fields say nothing about the length.
+    pub filters: Vec<Filter>,
+    /// How fast it is sent, behind all filters.
+    pub rate: Option<Rate>,
     /// The connection ends after this response.
     pub close: bool,
     /// No body is sent whatever there is: HEAD.
@@ -129,6 +137,8 @@ pub enum Body {
     Stream,
     /// What the application sends, to the client's socket as it is: `-nph`.
     Raw,
+    /// The upstream has changed protocols: bytes in both directions.
+    Tunnel,
 }
 
 /// A piece of a file, after some bytes of its own.

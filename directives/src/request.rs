@@ -10,9 +10,11 @@ use http::{HeaderMap, Method};
 use crate::bundle::{Files, Meta, OsError};
 use crate::effect::Answer;
 use crate::env::Env;
+use crate::filter::{Added, Filter};
 use crate::log::{Level, Line};
 use crate::merge::Merged;
 use crate::modules::gateway::{Caller, Decision, Findings};
+use crate::modules::ratelimit::Rate;
 use crate::reply::{Body, Headers};
 use crate::snapshot::{Server, Snapshot};
 
@@ -36,8 +38,12 @@ pub struct Connection {
     pub client: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
+    /// The client as a proxy reported it before the first request (the PROXY protocol).
+    pub reported: Option<SocketAddr>,
     /// Secured by TLS.
     pub secure: bool,
+    /// How, or why not.
+    pub security: crate::modules::ssl::Security,
     /// How many requests were read from it before this one.
     pub keepalives: u32,
     /// Distinguishes connections in the log (`%L`, `%{c}L`).
@@ -89,10 +95,14 @@ pub struct Request {
     pub finfo: Option<Meta>,
     /// `CONTEXT_PREFIX`: the URL prefix of an alias.
     pub context_prefix: Bytes,
+    /// A document root of this request's own, in place of its server's.
+    pub own_document_root: Option<Bytes>,
     /// `CONTEXT_DOCUMENT_ROOT`: the directory of an alias.
     pub context_document_root: Option<Bytes>,
     /// The path was mapped by `ScriptAlias`.
     pub script_alias: bool,
+    /// Another server answers; the file name is `proxy:` and a URL (`proxyreq`).
+    pub proxyreq: bool,
 
     /// Variables for applications (`subprocess_env`).
     pub env: Env,
@@ -132,8 +142,20 @@ pub struct Request {
     pub err_headers_out: Headers,
     /// The body of the response.
     pub body: Body,
+    /// Output filters that were given to this request.
+    pub filters: Vec<Added>,
+    /// The request's body goes through the input filter DEFLATE.
+    pub inflates_input: bool,
+    /// How fast the body is to be sent.
+    pub rate: Option<Rate>,
+    /// What the output filters want to do with the body.
+    pub body_filters: Vec<Filter>,
     /// The bytes of a file are what is sent: ranges and 304 are possible.
     pub no_local_copy: bool,
+    /// What a list of variants was made from, as an entity tag.
+    pub vlist_validator: Option<Bytes>,
+    /// Caches that do not know better are told to forget the response.
+    pub no_cache: bool,
     /// Methods to name in `Allow`.
     pub allowed: Vec<Method>,
     /// `AcceptPathInfo`'s verdict by a handler: `None` is the handler's own default.
@@ -157,8 +179,14 @@ pub struct Request {
     pub(crate) held: Vec<(Bytes, Bytes)>,
     /// The provider that is being asked.
     pub(crate) asked: Option<Arc<crate::modules::authnz_fcgi::Provider>>,
+    /// The upstream that is being asked.
+    pub(crate) attempt: Option<Box<crate::modules::proxy::Attempt>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
+    /// The negotiation that waits for a look-up.
+    pub(crate) negotiation: Option<Box<crate::modules::negotiation::Negotiation>>,
+    /// The listing that is being made.
+    pub(crate) listing: Option<Box<crate::modules::autoindex::Listing>>,
     /// The hook to run again once what an expression wants is known.
     pub(crate) resume: Option<crate::phase::Hook>,
     /// Another server asks about this request, and it is judged only.
@@ -171,7 +199,14 @@ pub struct Request {
     pub lines: Vec<Line>,
     /// Entries for the `ScriptLog`, likewise.
     pub script_log: Vec<crate::modules::cgi::Entry>,
+    /// Somebody wants to know how the phases come to what they say: lines are kept
+    /// whatever `LogLevel` says, down to [`EXPLAINED`].
+    pub explained: bool,
 }
+
+/// The level of the lines that an explained request keeps: rewriting says at this one
+/// what each rule did.
+pub const EXPLAINED: Level = Level::Trace(4);
 
 /// What a sub-request remembers of its parent.
 #[derive(Clone)]
@@ -184,6 +219,8 @@ pub struct Parent {
     pub user: Option<Bytes>,
     /// Its kind of authentication.
     pub auth_type: Option<Bytes>,
+    /// How many requests lie above the sub-request.
+    pub level: u32,
 }
 
 /// The client's host name.
@@ -247,8 +284,10 @@ impl Request {
             path_info: Vec::new(),
             finfo: None,
             context_prefix: Bytes::new(),
+            own_document_root: None,
             context_document_root: None,
             script_alias: false,
+            proxyreq: false,
             env: Env::default(),
             notes: Env::default(),
             user: None,
@@ -258,7 +297,10 @@ impl Request {
             content_type: None,
             content_encoding: None,
             content_languages: Vec::new(),
-            useragent_ip: connection.client.ip().to_canonical(),
+            useragent_ip: {
+                let client = connection.reported.unwrap_or(connection.client);
+                client.ip().to_canonical()
+            },
             remote_host: Lookup::Unasked,
             addresses: std::collections::HashMap::new(),
             asked_host: String::new(),
@@ -267,7 +309,13 @@ impl Request {
             headers_out: Headers::default(),
             err_headers_out: Headers::default(),
             body: Body::None,
+            filters: Vec::new(),
+            inflates_input: false,
+            rate: None,
+            body_filters: Vec::new(),
             no_local_copy: false,
+            vlist_validator: None,
+            no_cache: false,
             allowed: Vec::new(),
             used_path_info: None,
             prev: None,
@@ -279,13 +327,17 @@ impl Request {
             asking: 0,
             held: Vec::new(),
             asked: None,
+            attempt: None,
             ahead: Vec::new(),
+            negotiation: None,
+            listing: None,
             resume: None,
             gateway: None,
             decision: None,
             findings: Findings::default(),
             lines: Vec::new(),
             script_log: Vec::new(),
+            explained: false,
             connection,
         }
     }
@@ -309,6 +361,7 @@ impl Request {
             no_local_copy: self.no_local_copy,
             main: self.main.clone(),
             depth: self.depth + 1,
+            explained: self.explained,
             ..Request::blank(
                 self.snapshot.clone(),
                 self.server.clone(),
@@ -332,8 +385,14 @@ impl Request {
         self.content_languages = found.content_languages;
         self.context_prefix = found.context_prefix;
         self.context_document_root = found.context_document_root;
+        if found.own_document_root.is_some() {
+            self.own_document_root = found.own_document_root;
+        }
         self.script_alias = found.script_alias;
+        self.proxyreq = found.proxyreq;
         self.used_path_info = found.used_path_info;
+        self.filters = found.filters;
+        self.inflates_input = found.inflates_input;
         self.dir = found.dir;
         for (name, value) in found.notes.iter() {
             self.notes.set(name.clone(), value.clone());
@@ -433,6 +492,9 @@ impl Request {
 
     /// Would a line of this level be written? Look before formatting one.
     pub fn logs(&self, level: Level, module: &str) -> bool {
+        if self.explained {
+            return level <= EXPLAINED;
+        }
         let levels = self.dir.core.log.as_ref().or(self.server.config.core.log.as_ref());
         levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module))
     }
@@ -458,7 +520,23 @@ impl Request {
         text: impl Into<Bytes>,
     ) {
         if self.logs(level, module) {
-            self.lines.push(Line { level, module, ah, error, text: text.into() });
+            let text = text.into();
+            self.lines.push(Line { level, module, ah, error, text, of_server: false });
+        }
+    }
+
+    /// A line about the server, in which no client is named.
+    pub fn log_server(
+        &mut self,
+        level: Level,
+        module: &'static str,
+        ah: u32,
+        error: Option<OsError>,
+        text: impl Into<Bytes>,
+    ) {
+        if self.logs(level, module) {
+            let text = text.into();
+            self.lines.push(Line { level, module, ah, error, text, of_server: true });
         }
     }
 
@@ -481,19 +559,19 @@ impl Request {
         use crate::modules::core::CanonicalName;
         let core = &self.server.config.core;
         let default = self.default_port();
-        let configured = core.port.filter(|port| *port != 0);
-        let physical = self
-            .dir
-            .core
-            .use_canonical_phys_port
-            .unwrap_or(false)
+        // Who asks about another server's request connected to a port that is none of it.
+        let is_own = self.gateway.is_none();
+        let configured = core.port.filter(|port| {
+            *port != 0 && (is_own || core.name_is_own || self.server.place.is_none())
+        });
+        let physical = (is_own && self.dir.core.use_canonical_phys_port == Some(true))
             .then(|| self.connection.local.port());
         match self.dir.core.use_canonical_name {
             Some(CanonicalName::On | CanonicalName::Dns) => {
                 configured.or(physical).unwrap_or(default)
             }
             Some(CanonicalName::Off) | None if self.hostname.is_some() => {
-                self.host_port.or(physical).unwrap_or(default)
+                self.host_port.or(physical).or(configured).unwrap_or(default)
             }
             _ => configured.or(physical).unwrap_or(default),
         }
@@ -531,7 +609,7 @@ impl Request {
     }
 
     /// The directory that serves the URL space: `ap_document_root`.
-    pub fn document_root(&self) -> &[u8] {
-        &self.server.config.core.document_root
+    pub fn document_root(&self) -> &Bytes {
+        self.own_document_root.as_ref().unwrap_or(&self.server.config.core.document_root)
     }
 }

@@ -10,14 +10,20 @@ use crate::status;
 /// The reply that a finished request stands for. The request stays for the log; whoever
 /// sends the reply gives it the fields back.
 pub fn finish(r: &mut Request) -> Reply {
-    ranges::apply(r);
+    let mut filters = std::mem::take(&mut r.body_filters);
+    if status::is_bodyless(r.status) || matches!(r.body, Body::None | Body::Raw) {
+        filters.clear();
+    }
+    if filters.is_empty() {
+        ranges::apply(r);
+    }
     if r.status == 416 {
         let page = status::page(r, 416, None);
         r.content_type = Some(Bytes::from_static(b"text/html; charset=iso-8859-1"));
         r.headers_out.clear();
         r.body = if r.header_only { Body::None } else { Body::Bytes(page.into()) };
     }
-    let raw = r.body == Body::Raw;
+    let raw = matches!(r.body, Body::Raw | Body::Tunnel);
     let body = std::mem::take(&mut r.body);
     let mut headers = Headers::default();
     headers.set("Date", conditions::http_date(r.request_time / 1_000_000));
@@ -28,8 +34,19 @@ pub fn finish(r: &mut Request) -> Reply {
     } else {
         own.extend(std::mem::take(&mut r.headers_out));
     }
+    // What an upstream says of itself stays.
+    if r.proxyreq {
+        for name in ["Date", "Server"] {
+            if let Some(said) = own.get(name).cloned() {
+                headers.set(name, said);
+                own.unset(name);
+            }
+        }
+    }
     let bodyless = status::is_bodyless(r.status);
-    if let Body::Bytes(bytes) = &body
+    if !filters.is_empty() {
+        own.unset("Content-Length");
+    } else if let Body::Bytes(bytes) = &body
         && !bodyless
     {
         own.set("Content-Length", bytes.len().to_string());
@@ -51,6 +68,9 @@ pub fn finish(r: &mut Request) -> Reply {
     {
         own.set("Content-Type", kind);
     }
+    if r.no_cache && !own.has("Expires") {
+        own.set("Expires", conditions::http_date(r.request_time / 1_000_000));
+    }
     vary(r, &mut own);
     let close = !keep_alive(r, &mut own);
     headers.extend(own);
@@ -63,8 +83,24 @@ pub fn finish(r: &mut Request) -> Reply {
         reason: r.reason.clone(),
         headers,
         body,
+        filters,
+        rate: r.rate,
         close,
         header_only: r.header_only,
+    }
+}
+
+/// What a page includes: a sub-request's body, whose head nobody sees.
+pub fn finish_included(r: &mut Request) -> Reply {
+    Reply {
+        status: r.status,
+        reason: None,
+        headers: Headers::default(),
+        body: std::mem::take(&mut r.body),
+        filters: std::mem::take(&mut r.body_filters),
+        rate: None,
+        close: false,
+        header_only: false,
     }
 }
 
@@ -110,6 +146,10 @@ fn content_type(r: &Request) -> Option<Bytes> {
 
 /// Does the connection go on? The fields that say so are put into the response.
 fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
+    if r.version >= 20 {
+        // HTTP/2's connections go on in their own way.
+        return true;
+    }
     let core = &r.server.config.core;
     let connection = r.header("connection").unwrap_or_default();
     let says = |token: &[u8]| has_token(&connection, token);

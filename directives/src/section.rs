@@ -1,6 +1,8 @@
 //! What one `<Directory>`, `<Files>`, `<Location>` or `.htaccess` sets, and for which
 //! paths.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::fnmatch::{self, Rules};
@@ -25,6 +27,8 @@ pub enum Kind {
     Htaccess,
     /// `<If>`, `<ElseIf>` and `<Else>`.
     If,
+    /// `<Proxy>` and `<ProxyMatch>`.
+    Proxy,
 }
 
 /// How a section chooses paths.
@@ -102,4 +106,9 @@ pub struct Section {
     pub part: DirPart,
     /// Where it stands.
     pub span: Span,
+    /// The `.htaccess` file that it stands in, into which `span` then points; `None` for
+    /// the server's own files.
+    pub htaccess: Option<Arc<str>>,
+    /// The line of its tag; of a `.htaccess` file itself its first.
+    pub line: u32,
 }

@@ -1,7 +1,7 @@
 //! A whole compiled configuration, immutable: servers by address and name, their roots of
 //! the merge tree, and the hooks of every phase.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -11,8 +11,12 @@ use crate::bundle::Sources;
 use crate::compile::Build;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::merge::Merged;
-use crate::modules::{DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart};
-use crate::phase::{Hook, Phase};
+use crate::modules::{
+    self, DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart,
+};
+use crate::pattern::wild_match;
+use crate::phase::{Hook, Hooked, Phase};
+use crate::schema::Module;
 use crate::syntax::Span;
 use crate::walk::{Directories, Locations};
 
@@ -101,18 +105,6 @@ impl NameList {
     }
 }
 
-/// `*` and `?` without regard for anything else: `ap_strcasecmp_match`.
-fn wild_match(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => {
-            (0..=text.len()).any(|skip| wild_match(rest, &text[skip..]))
-        }
-        Some((b'?', rest)) => !text.is_empty() && wild_match(rest, &text[1..]),
-        Some((c, rest)) => text.first() == Some(c) && wild_match(rest, &text[1..]),
-    }
-}
-
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -129,6 +121,10 @@ pub struct Snapshot {
     /// Virtual hosts by address; `None` stands for every address, or every port.
     pub by_address: Vec<(Option<IpAddr>, Option<u16>, NameList)>,
     lookup: HashMap<(Option<IpAddr>, Option<u16>), usize>,
+    /// The directives, if a handler shows them.
+    pub recorded: Vec<modules::info::Line>,
+    /// Modules that `LoadModule` lines name.
+    loaded: HashSet<String>,
     /// `.htaccess` files that were compiled.
     pub htaccess: crate::htaccess::Cache,
     hooks: [Vec<Hook>; Phase::COUNT],
@@ -138,6 +134,11 @@ impl Snapshot {
     /// The hooks of a phase, in order.
     pub fn hooks(&self, phase: Phase) -> &[Hook] {
         &self.hooks[phase as usize]
+    }
+
+    /// Does a `LoadModule` line name this module?
+    pub fn names_module(&self, id: &str) -> bool {
+        self.loaded.contains(id)
     }
 
     /// The main server.
@@ -186,6 +187,7 @@ impl Snapshot {
         sources: Arc<Sources>,
         main: ServerPart,
         main_dir: DirPart,
+        loaded: &HashSet<String>,
         build: &mut Build<'_>,
     ) -> Arc<Snapshot> {
         let nothing = ServerPart::default();
@@ -220,6 +222,11 @@ impl Snapshot {
             let mut config = ServerConfig::merged(&main, &host.server);
             let own = host.server.core.as_ref();
             config.core.name_is_own = own.is_some_and(|core| core.server_name.is_some());
+            // Without a name of its own its port is that of its tag: ap_parse_vhost_addrs.
+            let first = host.addresses.first().and_then(|address| address.port);
+            if !config.core.name_is_own && first.is_some() {
+                config.core.port = first;
+            }
             if config.core.server_name.is_none() {
                 config.core.server_name.clone_from(&fallback_name);
             }
@@ -250,18 +257,44 @@ impl Snapshot {
             by_address,
             lookup,
             htaccess: crate::htaccess::Cache::default(),
-            hooks: flatten(),
+            recorded: std::mem::take(&mut build.recorded),
+            loaded: loaded.clone(),
+            hooks: flatten(loaded),
         })
     }
 }
 
 /// The hooks of all modules, by phase and place.
-fn flatten() -> [Vec<Hook>; Phase::COUNT] {
-    let mut hooked: Vec<_> = MODULES.iter().flat_map(|module| module.hooks).collect();
-    hooked.sort_by_key(|hooked| (hooked.phase, hooked.place));
+fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
     let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
-    for entry in hooked {
+    for (_, entry) in in_order(loaded) {
         hooks[entry.phase as usize].push(entry.hook);
     }
     hooks
+}
+
+/// All hooks with their modules, by phase and place. A module that shows or does something
+/// without a directive of its own is left out where `LoadModule` names others and not it:
+/// who took it out of a configuration wanted it out.
+fn in_order(loaded: &HashSet<String>) -> Vec<(&'static Module, &'static Hooked)> {
+    let is_there = |id: &str| {
+        loaded.contains(id)
+            || !modules::NAMED.contains(&id)
+                && (loaded.is_empty() || !modules::LOADED.contains(&id))
+    };
+    let mut hooked = Vec::new();
+    for &module in MODULES.iter().filter(|module| is_there(module.id)) {
+        hooked.extend(module.hooks.iter().map(|hook| (module, hook)));
+    }
+    hooked.sort_by_key(|(_, hooked)| (hooked.phase, hooked.place));
+    hooked
+}
+
+impl Snapshot {
+    /// The module that the hook of a phase at `index` belongs to: see [`Snapshot::hooks`].
+    pub fn hooking_module(&self, phase: Phase, index: usize) -> Option<&'static Module> {
+        let hooked = in_order(&self.loaded).into_iter();
+        let mut modules = hooked.filter(|(_, hooked)| hooked.phase == phase);
+        modules.nth(index).map(|(module, _)| module)
+    }
 }

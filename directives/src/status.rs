@@ -95,8 +95,14 @@ pub fn is_bodyless(status: u16) -> bool {
 /// The page for an error, as `ap_send_error_response` writes it. `also` is the status of
 /// a second error that the attempt to use an `ErrorDocument` ended with.
 pub fn page(r: &Request, status: u16, also: Option<u16>) -> Vec<u8> {
-    let title = line(status);
-    let heading = reason(status).unwrap_or("Internal Server Error");
+    // A reason of a module's own counts if it begins with the right number.
+    let own = r.reason.as_ref().map(|line| String::from_utf8_lossy(line).into_owned());
+    let own = own.filter(|line| line.starts_with(&format!("{status} ")));
+    let title = own.unwrap_or_else(|| line(status));
+    let heading = match title.get(4..) {
+        Some(words) if r.reason.is_some() => words,
+        _ => reason(status).unwrap_or("Internal Server Error"),
+    };
     let mut out = format!(
         "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \
          \"http://www.w3.org/TR/html4/strict.dtd\">\n<html><head>\n<title>{title}</title>\n\
@@ -307,13 +313,7 @@ fn internal_error(r: &Request, notes: &[u8]) -> Vec<u8> {
     if !notes.is_empty()
         && r.notes.get(b"verbose-error-to").is_some_and(|v| &v[..] == b"*")
     {
-        return [
-            &b"<p>The server encountered an internal error or\nmisconfiguration and was unable to \
-               complete\nyour request.</p>\n"[..],
-            notes,
-            b"</p>\n",
-        ]
-        .concat();
+        return [notes, b"<p />\n"].concat();
     }
     let admin =
         r.server.config.core.server_admin.as_deref().unwrap_or("[no address given]");

@@ -4,6 +4,10 @@
 /// with it.
 pub const HTTPD: [u32; 3] = [2, 4, 71];
 
+/// Both versions, without the platform: `AP_SERVER_BASEVERSION`.
+pub const BASE: &str =
+    concat!("fcgi-httpd/", env!("CARGO_PKG_VERSION"), " Apache/2.4.71");
+
 /// The product's name.
 pub const PRODUCT: &str = "fcgi-httpd";
 

@@ -73,7 +73,11 @@ fn examples_are_valid() {
 /// The first error of a configuration.
 fn first_error(text: &str) -> Option<Diagnostic> {
     // Behind it, what the examples name.
-    let named = "#-- /srv/bin/sh mode=755\n#-- /srv/run/\n#-- /dev/null\n";
+    let named = "#-- /srv/bin/sh mode=755\n#-- /srv/run/\n#-- /dev/null\n\
+        #-- /etc/ssl/certs/ssl-cert-snakeoil.pem\n-\n#-- /etc/ssl/certs/chain.pem\n-\n\
+        #-- /etc/ssl/private/ssl-cert-snakeoil.key\n-\n#-- /etc/ssl/clients.pem\n-\n\
+        #-- /etc/ssl/names.pem\n-\n#-- /etc/ssl/revoked.pem\n-\n#-- /etc/ssl/clients/\n\
+        #-- /etc/ssl/names/\n#-- /etc/ssl/revoked/\n";
     let world = World::parse(&format!("{text}{named}"));
     let entry = World::entry(&["User www-data", "Group www-data"]);
     compile(&entry, &world).diagnostics.into_iter().find(Diagnostic::is_error)

@@ -70,6 +70,8 @@ pub struct Exchange {
     armed: bool,
     /// The application's name for the log.
     name: Bytes,
+    /// It is an upstream of mod_proxy, which has words of its own.
+    proxied: bool,
     /// Lines for the log.
     pub lines: Vec<Line>,
     /// Bytes of FCGI_STDOUT so far.
@@ -113,6 +115,7 @@ impl Exchange {
             first: None,
             armed: false,
             name,
+            proxied: false,
             lines: Vec::new(),
             received: 0,
             usage,
@@ -127,6 +130,11 @@ impl Exchange {
         let checks = (idle + 1).div_ceil(start_delay.max(1));
         let limit = Duration::from_secs((checks * start_delay).into());
         self.first = Some(limit + Duration::from_millis(100));
+    }
+
+    /// What it says to the log is said in mod_proxy_fcgi's words.
+    pub fn as_upstream(&mut self) {
+        self.proxied = true;
     }
 
     /// The application's name for the log.
@@ -329,6 +337,19 @@ impl Exchange {
     }
 
     fn hear(&mut self, bytes: &[u8]) {
+        if self.proxied {
+            let text = [b"Got error '", bytes, b"'"].concat().into();
+            let (level, module, ah) = (Level::Error, "proxy_fcgi", 1071);
+            self.lines.push(Line {
+                level,
+                module,
+                ah,
+                error: None,
+                text,
+                of_server: false,
+            });
+            return;
+        }
         let (name, lines) = (&self.name, &mut self.lines);
         self.stderr.take(bytes, |said| lines.push(line(name, said, "")));
     }
@@ -376,5 +397,5 @@ fn line(name: &[u8], said: Said, module: &'static str) -> Line {
             (Level::Error, text.into_bytes())
         }
     };
-    Line { level, module, ah: 0, error: None, text: text.into() }
+    Line { level, module, ah: 0, error: None, text: text.into(), of_server: false }
 }

@@ -2,11 +2,10 @@
 
 pub mod connect;
 pub mod exchange;
-pub mod params;
 pub mod pool;
-pub mod record;
 mod stderr;
 #[cfg(test)]
 mod wire;
 
+pub use directives::fcgi::{params, record};
 pub use exchange::{Event, Exchange};

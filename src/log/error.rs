@@ -46,7 +46,8 @@ pub fn format(line: &Line, about: About<'_>) -> Vec<u8> {
 
 /// A line about the server as a whole.
 pub fn plain(level: Level, module: &'static str, ah: u32, text: &str) -> Vec<u8> {
-    let line = Line { level, module, ah, error: None, text: text.to_owned().into() };
+    let text = text.to_owned().into();
+    let line = Line { level, module, ah, error: None, text, of_server: true };
     format(&line, About::default())
 }
 

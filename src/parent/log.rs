@@ -54,7 +54,8 @@ impl MainLog {
             return;
         }
         let error: Option<OsError> = error.map(crate::disk::os_error);
-        let line = Line { level, module, ah, error, text: text.into().into() };
+        let text = text.into().into();
+        let line = Line { level, module, ah, error, text, of_server: true };
         self.sink.line(&format(&line, About::default()));
     }
 }

@@ -35,6 +35,7 @@ use nix::unistd::Pid;
 use crate::cli::{self, Cli, Order, Show};
 use crate::disk::Disk;
 use crate::report;
+use crate::tls::{self, Hosts};
 
 /// The argument that makes this program the serving half.
 pub const SERVER_HALF: &str = "--server-half";
@@ -98,7 +99,17 @@ pub fn main(args: Vec<OsString>, detached: bool) -> Result<ExitCode> {
 /// Reads and compiles the configuration that the command line names.
 fn read(cli: &Cli) -> (Compiled, Bundle) {
     let recorder = directives::bundle::Recorder::new(&Disk);
-    let compiled = compile(&cli.entry, &recorder);
+    let mut compiled = compile(&cli.entry, &recorder);
+    if let Some(snapshot) = &compiled.snapshot {
+        match Hosts::new(snapshot) {
+            Ok(hosts) if hosts.is_empty() => {}
+            Ok(_) => tls::hide_memory(),
+            Err(problem) => {
+                compiled.diagnostics.push(problem.diagnostic());
+                compiled.snapshot = None;
+            }
+        }
+    }
     (compiled, recorder.finish(cli.entry.clone()))
 }
 

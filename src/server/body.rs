@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
+use directives::log::{Level, Line};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drive::Answered;
 use super::file::FileParts;
+use super::filter::Filtered;
 use super::finish::Guard;
 use super::source::Source;
 use crate::fcgi::Event;
+use crate::upstream::exchange::Exchange as Upstream;
 
 /// Output is gathered to so many bytes unless `-flush`.
 const GATHER: usize = 8 * 1024;
@@ -23,6 +26,10 @@ const GATHER_TIME: Duration = Duration::from_millis(100);
 
 /// The most that an authorizer's refusal may say to the client, bytes.
 const MAX_DENIAL: u64 = 1 << 20;
+
+/// How long the rest of a request's body is read with HTTP/2 before its stream is closed:
+/// some clients take the end of an upload that nobody wants for a failure of all of it.
+pub const COURTESY: Duration = Duration::from_secs(2);
 
 /// Why a body ends before its end; the client's connection is cut.
 #[derive(Debug)]
@@ -36,6 +43,15 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
+/// Bytes of a body.
+#[derive(Debug)]
+pub struct Piece {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// They are to reach the client now, whatever comes behind them.
+    pub flush: bool,
+}
+
 /// A response's body.
 pub struct ReplyBody {
     kind: Kind,
@@ -43,6 +59,8 @@ pub struct ReplyBody {
     /// Bytes that `Content-Length` announces and that are still to come.
     announced: Option<u64>,
     cutting: bool,
+    /// hyper has been told the end.
+    ended: bool,
 }
 
 /// What it is made of.
@@ -55,12 +73,16 @@ pub enum Kind {
     File(FileParts),
     /// What an application sends.
     App(Box<AppOutput>),
+    /// What an HTTP upstream sends.
+    Upstream(Box<Upstream>),
+    /// What filters make of another body.
+    Filtered(Box<Filtered>),
 }
 
 impl ReplyBody {
     /// A body whose end is noticed by `guard`.
     pub fn new(kind: Kind, guard: Guard, announced: Option<u64>) -> ReplyBody {
-        ReplyBody { kind, guard, announced, cutting: false }
+        ReplyBody { kind, guard, announced, cutting: false, ended: false }
     }
 
     /// Ends the body before its end: what came so far goes out first, then the connection
@@ -88,6 +110,9 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
+        if let Some(stream) = this.guard.stream() {
+            stream.taken();
+        }
         if this.cutting {
             return this.poll_cut(cx);
         }
@@ -99,12 +124,25 @@ impl Body for ReplyBody {
             }
             Kind::File(file) => file.next(this.guard.socket()),
             Kind::App(app) => {
-                let next = ready!(app.poll_next(cx, &mut this.guard));
+                let next = app.poll_next(cx);
+                this.guard.report(&mut app.lines);
+                let next = ready!(next);
                 if next.is_none() {
                     // The rest of the request's body would stand before the next request.
-                    ready!(app.source.body_mut().poll_discard(cx));
+                    ready!(app.poll_discard(cx, this.guard.stream().is_some()));
                 }
-                next
+                next.map(|next| next.map(|piece| piece.bytes))
+            }
+            Kind::Filtered(filtered) => {
+                let next = filtered.poll_next(cx);
+                this.guard.heard(filtered.pipe());
+                ready!(next)
+            }
+            Kind::Upstream(upstream) => {
+                let mut lines = Vec::new();
+                let next = poll_upstream(upstream, cx, &mut lines);
+                this.guard.report(&mut lines);
+                ready!(next)
             }
         };
         match next {
@@ -115,9 +153,15 @@ impl Body for ReplyBody {
                     *left -= bytes.len() as u64;
                 }
                 this.guard.count(bytes.len() as u64);
+                if let Some(stream) = this.guard.stream() {
+                    stream.offer();
+                }
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            None if this.announced.is_none_or(|left| left == 0) => Poll::Ready(None),
+            None if this.announced.is_none_or(|left| left == 0) => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
             None | Some(Err(Cut)) => this.poll_cut(cx),
         }
     }
@@ -127,7 +171,7 @@ impl Body for ReplyBody {
             Kind::None => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::File(file) => file.left() == 0,
-            Kind::App(_) => false,
+            Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => false,
         }
     }
 
@@ -136,7 +180,56 @@ impl Body for ReplyBody {
             Kind::None => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(file) => SizeHint::with_exact(file.left()),
-            Kind::App(_) => SizeHint::default(),
+            Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The next piece of what an HTTP upstream sends. A line is left for the log if its answer
+/// breaks off.
+pub fn poll_upstream(
+    upstream: &mut Upstream,
+    cx: &mut Context<'_>,
+    lines: &mut Vec<Line>,
+) -> Poll<Option<Result<Bytes, Cut>>> {
+    Poll::Ready(match ready!(upstream.poll_data(cx)) {
+        Some(Ok(bytes)) => {
+            // hyper does not ask for the end of a body whose length it knows.
+            if upstream.is_complete() {
+                upstream.keep(cx);
+            }
+            Some(Ok(bytes))
+        }
+        Some(Err(failure)) => {
+            if !matches!(failure, Failure::Client) {
+                let text = "error reading response".into();
+                let (level, module, ah) = (Level::Error, "proxy_http", 1110);
+                lines.push(Line {
+                    level,
+                    module,
+                    ah,
+                    error: None,
+                    text,
+                    of_server: false,
+                });
+            }
+            Some(Err(Cut))
+        }
+        None => {
+            if !upstream.sent.is_held() {
+                ready!(upstream.sent.poll_discard(cx));
+            }
+            upstream.keep(cx);
+            None
+        }
+    })
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        // With HTTP/2 an answer can be taken back while others go on.
+        if self.guard.stream().is_some() && !self.ended && !self.is_end_stream() {
+            self.guard.cut();
         }
     }
 }
@@ -145,8 +238,12 @@ impl Body for ReplyBody {
 pub struct AppOutput {
     /// Where it comes from.
     pub source: Source,
+    /// What is to be said in the error log.
+    pub lines: Vec<Line>,
     gathered: Gathered,
     flush: bool,
+    /// It is an upstream of mod_proxy; for its messages, the server's port.
+    proxied: Option<String>,
     /// The most bytes that are passed on.
     limit: Option<u64>,
     ended: bool,
@@ -195,13 +292,15 @@ impl Gathered {
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
-        let Answered { source, rest, flush, role } = answered;
+        let Answered { source, rest, flush, role, proxied } = answered;
         let gathered = Gathered { one: rest, several: BytesMut::new() };
         let limit = (role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
             source,
+            lines: Vec::new(),
             gathered,
             flush,
+            proxied,
             limit,
             ended: false,
             failed: false,
@@ -213,10 +312,9 @@ impl AppOutput {
     pub fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        guard: &mut Guard,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
-        let next = ready!(self.poll_gathered(cx, guard));
-        let (Some(left), Some(Ok(bytes))) = (&mut self.limit, &next) else {
+    ) -> Poll<Option<Result<Piece, Cut>>> {
+        let next = ready!(self.poll_gathered(cx));
+        let (Some(left), Some(Ok(Piece { bytes, .. }))) = (&mut self.limit, &next) else {
             return Poll::Ready(next);
         };
         if let Some(rest) = left.checked_sub(bytes.len() as u64) {
@@ -225,40 +323,55 @@ impl AppOutput {
         }
         // As much as may be passed on, then nothing.
         let last = bytes.slice(..usize::try_from(*left).unwrap_or(bytes.len()));
-        self.report(guard, Some(&Failure::BodyTooLong));
+        self.report(Some(&Failure::BodyTooLong));
         (self.ended, self.failed) = (true, true);
         self.gathered.clear();
-        Poll::Ready(Some(if last.is_empty() { Err(Cut) } else { Ok(last) }))
+        let last = Piece { bytes: last, flush: true };
+        Poll::Ready(Some(if last.bytes.is_empty() { Err(Cut) } else { Ok(last) }))
+    }
+
+    /// Reads what is left of the request's body. With HTTP/2 that is only a courtesy (see
+    /// [`COURTESY`]).
+    fn poll_discard(&mut self, cx: &mut Context<'_>, is_h2: bool) -> Poll<()> {
+        if self.source.body_mut().poll_discard(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if !is_h2 {
+            return Poll::Pending;
+        }
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + COURTESY)));
+        timer.as_mut().poll(cx)
     }
 
     fn poll_gathered(
         &mut self,
         cx: &mut Context<'_>,
-        guard: &mut Guard,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
+    ) -> Poll<Option<Result<Piece, Cut>>> {
         loop {
             if self.gathered.len() >= GATHER
                 || (self.flush || self.ended) && !self.gathered.is_empty()
             {
                 self.timer = None;
-                return Poll::Ready(Some(Ok(self.gathered.take())));
+                return self.poll_piece(self.flush);
             }
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
             let event = self.source.poll_event(cx);
-            self.report(guard, None);
+            self.report(None);
             match event {
                 Poll::Ready(Ok(Event::Stdout(bytes))) => {
                     if self.gathered.is_empty() && bytes.len() >= GATHER {
-                        return Poll::Ready(Some(Ok(bytes)));
+                        return Poll::Ready(Some(Ok(Piece { bytes, flush: self.flush })));
                     }
                     self.gathered.push(bytes);
                     self.timer = None;
                 }
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
-                    self.report(guard, Some(&failure));
+                    self.report(Some(&failure));
                     self.source.failed(&failure);
                     (self.ended, self.failed) = (true, true);
                 }
@@ -269,19 +382,21 @@ impl AppOutput {
                     });
                     ready!(timer.as_mut().poll(cx));
                     self.timer = None;
-                    return Poll::Ready(Some(Ok(self.gathered.take())));
+                    return self.poll_piece(true);
                 }
             }
         }
     }
 
-    /// Writes what the application said, and what went wrong, into the log.
-    fn report(&mut self, guard: &mut Guard, failure: Option<&Failure>) {
-        let Some(held) = guard.held() else { return };
-        self.source.write_lines(&held.generation, &held.request);
-        let line = failure.and_then(|failure| self.source.failure_line(failure));
-        if let Some(line) = line {
-            held.generation.write_line(&held.request, &line);
-        }
+    fn poll_piece(&mut self, flush: bool) -> Poll<Option<Result<Piece, Cut>>> {
+        let bytes = self.gathered.take();
+        Poll::Ready(Some(Ok(Piece { bytes, flush })))
+    }
+
+    /// Keeps what the application said, and what went wrong, for the log.
+    fn report(&mut self, failure: Option<&Failure>) {
+        self.lines.append(self.source.lines());
+        let proxied = self.proxied.as_deref();
+        self.lines.extend(failure.and_then(|f| self.source.failure_line(f, proxied)));
     }
 }

@@ -8,9 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use directives::effect::Role;
+use directives::log::{Level, Line};
+use directives::modules::core::Protocol;
+use directives::modules::reqtimeout;
+use directives::modules::ssl::{self, Security};
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
+use directives::snapshot::Server;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -19,20 +25,26 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{AppOutput, Cut, Kind, ReplyBody};
+use super::body::{AppOutput, COURTESY, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::file::FileParts;
+use super::filter::{Filtered, Source, Tools};
 use super::finish::{Guard, Held};
+use super::live::Generation;
+use super::proxy_header;
 use super::request_body::RequestBody;
 use super::socket::{Phase, Shared, Socket};
-use super::{Live, Stop};
+use super::streams::Streams;
+use super::tunnel;
+use super::wire::{self, Failed, Opened};
+use super::{Live, Stop, h2};
 use crate::disk::Disk;
 use crate::fcgi::Event;
 
 /// How long a closed connection waits for the client's next byte, and in all: httpd's
 /// `SECONDS_TO_LINGER` and `MAX_SECS_TO_LINGER`.
 const SECONDS_TO_LINGER: Duration = Duration::from_secs(2);
-const MAX_LINGER: Duration = Duration::from_secs(30);
+pub(super) const MAX_LINGER: Duration = Duration::from_secs(30);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -46,6 +58,7 @@ pub async fn serve(
     let Ok(local) = stream.local_addr() else { return };
     // Without it small responses would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let mut reported = None;
     let shared = {
         // Not kept for the connection's life: an old configuration is released when the
         // last request with it is over.
@@ -53,13 +66,46 @@ pub async fn serve(
         let server = generation.snapshot.default_server(local);
         let banner = generation.snapshot.process.core.banner().clone();
         let tally = live.seats.tally.clone();
-        Shared::new(stream, client, tally, server.config.core.timeout(), banner)
+        let timeout = server.config.core.timeout();
+        if server.config.remoteip.wants_proxy_header(client.ip().to_canonical()) {
+            reported = tokio::select! {
+                said = proxied(&stream, timeout, client, &generation) => match said {
+                    Some(said) => said,
+                    None => return,
+                },
+                () = stop.now() => return,
+            };
+        }
+        let opened = if may_begin_otherwise(&generation, &server) {
+            let opening = open(&stream, &generation, &server);
+            let opened = tokio::select! {
+                opened = tokio::time::timeout(timeout, opening) => opened,
+                () = too_late(&mut stop) => return,
+            };
+            match opened {
+                Ok(Some(opened)) => opened,
+                Ok(None) | Err(_) => return,
+            }
+        } else {
+            Opened::PLAIN
+        };
+        let streams = opened.is_h2.then(|| {
+            let h2 = &server.config.http2;
+            Streams::new(h2.max_errors(), h2.stream_timeout().unwrap_or(timeout))
+        });
+        let shared = Shared::new(stream, opened, streams, client, tally, timeout, banner);
+        shared.head_stage.set(server.config.reqtimeout.header(&generation.snapshot));
+        shared
     };
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let _seat = live.seats.take(id, &shared);
+    let about = About { client, local, reported, id };
+    if shared.streams.is_some() {
+        return h2::serve(shared, live, about, stop).await;
+    }
     let service = service_fn({
-        let shared = shared.clone();
-        move |request| answer(request, shared.clone(), live.clone(), client, local, id)
+        let (shared, live) = (shared.clone(), live.clone());
+        move |request| answer(request, shared.clone(), live.clone(), about)
     });
     let connection = http1::Builder::new()
         .title_case_headers(true)
@@ -78,7 +124,7 @@ pub async fn serve(
         if !ended {
             // hyper would close what has not said anything yet.
             tokio::select! {
-                _ = connection.as_mut() => return linger(&shared).await,
+                _ = connection.as_mut() => return linger(&shared, MAX_LINGER).await,
                 () = first_request(&shared) => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -89,14 +135,101 @@ pub async fn serve(
         }
     }
     shared.phase.set(Phase::Closing);
+    let goodbye = async {
+        let is_overdue = shared.is_overdue.get();
+        if is_overdue {
+            overdue(&shared, about, &live).await;
+        }
+        // Who was too slow once is not waited for again: httpd's `short-lingering-close`.
+        let most = if is_overdue { SECONDS_TO_LINGER } else { MAX_LINGER };
+        linger(&shared, most).await;
+    };
     tokio::select! {
-        () = linger(&shared) => {}
+        () = goodbye => {}
         () = stop.now() => {}
     }
 }
 
+/// Are there other ways to begin than with HTTP/1's first request?
+fn may_begin_otherwise(generation: &Generation, server: &Arc<Server>) -> bool {
+    let begins_with_h2 = || {
+        server.config.core.protocols().contains(&Protocol::H2c)
+            && server.config.http2.is_direct()
+    };
+    // Most configurations have no TLS at all.
+    !generation.tls.is_empty() && ssl::is_on(&generation.snapshot, server)
+        || begins_with_h2()
+}
+
+/// Waits until the server has been draining for so long that who has not begun by then
+/// is not waited for.
+async fn too_late(stop: &mut Stop) {
+    stop.draining().await;
+    tokio::time::sleep(SECONDS_TO_LINGER).await;
+}
+
+/// Finds out what a client begins with, and makes TLS's handshake.
+async fn open(
+    stream: &TcpStream,
+    generation: &Generation,
+    server: &Arc<Server>,
+) -> Option<Opened> {
+    if !ssl::is_on(&generation.snapshot, server) {
+        let is_h2 = wire::begins_with_h2(stream).await.ok()?;
+        return Some(Opened { is_h2, ..Opened::PLAIN });
+    }
+    match wire::handshake(stream, generation, server).await {
+        Ok(opened) => {
+            if matches!(opened.security, Security::NotSpoken) {
+                let text = "SSL handshake failed: HTTP spoken on HTTPS port; trying to \
+                            send HTML error page";
+                generation.write_wanted(Level::Info, "ssl", 1996, text);
+            }
+            Some(opened)
+        }
+        Err(Failed::Gone) => None,
+        Err(Failed::Handshake(server, why)) => {
+            let text = format!("TLS handshake failed (server {server}): {why}");
+            generation.write_wanted(Level::Info, "ssl", 2008, &text);
+            // What the client was told is to reach it.
+            let _ = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+            drain(stream, MAX_LINGER).await;
+            None
+        }
+    }
+}
+
+/// The client that a PROXY header names; `None` if there is none where one has to be.
+async fn proxied(
+    stream: &TcpStream,
+    limit: Duration,
+    client: SocketAddr,
+    generation: &Generation,
+) -> Option<Option<SocketAddr>> {
+    let why = match tokio::time::timeout(limit, proxy_header::read(stream)).await {
+        Ok(Ok(said)) => return Some(said),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it did not come in time".to_owned(),
+    };
+    let text = format!("RemoteIPProxyProtocol: no PROXY header from {client}: {why}");
+    generation.write_plain(Level::Error, "remoteip", 0, &text);
+    None
+}
+
+/// A request did not come in time (`RequestReadTimeout`).
+async fn overdue(shared: &Shared, about: About, live: &Live) {
+    let generation = live.load();
+    let server = about.default_server(&generation);
+    let client = about.reported.unwrap_or(about.client);
+    let text = "Request header read timeout".into();
+    let (level, module) = (Level::Info, "reqtimeout");
+    let line = Line { level, module, ah: 1382, error: None, text, of_server: false };
+    generation.write_client(&server, client, &line);
+    shared.refuse_overdue().await;
+}
+
 /// Waits for a connection's first request; not long: it may have none.
-async fn first_request(shared: &Shared) {
+pub(super) async fn first_request(shared: &Shared) {
     for _ in 0..50 {
         if shared.requests.get() > 0 {
             return;
@@ -107,21 +240,26 @@ async fn first_request(shared: &Shared) {
 
 /// `ap_lingering_close`: what the client still sends is read and thrown away for a while.
 /// A socket closed before that would take the end of the response with it.
-async fn linger(shared: &Shared) {
+pub(super) async fn linger(shared: &Shared, most: Duration) {
     // A response that was cut has not ended the stream yet.
     if socket2::SockRef::from(&shared.stream).shutdown(std::net::Shutdown::Write).is_err()
     {
         return;
     }
-    let deadline = tokio::time::Instant::now() + MAX_LINGER;
+    drain(&shared.stream, most).await;
+}
+
+/// Reads and throws away, for a while.
+async fn drain(stream: &TcpStream, most: Duration) {
+    let deadline = tokio::time::Instant::now() + most;
     let mut buffer = [0; 512];
     loop {
         let until = deadline.min(tokio::time::Instant::now() + SECONDS_TO_LINGER);
-        match tokio::time::timeout_at(until, shared.stream.readable()).await {
+        match tokio::time::timeout_at(until, stream.readable()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }
-        match shared.stream.try_read(&mut buffer) {
+        match stream.try_read(&mut buffer) {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -133,16 +271,32 @@ async fn linger(shared: &Shared) {
     }
 }
 
-async fn answer(
+/// What is known of a connection from its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
+    client: SocketAddr,
+    local: SocketAddr,
+    /// The client that a PROXY header names.
+    reported: Option<SocketAddr>,
+    id: u64,
+}
+
+impl About {
+    /// The server of its address, for a client that named no host.
+    pub(super) fn default_server(&self, generation: &Generation) -> Arc<Server> {
+        generation.snapshot.default_server(self.local)
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(
     request: hyper::Request<Incoming>,
     shared: Rc<Shared>,
     live: Rc<Live>,
-    client: SocketAddr,
-    local: SocketAddr,
-    id: u64,
+    About { client, local, reported, id }: About,
 ) -> Result<hyper::Response<ReplyBody>, Cut> {
     let generation = live.load();
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     shared.phase.set(Phase::Busy);
     let keepalives = shared.requests.get();
     shared.requests.set(keepalives + 1);
@@ -153,6 +307,9 @@ async fn answer(
         _ => 11,
     };
     shared.mend_version.set(version == 10);
+    if version == 20 {
+        h2::as_before(&mut parts, !incoming.is_end_stream());
+    }
     let written_before = shared.written.get();
     let head = Head {
         method: parts.method,
@@ -160,8 +317,17 @@ async fn answer(
         version,
         headers: parts.headers,
     };
-    let connection =
-        Arc::new(Connection { client, local, secure: false, keepalives, id });
+    let security = shared.security.clone();
+    let secure = matches!(security, Security::Tls(_));
+    let connection = Arc::new(Connection {
+        client,
+        local,
+        reported,
+        secure,
+        security,
+        keepalives,
+        id,
+    });
     let snapshot = generation.snapshot.clone();
     let now = crate::log::now();
     let core = &snapshot.process.core;
@@ -169,6 +335,7 @@ async fn answer(
     shared.record.borrow_mut().begin(&head, now, keep);
     let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
+    let stage = reqtimeout::body(&r);
     let expects = r.header("expect").is_some();
     let mut world = World {
         generation: generation.clone(),
@@ -176,12 +343,14 @@ async fn answer(
         board: live.board.clone(),
         live: live.clone(),
         shared: shared.clone(),
-        body: RequestBody::new(incoming, timeout),
+        body: RequestBody::new(incoming, timeout, stage),
         answered: None,
+        upstream: None,
         file: None,
     };
     let mut run = Run::new(r);
-    let mut reply = drive(&mut run, &mut world).await;
+    // Only a sub-request has none.
+    let mut reply = drive(&mut run, &mut world).await.ok_or(Cut)?;
     let request = run.into_request();
     if let Some(decision) = &request.decision {
         live.registry.decisions.count(decision);
@@ -191,12 +360,24 @@ async fn answer(
     shared.timeout.set(core.timeout());
     shared.keep_alive_timeout.set(core.keep_alive_timeout());
 
-    let streams = matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
+    let tunnels = reply.body == Body::Tunnel;
+    let streams =
+        tunnels || matches!(reply.body, Body::Stream | Body::Raw) && !reply.header_only;
     if !streams {
         world.drop_answer();
     }
     let has_body = |answered: &Answered| answered.role == Role::Responder;
-    if !world.answered.as_ref().is_some_and(has_body) {
+    let is_held = world.upstream.as_ref().is_some_and(|upstream| upstream.sent.is_held());
+    if version == 20 {
+        if !streams && !world.body.is_read() {
+            // It is in nobody's way.
+            let _ = tokio::time::timeout(COURTESY, world.body.discard()).await;
+        }
+    } else if is_held && !tunnels {
+        // The upstream did not want the body, and the client was not told to send it.
+        reply.close = true;
+        reply.headers.set("Connection", "close");
+    } else if world.upstream.is_none() && !world.answered.as_ref().is_some_and(has_body) {
         // A body that nobody wanted stands before the next request. A client that waits
         // to be told to send it is not told, and one that asks about somebody else's
         // request is not kept waiting for it.
@@ -213,6 +394,7 @@ async fn answer(
     let held = Box::new(Held {
         request,
         generation,
+        head: if version == 20 { h2::head_length(&reply) } else { 0 },
         body: 0,
         written_before,
         received: world.body.read,
@@ -220,6 +402,15 @@ async fn answer(
         cut: false,
     });
     let mut guard = Guard::new(held, shared.clone());
+    if tunnels {
+        if let Some(upstream) = world.upstream.take() {
+            tunnel::run(*upstream, &shared, &reply, &mut guard).await;
+        }
+        shared.raw.set(true);
+        reply.headers.set("Connection", "close");
+        reply.status = 200;
+        return Ok(response(&mut reply, version, Kind::None, guard));
+    }
     if reply.body == Body::Raw {
         if !reply.header_only {
             pass_raw(&mut world, &shared, &mut guard).await;
@@ -228,7 +419,17 @@ async fn answer(
         reply.headers.set("Connection", "close");
         return Ok(response(&mut reply, version, Kind::None, guard));
     }
-    let kind = body(&mut reply, &mut world);
+    let mut kind = if reply.filters.is_empty() {
+        body(&mut reply, &mut world)
+    } else {
+        filtered(&mut reply, &mut world, &mut guard).await
+    };
+    if let Some(rate) = reply.rate {
+        kind = match source_of(kind) {
+            Some(source) => Kind::Filtered(Box::new(Filtered::rated(source, rate))),
+            None => Kind::None,
+        };
+    }
     Ok(response(&mut reply, version, kind, guard))
 }
 
@@ -270,16 +471,59 @@ fn body(reply: &mut Reply, world: &mut World) -> Kind {
         return Kind::None;
     }
     match std::mem::take(&mut reply.body) {
-        Body::None | Body::Raw => Kind::None,
+        Body::None | Body::Raw | Body::Tunnel => Kind::None,
         Body::Bytes(bytes) => Kind::Bytes(bytes),
         Body::File { parts, .. } => match world.file.take() {
             Some(file) => Kind::File(FileParts::new(file, parts)),
             None => Kind::None,
         },
-        Body::Stream => match world.answered.take() {
-            Some(answered) => Kind::App(Box::new(AppOutput::new(answered))),
-            None => Kind::None,
+        Body::Stream => match (world.upstream.take(), world.answered.take()) {
+            (Some(upstream), _) => Kind::Upstream(upstream),
+            (None, Some(answered)) => Kind::App(Box::new(AppOutput::new(answered))),
+            (None, None) => Kind::None,
         },
+    }
+}
+
+/// A body that filters look at; `None` if there is none.
+pub fn source(reply: &mut Reply, world: &mut World) -> Option<Source> {
+    source_of(body(reply, world))
+}
+
+fn source_of(kind: Kind) -> Option<Source> {
+    match kind {
+        Kind::Bytes(bytes) => Some(Source::bytes(bytes)),
+        Kind::File(file) => Some(Source::file(file)),
+        Kind::App(app) => Some(Source::app(app)),
+        Kind::Upstream(upstream) => Some(Source::upstream(upstream)),
+        Kind::Filtered(filtered) => Some(Source::filtered(filtered)),
+        Kind::None => None,
+    }
+}
+
+/// The body behind its filters. If it is short enough, its length is known before the head
+/// is sent; also for a HEAD request, which gets no more than the head.
+async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -> Kind {
+    let header_only = std::mem::replace(&mut reply.header_only, false);
+    let filters = std::mem::take(&mut reply.filters);
+    let Some(source) = source(reply, world) else { return Kind::None };
+    let tools = Tools {
+        generation: world.generation.clone(),
+        registry: world.registry.clone(),
+        board: world.board.clone(),
+        shared: world.shared.clone(),
+        live: world.live.clone(),
+    };
+    let mut filtered = Filtered::new(source, filters, tools);
+    let whole = filtered.prime().await;
+    guard.heard(filtered.pipe());
+    if let Some(whole) = &whole {
+        reply.headers.set("Content-Length", whole.len().to_string());
+    }
+    match whole {
+        _ if header_only => Kind::None,
+        Some(whole) => Kind::Bytes(whole),
+        None => Kind::Filtered(Box::new(filtered)),
     }
 }
 
@@ -296,7 +540,8 @@ fn response(
         // A length that is none would leave the client to guess.
         reply.headers.unset("Content-Length");
     }
-    let announced = announced.flatten().filter(|_| matches!(kind, Kind::App(_)));
+    let announced =
+        announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
     let mut headers = HeaderMap::with_capacity(reply.headers.iter().len());
     for (name, value) in reply.headers.iter() {
         let name = HeaderName::from_bytes(name);

@@ -2,18 +2,20 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::bundle::{Meta, OsError};
-use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
 use directives::modules::cgi::Script;
+use directives::modules::deflate;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
+use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
 use directives::run::{Next, Run};
@@ -34,6 +36,7 @@ use crate::fcgi::params::Opening;
 use crate::fcgi::pool::Lease;
 use crate::fcgi::{Event, Exchange};
 use crate::password;
+use crate::upstream::exchange::Exchange as Upstream;
 
 /// How much of a body is read before an application is bothered that wants to see it come
 /// (`-flush`, B-3), bytes.
@@ -63,6 +66,8 @@ pub struct World {
     pub body: RequestBody,
     /// The exchange that answered, with what came behind the head.
     pub answered: Option<Answered>,
+    /// The HTTP upstream that answered.
+    pub upstream: Option<Box<Upstream>>,
     /// The file that was opened.
     pub file: Option<Content>,
 }
@@ -77,17 +82,36 @@ pub struct Answered {
     pub flush: bool,
     /// In which role it answers.
     pub role: Role,
+    /// Of an upstream of mod_proxy: the server's port, for messages.
+    pub proxied: Option<String>,
 }
 
 impl Answered {
-    fn of(exchange: Exchange, rest: Bytes, call: &Call) -> Answered {
+    fn of(
+        exchange: Exchange,
+        rest: Bytes,
+        call: &Call,
+        proxied: Option<String>,
+    ) -> Answered {
         let (flush, role) = (call.app.settings.flush, call.role);
-        Answered { source: Source::FastCgi(Box::new(exchange)), rest, flush, role }
+        Answered {
+            source: Source::FastCgi(Box::new(exchange)),
+            rest,
+            flush,
+            role,
+            proxied,
+        }
+    }
+
+    /// Of a script.
+    fn of_script(source: Source, rest: Bytes) -> Answered {
+        Answered { source, rest, flush: true, role: Role::Responder, proxied: None }
     }
 }
 
-/// Runs a request to its reply.
-pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
+/// Runs a request to its reply; `None` where a sub-request stops that is only looked up,
+/// or failed.
+pub async fn drive(run: &mut Run, world: &mut World) -> Option<Reply> {
     let mut answer = None;
     loop {
         run.request_mut().now = crate::log::now();
@@ -95,7 +119,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Reply {
         world.generation.clone().write_lines(run.request_mut());
         match next {
             Next::Effect(effect) => answer = Some(world.perform(effect, run).await),
-            Next::Reply(reply) => return *reply,
+            Next::Reply(reply) => return Some(*reply),
+            Next::Looked => return None,
         }
     }
 }
@@ -128,6 +153,11 @@ impl World {
             Effect::Finish => Answer::Finished(self.finish(run.request()).await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
             Effect::Cgi(script) => self.run(&script, run.request()).await,
+            Effect::Upstream(forward) => self.forward(*forward, run.request_mut()).await,
+            Effect::Wait(time) => {
+                tokio::time::sleep(time).await;
+                Answer::Waited
+            }
             Effect::Status => {
                 let report =
                     status::report(&self.board, &self.registry, &self.generation);
@@ -175,10 +205,9 @@ impl World {
         };
         let mut source = Source::Script(Box::new(run));
         let mut head = BytesMut::new();
-        let (flush, role) = (true, Role::Responder);
         if script.nph {
             let rest = Bytes::new();
-            self.answered = Some(Answered { source, rest, flush, role });
+            self.answered = Some(Answered::of_script(source, rest));
             return Answer::Head(Bytes::new());
         }
         let failure = loop {
@@ -190,7 +219,7 @@ impl World {
                     head.extend_from_slice(&bytes);
                     if let Some(end) = head_end(&head, before) {
                         let rest = head.split_off(end).freeze();
-                        self.answered = Some(Answered { source, rest, flush, role });
+                        self.answered = Some(Answered::of_script(source, rest));
                         return Answer::Head(head.freeze());
                     }
                     if head.len() > MAX_HEAD {
@@ -201,7 +230,7 @@ impl World {
                 Err(failure) => break failure,
             }
         };
-        self.take_back(&mut source, role);
+        self.take_back(&mut source, Role::Responder);
         Answer::Failed { failure, received: source.received() }
     }
 
@@ -240,7 +269,8 @@ impl World {
         // A process of ours that dies takes with it what it has begun (P-11): that is
         // asked again, once. What a connection that was used before makes of a request
         // does not count.
-        let mut spare = call.app.kind != Kind::External;
+        let proxied = (call.app.kind == Kind::Upstream).then(|| proxy::own_port(r));
+        let mut spare = !call.app.kind.is_foreign();
         loop {
             let begun = self.begin(&call, r, &entry, usage.take()).await;
             let (mut exchange, may_repeat) = match begun {
@@ -249,12 +279,12 @@ impl World {
             };
             if call.nph {
                 let rest = Bytes::new();
-                self.answered = Some(Answered::of(exchange, rest, &call));
+                self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                 return Answer::Head(Bytes::new());
             }
             let failure = match self.read_head(&mut exchange, &call, r, &entry).await {
                 Ok((head, rest)) => {
-                    self.answered = Some(Answered::of(exchange, rest, &call));
+                    self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                     return Answer::Head(head);
                 }
                 Err(failure) => failure,
@@ -289,9 +319,19 @@ impl World {
     ) -> Result<(Exchange, bool), Failure> {
         let settings = &call.app.settings;
         let mut length = None;
+        // What changes something is not done twice, whatever became of the first time.
+        let is_safe = call.role == Role::Authorizer
+            || !r.has_body() && (r.method.is_safe() || r.header_only);
         let body = if call.role == Role::Responder {
-            self.body.set_limit(r.dir.core.body_limit());
-            if r.content_length().is_some() && (settings.flush || call.nph) {
+            let limit = r.dir.core.body_limit();
+            // What is passed on as it comes is limited by whom it goes to, as with httpd.
+            let streams = call.app.kind == Kind::Upstream && r.content_length().is_some();
+            self.body.set_limit(limit.filter(|_| !streams));
+            let shows = settings.flush || call.nph || streams;
+            if !self.body.is_read() && deflate::unpacks(r) {
+                let limits = r.dir.deflate.inflate_limits(limit);
+                length = Some(self.body.inflate(limits).await?);
+            } else if r.content_length().is_some() && shows {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
                 // A slow client is not the application's business.
@@ -302,9 +342,6 @@ impl World {
         } else {
             RequestBody::empty()
         };
-        // What changes something is not done twice, whatever became of the first time.
-        let is_safe = call.role == Role::Authorizer
-            || !r.has_body() && (r.method.is_safe() || r.header_only);
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
         let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
@@ -332,13 +369,7 @@ impl World {
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening =
             Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));
-        let extras = Extras {
-            first: &call.extra,
-            pass_headers: &settings.pass_headers,
-            content_length: length,
-            without: call.without,
-        };
-        cgi::variables(r, &extras, |name, value| opening.pair(name, value));
+        call.each_variable(r, length, |name, value| opening.pair(name, value));
         let name = match call.role {
             Role::Responder if r.filename[..] != call.app.path[..] => {
                 Bytes::copy_from_slice(&r.filename)
@@ -348,6 +379,9 @@ impl World {
         let idle = settings.idle_timeout;
         let mut exchange =
             Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
+        if call.app.kind == Kind::Upstream {
+            exchange.as_upstream();
+        }
         if call.app.kind == Kind::Dynamic {
             exchange.wait_first(self.start_delay());
         }
@@ -372,7 +406,7 @@ impl World {
         };
         match first {
             Err(Failure::Connect(error))
-                if app.kind != Kind::External && is_nobody(&error) =>
+                if !app.kind.is_foreign() && is_nobody(&error) =>
             {
                 // Its socket was removed, or is not there yet.
                 let made = self.registry.listening(entry, None, true).await;
@@ -444,8 +478,76 @@ impl World {
         }
     }
 
+    /// Asks an HTTP upstream, as far as the head of its answer.
+    async fn forward(&mut self, forward: Forward, r: &mut Request) -> Answer {
+        self.drop_answer();
+        match self.frame(&forward, r).await {
+            Ok(length) => self.forward_framed(&forward, length, r).await,
+            Err(failure) => Answer::Failed { failure, received: 0 },
+        }
+    }
+
+    /// The length that the body is sent with, if it is: small ones are read first.
+    async fn frame(
+        &mut self,
+        forward: &Forward,
+        r: &Request,
+    ) -> Result<Option<u64>, Failure> {
+        // As with httpd, `LimitRequestBody` is about what is kept here.
+        self.body.set_limit(None);
+        if !forward.expects {
+            self.body.prefetch(PREFETCH).await?;
+        }
+        if let Some(length) = self.body.gathered().or_else(|| r.content_length()) {
+            return Ok(Some(length));
+        }
+        if forward.framing == Framing::Length {
+            self.body.set_limit(r.dir.core.body_limit());
+            return Ok(Some(self.body.spool().await?));
+        }
+        Ok(None)
+    }
+
+    async fn forward_framed(
+        &mut self,
+        forward: &Forward,
+        length: Option<u64>,
+        r: &Request,
+    ) -> Answer {
+        let may_change = forward.upgrade.is_some();
+        self.shared.tunnel.set(may_change);
+        let is_safe = length == Some(0) && (r.method.is_safe() || r.header_only);
+        let mut fresh = false;
+        loop {
+            let body = std::mem::replace(&mut self.body, RequestBody::empty());
+            let begun = Upstream::begin(forward, body, length, fresh).await;
+            match begun {
+                Ok((exchange, heard)) => {
+                    self.shared.tunnel.set(may_change && heard.status == 101);
+                    self.upstream = Some(Box::new(exchange));
+                    return Answer::Heard(Box::new(heard));
+                }
+                Err((failure, body, stale)) => {
+                    self.body = body;
+                    if stale && is_safe && !fresh {
+                        // A connection that was kept was closed at that moment.
+                        fresh = true;
+                        continue;
+                    }
+                    self.shared.tunnel.set(false);
+                    return Answer::Failed { failure, received: 0 };
+                }
+            }
+        }
+    }
+
     /// Forgets an answer that the reply does not use; its request's body comes back.
     pub fn drop_answer(&mut self) {
+        if let Some(mut upstream) = self.upstream.take() {
+            self.body = upstream.sent.take_back();
+            let mut cx = Context::from_waker(Waker::noop());
+            upstream.keep(&mut cx);
+        }
         if let Some(mut answered) = self.answered.take() {
             self.take_back(&mut answered.source, answered.role);
         }
@@ -464,7 +566,14 @@ fn asked_again(name: &str) -> Line {
         "FastCGI: server \"{name}\" closed the connection without an answer, the request is \
          sent once more"
     );
-    Line { level: Level::Warn, module: "fastcgi", ah: 0, error: None, text: text.into() }
+    Line {
+        level: Level::Warn,
+        module: "fastcgi",
+        ah: 0,
+        error: None,
+        text: text.into(),
+        of_server: false,
+    }
 }
 
 /// Is this what a connection to a socket says that nobody listens on?

@@ -104,6 +104,15 @@ impl FileParts {
 
     /// The next bytes, or what stands for them on this socket.
     pub fn next(&mut self, shared: &Shared) -> Option<Result<Bytes, Cut>> {
+        self.next_piece(Some(shared))
+    }
+
+    /// The next bytes, for whoever wants to look at them.
+    pub fn next_bytes(&mut self) -> Option<Result<Bytes, Cut>> {
+        self.next_piece(None)
+    }
+
+    fn next_piece(&mut self, shared: Option<&Shared>) -> Option<Result<Bytes, Cut>> {
         loop {
             let part = self.parts.front_mut()?;
             if !part.head.is_empty() {
@@ -123,7 +132,9 @@ impl FileParts {
                 }
                 Content::Open(file) => file,
             };
-            if left >= PIECE {
+            if left >= PIECE
+                && let Some(shared) = shared.filter(|shared| shared.sends_files())
+            {
                 let size = left.min(STANDS_FOR_FILE.len());
                 part.start += size as u64;
                 shared.files.borrow_mut().push_back((file.clone(), start, size));

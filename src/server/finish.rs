@@ -3,11 +3,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use directives::log::Line;
 use directives::modules::gateway;
 use directives::modules::log_config::{self, Sent};
 use directives::request::Request;
 
+use super::filter::Pipe;
 use super::live::Generation;
+use super::streams::Stream;
 use crate::log::{now, utc_offset};
 use crate::logs::Name;
 
@@ -23,6 +26,8 @@ pub struct Held {
     pub request: Box<Request>,
     /// The configuration that it was served with.
     pub generation: Arc<Generation>,
+    /// Bytes of the head, as far as anybody counts them: with HTTP/2.
+    pub head: u64,
     /// Bytes of the body.
     pub body: u64,
     /// What the connection had sent before.
@@ -83,6 +88,8 @@ impl Finished {
 pub struct Guard {
     held: Option<Box<Held>>,
     shared: Rc<super::socket::Shared>,
+    /// HTTP/2's, whose connection goes on meanwhile.
+    stream: Option<Rc<Stream>>,
 }
 
 impl Guard {
@@ -93,13 +100,41 @@ impl Guard {
 
     /// For a request on a connection.
     pub fn new(held: Box<Held>, shared: Rc<super::socket::Shared>) -> Guard {
-        Guard { held: Some(held), shared }
+        let stream = shared.streams.as_ref().and_then(|_| Stream::current());
+        Guard { held: Some(held), shared, stream }
+    }
+
+    /// HTTP/2's stream.
+    pub fn stream(&self) -> Option<&Stream> {
+        self.stream.as_deref()
     }
 
     /// Bytes of the body that were handed to hyper.
     pub fn count(&mut self, bytes: u64) {
         if let Some(held) = &mut self.held {
             held.body += bytes;
+        }
+    }
+
+    /// Writes lines about the request into the error log.
+    pub fn report(&mut self, lines: &mut Vec<Line>) {
+        if lines.is_empty() {
+            return;
+        }
+        if let Some(held) = &self.held {
+            for line in lines.drain(..) {
+                held.generation.write_line(&held.request, &line);
+            }
+        }
+    }
+
+    /// Takes what filters have to say to the logs.
+    pub fn heard(&mut self, pipe: &Pipe) {
+        self.report(&mut pipe.lines.borrow_mut());
+        if let Some(held) = &mut self.held {
+            for (name, value) in pipe.notes.borrow_mut().drain(..) {
+                held.request.notes.set(name, value);
+            }
         }
     }
 
@@ -118,6 +153,17 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            let Some(mut held) = self.held.take() else { return };
+            if !held.cut {
+                stream.answered();
+            }
+            // Of what others sent on the connection at the same time nothing is its own.
+            let written = held.written_before + held.head + held.body;
+            held.kept = true;
+            self.shared.log_one(Finished::new(held), written, true);
+            return;
+        }
         if let Some(held) = self.held.take() {
             self.shared.finished.borrow_mut().push(Finished::new(held));
         }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use directives::Snapshot;
 use directives::log::{Level, Line};
+use directives::modules::cgi;
 use directives::request::Request;
+use directives::snapshot::Server;
 
 use super::apps::Outbox;
 use crate::log::{Sink, error};
 use crate::logs::Name;
 use crate::message::ToParent;
+use crate::tls::Hosts;
 
 /// One configuration and what was opened for it.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct Generation {
     pub number: u64,
     /// The configuration.
     pub snapshot: Arc<Snapshot>,
+    /// What TLS's handshakes are made with.
+    pub tls: Hosts,
     /// The listening sockets, until somebody accepts on them.
     pub listeners: Vec<OwnedFd>,
     /// The logs.
@@ -49,11 +54,23 @@ impl Generation {
             return;
         }
         for entry in std::mem::take(&mut r.script_log) {
-            self.write_script_log(r, &entry);
+            self.write_script_log(&r.server.config.cgi, &entry);
         }
         let lines = std::mem::take(&mut r.lines);
         for line in &lines {
             self.write_line(r, line);
+        }
+    }
+
+    /// Writes a line about a connection that has no request, if its level is wanted.
+    pub fn write_client(&self, server: &Server, client: SocketAddr, line: &Line) {
+        let core = &server.config.core;
+        let levels = core.log.as_ref();
+        let wanted =
+            levels.map_or(line.level <= Level::Warn, |l| line.level <= l.of(line.module));
+        if wanted && let Some(sink) = self.log(&Name::of_error_log(core)) {
+            let about = error::About { client: Some(client), referer: None };
+            sink.line(&error::format(line, about));
         }
     }
 
@@ -65,21 +82,32 @@ impl Generation {
         let Some(sink) = self.log(&Name::of_error_log(&r.server.config.core)) else {
             return;
         };
+        if line.of_server {
+            sink.line(&error::format(line, error::About::default()));
+            return;
+        }
         let client = SocketAddr::new(r.useragent_ip, r.connection.client.port());
         let referer = r.header("referer");
         let about = error::About { client: Some(client), referer: referer.as_deref() };
         sink.line(&error::format(line, about));
     }
 
-    /// Writes an entry of the `ScriptLog`, unless that is long enough.
-    pub fn write_script_log(&self, r: &Request, entry: &[u8]) {
-        let config = &r.server.config.cgi;
+    /// Writes an entry of a server's `ScriptLog`, unless that is long enough.
+    pub fn write_script_log(&self, config: &cgi::Server, entry: &[u8]) {
         let name = config.log().cloned().map(Name::Script);
         let Some(sink) = name.and_then(|name| self.log(&name)) else { return };
         let most = i64::try_from(config.log_length()).unwrap_or(i64::MAX);
         if nix::sys::stat::fstat(sink).is_ok_and(|found| found.st_size <= most) {
             let time = error::time("");
             sink.line(&[b"%% [", time.as_bytes(), b"] ", entry].concat());
+        }
+    }
+
+    /// The same as [`Generation::write_plain`], if its level is wanted.
+    pub fn write_wanted(&self, level: Level, module: &'static str, ah: u32, text: &str) {
+        let levels = self.snapshot.main().config.core.log.as_ref();
+        if levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module)) {
+            self.write_plain(level, module, ah, text);
         }
     }
 

@@ -8,8 +8,11 @@ mod connection;
 mod decisions;
 mod drive;
 mod file;
+mod filter;
 mod finish;
+mod h2;
 pub mod live;
+mod proxy_header;
 mod pulse;
 pub mod request_body;
 mod scoreboard;
@@ -17,6 +20,9 @@ mod script;
 mod socket;
 mod source;
 mod status;
+mod streams;
+mod tunnel;
+mod wire;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -99,6 +105,11 @@ impl Stop {
     async fn reached(&mut self, stage: Stage) {
         // The sender lives as long as the process.
         let _ = self.0.wait_for(|state| state.stage >= stage).await;
+    }
+
+    /// When no connection should be kept.
+    pub async fn leaving(&mut self) {
+        self.reached(Stage::Leaving).await;
     }
 
     /// When no further request should be taken.

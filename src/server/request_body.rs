@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::Failure;
+use directives::modules::deflate::InflateLimits;
+use directives::modules::reqtimeout::Stage;
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::filter::{Unpacked, Unpacker};
 
 /// What is gathered in memory before a file is used, bytes.
 const IN_MEMORY: usize = 64 * 1024;
@@ -32,8 +36,23 @@ pub struct RequestBody {
     pub read: u64,
     /// `Timeout`.
     timeout: Duration,
+    pace: Option<Pace>,
     timer: Option<Pin<Box<Sleep>>>,
     failed: Option<Failure>,
+}
+
+/// `RequestReadTimeout body=`: how long the client was waited for, against what it sent.
+struct Pace {
+    stage: Stage,
+    waited: Duration,
+    since: Option<Instant>,
+}
+
+impl Pace {
+    /// The time that is left.
+    fn left(&self, read: u64) -> Duration {
+        self.stage.allows(read).saturating_sub(self.waited)
+    }
 }
 
 enum Source {
@@ -50,7 +69,11 @@ impl std::fmt::Debug for RequestBody {
 
 impl RequestBody {
     /// The body that a client sends.
-    pub fn new(incoming: Incoming, timeout: Duration) -> RequestBody {
+    pub fn new(
+        incoming: Incoming,
+        timeout: Duration,
+        stage: Option<Stage>,
+    ) -> RequestBody {
         let source = if incoming.is_end_stream() {
             Source::Ended
         } else {
@@ -62,6 +85,7 @@ impl RequestBody {
             limit: None,
             read: 0,
             timeout,
+            pace: stage.map(|stage| Pace { stage, waited: Duration::ZERO, since: None }),
             timer: None,
             failed: None,
         }
@@ -75,6 +99,7 @@ impl RequestBody {
             limit: None,
             read: 0,
             timeout: Duration::ZERO,
+            pace: None,
             timer: None,
             failed: None,
         }
@@ -88,6 +113,16 @@ impl RequestBody {
     /// Has the client sent everything?
     pub fn is_read(&self) -> bool {
         !matches!(self.source, Source::Client(_))
+    }
+
+    /// The length of the body, if all of it is here.
+    pub fn gathered(&self) -> Option<u64> {
+        let ready: u64 = self.ready.iter().map(|chunk| chunk.len() as u64).sum();
+        match &self.source {
+            Source::Ended => Some(ready),
+            Source::Spooled { left, .. } => Some(ready + left),
+            Source::Client(_) => None,
+        }
     }
 
     /// Is there no further piece?
@@ -133,6 +168,11 @@ impl RequestBody {
             match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.timer = None;
+                    if let Some(pace) = &mut self.pace
+                        && let Some(since) = pace.since.take()
+                    {
+                        pace.waited += since.elapsed();
+                    }
                     let Ok(data) = frame.into_data() else { continue };
                     self.read += data.len() as u64;
                     if self.limit.is_some_and(|limit| self.read > limit) {
@@ -154,7 +194,15 @@ impl RequestBody {
                 }
                 Poll::Pending => {
                     let timer = self.timer.get_or_insert_with(|| {
-                        Box::pin(sleep_until(Instant::now() + self.timeout))
+                        let now = Instant::now();
+                        let limit = match &mut self.pace {
+                            Some(pace) => {
+                                pace.since = Some(now);
+                                self.timeout.min(pace.left(self.read))
+                            }
+                            None => self.timeout,
+                        };
+                        Box::pin(sleep_until(now + limit))
                     });
                     if timer.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
@@ -195,10 +243,39 @@ impl RequestBody {
     /// is: a body without a length needs that, and an application is not occupied
     /// by a slow client.
     pub async fn spool(&mut self) -> Result<u64, Failure> {
+        self.gather(None).await
+    }
+
+    /// Reads everything, and unpacks it: the input filter DEFLATE. Says how much it is.
+    pub async fn inflate(&mut self, limits: InflateLimits) -> Result<u64, Failure> {
+        self.gather(Some(Unpacker::new(limits))).await
+    }
+
+    async fn gather(&mut self, mut unpacker: Option<Unpacker>) -> Result<u64, Failure> {
         let mut total: u64 = self.ready.iter().map(|chunk| chunk.len() as u64).sum();
         let mut file: Option<File> = None;
-        while let Some(chunk) = self.next().await {
-            let chunk = chunk?;
+        let mut ended = false;
+        while !ended {
+            let mut chunk = match self.next().await {
+                Some(chunk) => chunk?,
+                None => {
+                    ended = true;
+                    Bytes::new()
+                }
+            };
+            if let Some(unpacker) = &mut unpacker {
+                let unpacked =
+                    if ended { unpacker.finish() } else { unpacker.push(chunk) };
+                chunk = match unpacked {
+                    Unpacked::Bytes(bytes) => bytes,
+                    Unpacked::TooMuch => return Err(self.fail(Failure::BodyTooLong)),
+                    Unpacked::Bad => return Err(self.fail(Failure::BadBody)),
+                };
+                tokio::task::yield_now().await;
+            }
+            if chunk.is_empty() {
+                continue;
+            }
             total += chunk.len() as u64;
             match &mut file {
                 Some(file) => file.write_all(&chunk).map_err(|_| Failure::Client)?,

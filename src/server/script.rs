@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use directives::cgi::{self, Extras};
 use directives::effect::Failure;
-use directives::log::Level;
+use directives::log::Line;
 use directives::modules::cgi as module;
 use directives::request::Request;
+use directives::snapshot::Server;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -50,15 +51,14 @@ pub struct ScriptRun {
     body: RequestBody,
     /// What is being written to it.
     sending: Bytes,
-    line: Vec<u8>,
-    /// Lines of its standard error.
-    pub said: Vec<Vec<u8>>,
+    complaints: Complaints,
+    /// Lines for the error log.
+    pub lines: Vec<Line>,
     /// Bytes of its output so far.
     pub received: u64,
     silence: Duration,
     timer: Pin<Box<Sleep>>,
     armed: bool,
-    generation: Arc<Generation>,
     name: Bytes,
     ended: bool,
 }
@@ -122,13 +122,17 @@ impl ScriptRun {
             stderr: Some(Receiver::from_owned_fd_unchecked(stderr)?),
             body,
             sending: Bytes::new(),
-            line: Vec::new(),
-            said: Vec::new(),
+            complaints: Complaints {
+                line: Vec::new(),
+                voice: module::Voice::new(r, r.status),
+                server: r.server.clone(),
+                generation: generation.clone(),
+            },
+            lines: Vec::new(),
             received: 0,
             silence: script.timeout,
             timer: Box::pin(sleep_until(Instant::now() + script.timeout)),
             armed: false,
-            generation: generation.clone(),
             name: script.path.clone(),
             ended: false,
         })
@@ -219,8 +223,8 @@ impl ScriptRun {
             let mut bytes = BytesMut::with_capacity(1024);
             match ready!(poll_read(stderr, &mut bytes, cx)) {
                 Ok(n) if n > 0 => {
-                    let said = &mut self.said;
-                    cut(&mut self.line, &bytes, |line| said.push(line));
+                    let lines = &mut self.lines;
+                    self.complaints.take(&bytes, |line| lines.push(line));
                 }
                 _ => self.stderr = None,
             }
@@ -230,9 +234,7 @@ impl ScriptRun {
 
     fn finish(&mut self) {
         self.ended = true;
-        if !self.line.is_empty() {
-            self.said.push(std::mem::take(&mut self.line));
-        }
+        self.lines.extend(self.complaints.rest());
     }
 
     /// The answer is over, and the script goes on: it may until it closes its standard error
@@ -240,26 +242,25 @@ impl ScriptRun {
     fn leave(&mut self) {
         let Some(mut stderr) = self.stderr.take() else { return };
         let process = self.process.take();
-        let (generation, silence) = (self.generation.clone(), self.silence);
-        let mut line = std::mem::take(&mut self.line);
-        let prefix = [b"stderr from ", &self.name[..], b": "].concat();
+        let (mut complaints, silence) = (self.complaints.clone(), self.silence);
+        self.complaints.line.clear();
         tokio::task::spawn_local(async move {
             let _process = process;
-            let say = |line: Vec<u8>| {
-                let text = [&prefix[..], &line].concat();
-                let text = String::from_utf8_lossy(&text);
-                generation.write_plain(Level::Error, "cgi", 1215, &text);
+            let generation = complaints.generation.clone();
+            let say = |line: Line| {
+                let text = String::from_utf8_lossy(&line.text);
+                generation.write_plain(line.level, line.module, line.ah, &text);
             };
             let mut bytes = [0; 1024];
             loop {
                 let read = tokio::time::timeout(silence, stderr.read(&mut bytes)).await;
                 match read {
-                    Ok(Ok(n)) if n > 0 => cut(&mut line, &bytes[..n], say),
+                    Ok(Ok(n)) if n > 0 => complaints.take(&bytes[..n], say),
                     _ => break,
                 }
             }
-            if !line.is_empty() {
-                say(std::mem::take(&mut line));
+            if let Some(line) = complaints.rest() {
+                say(line);
             }
         });
     }
@@ -272,6 +273,39 @@ fn poll_read(
 ) -> Poll<std::io::Result<usize>> {
     let mut read = std::pin::pin!(pipe.read_buf(into));
     read.as_mut().poll(cx)
+}
+
+/// What a script writes to its standard error, on its way to the logs.
+#[derive(Clone, Debug)]
+struct Complaints {
+    line: Vec<u8>,
+    voice: module::Voice,
+    server: Arc<Server>,
+    generation: Arc<Generation>,
+}
+
+impl Complaints {
+    /// Takes bytes, and hands out the lines that they complete.
+    fn take(&mut self, bytes: &[u8], mut say: impl FnMut(Line)) {
+        let mut whole = Vec::new();
+        cut(&mut self.line, bytes, |line| whole.push(line));
+        for text in whole {
+            say(self.said(&text));
+        }
+    }
+
+    /// The last line, which has no end.
+    fn rest(&mut self) -> Option<Line> {
+        let text = std::mem::take(&mut self.line);
+        (!text.is_empty()).then(|| self.said(&text))
+    }
+
+    fn said(&self, text: &[u8]) -> Line {
+        if let Some(entry) = self.voice.entry(text) {
+            self.generation.write_script_log(&self.server.config.cgi, &entry);
+        }
+        self.voice.line(1215, text)
+    }
 }
 
 /// Hands out whole lines; the rest stays in `line`.

@@ -21,14 +21,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::reqtimeout::Stage;
+use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
 use super::scoreboard::{Record, Tally};
+use super::streams::Streams;
+use super::wire::{Opened, Wire};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,14 @@ pub enum Phase {
 pub struct Shared {
     /// The socket.
     pub stream: TcpStream,
+    /// TLS between it and hyper.
+    pub wire: Option<RefCell<Wire>>,
+    /// How the connection is secured.
+    pub security: Security,
+    /// HTTP/2's streams; `None` with HTTP/1.
+    pub streams: Option<Streams>,
+    /// HTTP/2: nothing has come for so long that the connection is to be ended.
+    pub idle: Notify,
     /// What goes on.
     pub phase: Cell<Phase>,
     /// Requests that have been read.
@@ -60,10 +73,20 @@ pub struct Shared {
     pub mend_version: Cell<bool>,
     /// What hyper writes is dropped: the response goes past it.
     pub raw: Cell<bool>,
+    /// hyper gets nothing to read: the protocol may change.
+    pub tunnel: Cell<bool>,
     /// The timeout for the next request on a kept connection.
     pub keep_alive_timeout: Cell<Duration>,
     /// The timeout within a request.
     pub timeout: Cell<Duration>,
+    /// The time for a request's head: `RequestReadTimeout header=`.
+    pub head_stage: Cell<Option<Stage>>,
+    /// When the head at hand began to come, and how much of it is there, bytes.
+    head: Cell<(Instant, u64)>,
+    /// A head's first line is there.
+    has_line: Cell<bool>,
+    /// A head did not come in time.
+    pub is_overdue: Cell<bool>,
     /// Requests whose responses are complete, to be logged once they are sent.
     pub finished: RefCell<Vec<Finished>>,
     /// Pieces of files, in the order in which bytes of [`STANDS_FOR_FILE`] are written:
@@ -81,21 +104,33 @@ impl Shared {
     /// Around an accepted socket.
     pub fn new(
         stream: TcpStream,
+        opened: Opened,
+        streams: Option<Streams>,
         client: SocketAddr,
         tally: Arc<Tally>,
         timeout: Duration,
         banner: Bytes,
     ) -> Rc<Shared> {
+        let (read, written) = opened.bytes;
         Rc::new(Shared {
             stream,
+            wire: opened.wire.map(RefCell::new),
+            security: opened.security,
+            streams,
+            idle: Notify::new(),
             phase: Cell::new(Phase::Idle),
             requests: Cell::new(0),
-            written: Cell::new(0),
-            read: Cell::new(0),
+            written: Cell::new(written),
+            read: Cell::new(read),
             mend_version: Cell::new(false),
             raw: Cell::new(false),
+            tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
+            head_stage: Cell::new(None),
+            head: Cell::new((Instant::now(), 0)),
+            has_line: Cell::new(false),
+            is_overdue: Cell::new(false),
             finished: RefCell::default(),
             files: RefCell::default(),
             record: RefCell::default(),
@@ -105,20 +140,62 @@ impl Shared {
         })
     }
 
+    /// May pieces of files go past hyper?
+    pub fn sends_files(&self) -> bool {
+        self.wire.is_none() && self.streams.is_none()
+    }
+
+    async fn drain_wire(&self, wire: &RefCell<Wire>) -> io::Result<()> {
+        loop {
+            self.count_written(wire.borrow_mut().send(&self.stream)?);
+            if !wire.borrow().wants_to_send() {
+                return Ok(());
+            }
+            self.stream.writable().await?;
+        }
+    }
+
+    fn count_written(&self, n: usize) {
+        self.written.set(self.written.get() + n as u64);
+    }
+
     /// Writes past hyper, all of it.
     pub async fn write_raw(&self, mut bytes: &[u8]) -> io::Result<()> {
+        if let Some(wire) = &self.wire {
+            while !bytes.is_empty() {
+                let n = wire.borrow_mut().write(&[IoSlice::new(bytes)])?;
+                bytes = &bytes[n..];
+                self.drain_wire(wire).await?;
+            }
+            return Ok(());
+        }
         while !bytes.is_empty() {
             self.stream.writable().await?;
             match self.stream.try_write(bytes) {
                 Ok(n) => {
                     bytes = &bytes[n..];
-                    self.written.set(self.written.get() + n as u64);
+                    self.count_written(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Reads past hyper; 0 is the end.
+    pub async fn read_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(buffer) {
+                Ok(n) => {
+                    self.read.set(self.read.get() + n as u64);
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Sends some of the first piece of a file, `most` bytes of it.
@@ -149,13 +226,55 @@ impl Shared {
         Ok(sent)
     }
 
+    /// The time that is left for the head that is coming.
+    fn head_left(&self) -> Duration {
+        match self.head_stage.get() {
+            Some(stage) => {
+                let (since, bytes) = self.head.get();
+                stage.allows(bytes).saturating_sub(since.elapsed())
+            }
+            None => Duration::MAX,
+        }
+    }
+
+    /// Takes note of bytes that were read before a request was known.
+    fn head_grows(&self, new: &[u8]) {
+        if self.head_stage.get().is_none() {
+            return;
+        }
+        let is_first = self.phase.get() == Phase::Idle;
+        // The first request's time began with the connection.
+        if is_first && self.requests.get() > 0 {
+            self.head.set((Instant::now(), 0));
+        }
+        if is_first {
+            self.has_line.set(false);
+        }
+        let (since, bytes) = self.head.get();
+        self.head.set((since, bytes + new.len() as u64));
+        self.has_line.set(self.has_line.get() || new.contains(&b'\n'));
+    }
+
+    /// Tells a client that its request did not come in time; without a whole first line it
+    /// would not understand.
+    pub async fn refuse_overdue(&self) {
+        if self.has_line.get() {
+            let _ = self.write_raw(&refusal(b"HTTP/1.1 408 ", &self.banner)).await;
+        }
+    }
+
     /// Logs what has been sent.
     fn log(&self, aborted: bool) {
         let finished = std::mem::take(&mut *self.finished.borrow_mut());
         for request in finished {
-            let (bytes, micros) = request.log(self.written.get(), aborted);
-            self.record.borrow_mut().end(&self.tally, bytes, micros);
+            self.log_one(request, self.written.get(), aborted);
         }
+    }
+
+    /// Logs one request, behind which the connection has sent so many bytes.
+    pub fn log_one(&self, request: Finished, written: u64, aborted: bool) {
+        let (bytes, micros) = request.log(written, aborted);
+        self.record.borrow_mut().end(&self.tally, bytes, micros);
     }
 
     /// For whoever looks at the scoreboard.
@@ -181,6 +300,8 @@ pub struct Socket {
     shared: Rc<Shared>,
     timer: Pin<Box<Sleep>>,
     armed: bool,
+    /// Writing waits for the client, whose clock it is then.
+    blocked: bool,
     /// Bytes of our own that stand for hyper's.
     instead: Vec<u8>,
     sent_instead: usize,
@@ -190,7 +311,14 @@ impl Socket {
     /// Over what is shared.
     pub fn new(shared: Rc<Shared>) -> Socket {
         let timer = Box::pin(sleep_until(Instant::now()));
-        Socket { shared, timer, armed: false, instead: Vec::new(), sent_instead: 0 }
+        Socket {
+            shared,
+            timer,
+            armed: false,
+            blocked: false,
+            instead: Vec::new(),
+            sent_instead: 0,
+        }
     }
 
     /// Pending, until time is up.
@@ -207,17 +335,13 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.shared.wire.is_some() {
+            return self.poll_wire_write(cx, bufs);
+        }
         let start = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(0);
         let bufs = &bufs[start..];
         loop {
-            match self.shared.stream.poll_write_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                Poll::Pending => {
-                    let limit = self.shared.timeout.get();
-                    ready!(self.wait(cx, limit));
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-            }
+            ready!(self.poll_room(cx))?;
             let plain = bufs.iter().position(|buf| stands_for_file(buf));
             let result = match plain.unwrap_or(bufs.len()) {
                 0 => self.shared.send_file(bufs[0].len()),
@@ -226,13 +350,96 @@ impl Socket {
             match result {
                 Ok(n) => {
                     self.armed = false;
-                    self.shared.written.set(self.shared.written.get() + n as u64);
+                    self.shared.count_written(n);
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    /// Ready when there is room in the socket, or when time is up.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.shared.stream.poll_write_ready(cx) {
+            Poll::Ready(ready) => {
+                self.blocked = false;
+                Poll::Ready(ready)
+            }
+            Poll::Pending => {
+                if !std::mem::replace(&mut self.blocked, true) {
+                    // With HTTP/2 somebody may be waiting for the client at the same time.
+                    self.armed = false;
+                }
+                let limit = self.shared.timeout.get();
+                ready!(self.wait(cx, limit));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    /// Ready when TLS has nothing left to send.
+    fn poll_wire_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shared = self.shared.clone();
+        let Some(wire) = &shared.wire else { return Poll::Ready(Ok(())) };
+        loop {
+            let n = wire.borrow_mut().send(&shared.stream)?;
+            if n > 0 {
+                self.armed = false;
+                shared.count_written(n);
+            }
+            if !wire.borrow().wants_to_send() {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(self.poll_room(cx))?;
+        }
+    }
+
+    fn poll_wire_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // What was taken before goes first: so no more than rustls' buffer ever waits.
+        ready!(self.poll_wire_drained(cx))?;
+        let shared = self.shared.clone();
+        let Some(wire) = &shared.wire else { return Poll::Ready(Ok(0)) };
+        let taken = wire.borrow_mut().write(bufs)?;
+        let sent = wire.borrow_mut().send(&shared.stream)?;
+        shared.count_written(sent);
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Plain text for hyper. `WouldBlock` if the socket has nothing more.
+    fn read_wire(
+        shared: &Shared,
+        wire: &RefCell<Wire>,
+        buf: &mut ReadBuf<'_>,
+    ) -> io::Result<usize> {
+        let mut wire = wire.borrow_mut();
+        loop {
+            match wire.read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            let n = wire.receive(&shared.stream)?;
+            shared.read.set(shared.read.get() + n as u64);
+            // Answers of TLS's own; what there is no room for goes with the next words.
+            shared.count_written(wire.send(&shared.stream)?);
+        }
+    }
+
+    /// The client says nothing: for HTTP/1 it has gone, so that hyper closes without a
+    /// word. HTTP/2 has words for that.
+    fn give_up(&mut self) -> bool {
+        let shared = &self.shared;
+        let tells = shared.streams.is_some() && shared.phase.get() != Phase::Closing;
+        if tells {
+            shared.phase.set(Phase::Closing);
+            shared.idle.notify_one();
+            self.armed = false;
+        }
+        !tells
     }
 
     /// Sends what stands for hyper's bytes; ready once it is gone.
@@ -264,6 +471,9 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let shared = this.shared.clone();
+        if shared.tunnel.get() {
+            return Poll::Pending;
+        }
         loop {
             match shared.stream.poll_read_ready(cx) {
                 Poll::Ready(ready) => ready?,
@@ -272,17 +482,51 @@ impl AsyncRead for Socket {
                         Phase::Idle if shared.requests.get() > 0 => {
                             shared.keep_alive_timeout.get()
                         }
-                        Phase::Idle | Phase::Head => shared.timeout.get(),
+                        Phase::Idle | Phase::Head => {
+                            shared.timeout.get().min(shared.head_left())
+                        }
+                        Phase::Closing if shared.streams.is_some() => {
+                            shared.timeout.get()
+                        }
                         // The application, or the body's own timer, has the turn.
                         Phase::Busy | Phase::Closing => return Poll::Pending,
                     };
+                    if this.blocked {
+                        return Poll::Pending;
+                    }
                     ready!(this.wait(cx, limit));
-                    // For hyper the client has gone: it closes without a word.
-                    return Poll::Ready(Ok(()));
+                    let is_head = match shared.phase.get() {
+                        Phase::Idle => shared.requests.get() == 0,
+                        phase => phase == Phase::Head,
+                    };
+                    shared.is_overdue.set(is_head && shared.head_left().is_zero());
+                    if this.give_up() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    continue;
                 }
             }
-            let room = buf.remaining();
-            match shared.stream.try_read_buf(buf) {
+            let (room, before) = (buf.remaining(), buf.filled().len());
+            let result = match &shared.wire {
+                None => shared.stream.try_read_buf(buf),
+                Some(wire) => Socket::read_wire(&shared, wire, buf),
+            };
+            if let Ok(n) = result
+                && n > 0
+                && shared.streams.is_none()
+            {
+                if matches!(shared.phase.get(), Phase::Idle | Phase::Head) {
+                    shared.head_grows(&buf.filled()[before..]);
+                }
+                if shared.phase.get() == Phase::Idle {
+                    shared.phase.set(Phase::Head);
+                }
+            }
+            match result {
+                Ok(_) if shared.wire.is_some() => {
+                    this.armed = false;
+                    return Poll::Ready(Ok(()));
+                }
                 Ok(n) => {
                     if n > 0 && n < room {
                         // All that was there: the next read would only be told so.
@@ -291,9 +535,6 @@ impl AsyncRead for Socket {
                     }
                     this.armed = false;
                     shared.read.set(shared.read.get() + n as u64);
-                    if n > 0 && shared.phase.get() == Phase::Idle {
-                        shared.phase.set(Phase::Head);
-                    }
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -351,8 +592,12 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_instead(cx))?;
+        ready!(this.poll_wire_drained(cx))?;
         this.shared.log(false);
-        if this.shared.phase.get() == Phase::Idle && this.shared.requests.get() > 0 {
+        if this.shared.streams.is_none()
+            && this.shared.phase.get() == Phase::Idle
+            && this.shared.requests.get() > 0
+        {
             // hyper does not read again before something comes: the clock starts here.
             this.armed = false;
             let _ = this.wait(cx, this.shared.keep_alive_timeout.get());
@@ -363,6 +608,10 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_instead(cx))?;
+        if let Some(wire) = &this.shared.wire {
+            wire.borrow_mut().say_end();
+        }
+        ready!(this.poll_wire_drained(cx))?;
         this.shared.log(false);
         let socket = socket2::SockRef::from(&this.shared.stream);
         // A client that has gone already cannot be told.
@@ -385,6 +634,9 @@ fn refusal(theirs: &[u8], banner: &[u8]) -> Vec<u8> {
         .unwrap_or(400);
     // hyper counts and measures where httpd says 400.
     let (status, sentence) = match status {
+        408 => {
+            (408, "<p>Server timeout waiting for the HTTP request from the client.</p>\n")
+        }
         414 => (
             414,
             "<p>The requested URL's length exceeds the capacity\nlimit for this server.<br />\n</p>\n",

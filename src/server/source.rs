@@ -1,12 +1,12 @@
 //! Where an answer comes from: an application, or a script.
 
-use std::borrow::Cow;
 use std::task::{Context, Poll};
 
 use directives::effect::Failure;
 use directives::log::{Level, Line};
 use directives::modules::cgi;
 use directives::modules::fastcgi::response::failure_line;
+use directives::modules::proxy;
 use directives::request::Request;
 
 use super::live::Generation;
@@ -55,35 +55,35 @@ impl Source {
         }
     }
 
-    /// Writes what it said to its standard error into the logs.
-    pub fn write_lines(&mut self, generation: &Generation, r: &Request) {
+    /// Lines for the error log that it has said.
+    pub fn lines(&mut self) -> &mut Vec<Line> {
         match self {
-            Source::FastCgi(exchange) => {
-                for line in std::mem::take(&mut exchange.lines) {
-                    generation.write_line(r, &line);
-                }
-            }
-            Source::Script(script) => {
-                for text in std::mem::take(&mut script.said) {
-                    let (line, entry) = cgi::said(r, &text);
-                    generation.write_line(r, &line);
-                    if let Some(entry) = entry {
-                        generation.write_script_log(r, &entry);
-                    }
-                }
-            }
+            Source::FastCgi(exchange) => &mut exchange.lines,
+            Source::Script(script) => &mut script.lines,
         }
     }
 
-    /// The line about an answer that broke off; none where the client is the reason.
-    pub fn failure_line(&self, failure: &Failure) -> Option<Line> {
-        let (level, module, ah, error, text) = match self {
-            Source::FastCgi(exchange) => {
-                let name: Cow<'_, str> = exchange.name();
-                let (level, module, error, text) = failure_line(&name, failure, false);
+    /// Writes what it said into the error log.
+    pub fn write_lines(&mut self, generation: &Generation, r: &Request) {
+        for line in std::mem::take(self.lines()) {
+            generation.write_line(r, &line);
+        }
+    }
+
+    /// The line about an answer that broke off; none where the client is the reason. An
+    /// upstream of mod_proxy is `proxied` at that port of the server's.
+    pub fn failure_line(&self, failure: &Failure, proxied: Option<&str>) -> Option<Line> {
+        let (level, module, ah, error, text) = match (self, proxied) {
+            (Source::FastCgi(_), Some(port)) => {
+                let (ah, error, text) = proxy::failure_line(port, failure);
+                (Level::Error, "proxy_fcgi", ah, error, text)
+            }
+            (Source::FastCgi(exchange), None) => {
+                let (level, module, error, text) =
+                    failure_line(&exchange.name(), failure, false);
                 (level, module, 0, error, text)
             }
-            Source::Script(script) => match failure {
+            (Source::Script(script), _) => match failure {
                 Failure::Idle(_) => {
                     (Level::Warn, "cgi", 1220, None, cgi::silent(script.name()))
                 }
@@ -95,6 +95,8 @@ impl Source {
                 _ => return None,
             },
         };
-        (!text.is_empty()).then(|| Line { level, module, ah, error, text: text.into() })
+        let text = text.into();
+        let line = Line { level, module, ah, error, text, of_server: false };
+        (!line.text.is_empty()).then_some(line)
     }
 }

@@ -155,7 +155,7 @@ fn shown(
 
 /// Under whose name an application runs that we start.
 fn owner(snapshot: &Snapshot, kind: Kind, key: &AppKey) -> Option<(String, String)> {
-    if kind == Kind::External {
+    if kind.is_foreign() {
         return None;
     }
     if let Some(identity) = &key.identity {

@@ -1,18 +1,11 @@
 //! Any bytes as an application's answer: in pieces it comes to the same as whole, and its
 //! head is read without a panic, wherever one looked for its end before.
-//!
-//! The decoder is the binary crate's, which cannot be linked: its file is included.
 #![no_main]
 
-// What only the server calls.
-#[allow(dead_code)]
-#[path = "../../../src/fcgi/record.rs"]
-mod record;
-
 use bytes::BytesMut;
+use directives::fcgi::record::{Decoder, Record};
 use directives::modules::fastcgi::response::{head_end, parse, status};
 use libfuzzer_sys::fuzz_target;
-use record::{Decoder, Record};
 
 #[derive(Default, PartialEq, Eq)]
 struct Heard {

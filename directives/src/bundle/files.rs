@@ -102,10 +102,47 @@ pub struct Group {
     pub members: Vec<String>,
 }
 
+/// What is in a file that nobody is to see: a private key. It does not show itself, and is
+/// wiped out when it is dropped.
+#[derive(Clone)]
+pub struct Secret(Arc<Wiped>);
+
+struct Wiped(Vec<u8>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        // What is looked at afterwards is not optimized away.
+        std::hint::black_box(&mut self.0);
+    }
+}
+
+impl Secret {
+    /// Takes over what was read.
+    pub fn new(bytes: Vec<u8>) -> Secret {
+        Secret(Arc::new(Wiped(bytes)))
+    }
+
+    /// What it is.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
 /// The world, as far as configuration and path walks look at it. Paths are bytes.
 pub trait Files: Send + Sync {
     /// A whole file.
     fn read(&self, path: &[u8]) -> Result<Arc<[u8]>, OsError>;
+    /// A whole file that nobody is to see.
+    fn secret(&self, path: &[u8]) -> Result<Secret, OsError> {
+        self.read(path).map(|bytes| Secret::new(bytes.to_vec()))
+    }
     /// Facts about what `path` leads to.
     fn stat(&self, path: &[u8]) -> Result<Meta, OsError>;
     /// Facts about `path` itself.
@@ -122,4 +159,15 @@ pub trait Files: Send + Sync {
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
     /// Local time's distance from UTC at a moment (microseconds since 1970), seconds.
     fn utc_offset(&self, micros: i64) -> i32;
+
+    /// What local time is called at a moment, microseconds since 1970: `CET`, or `+0545`
+    /// where it has no name.
+    fn zone_name(&self, micros: i64) -> String {
+        let offset = self.utc_offset(micros);
+        let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60);
+        match offset {
+            0 => "UTC".to_owned(),
+            _ => format!("{sign}{:02}{:02}", minutes / 60, minutes % 60),
+        }
+    }
 }

@@ -4,8 +4,10 @@
 
 mod files;
 mod record;
+mod single;
 mod sources;
 
-pub use files::{Files, Group, Kind, Meta, OsError, User, Who};
+pub use files::{Files, Group, Kind, Meta, OsError, Secret, User, Who};
 pub use record::{Bundle, Recorder};
+pub use single::{BLANK, single};
 pub use sources::{Entry, HTTPD_ROOT, Origin, SERVER_CONFIG_FILE, Source, Sources};

@@ -1,6 +1,7 @@
 //! A recording of every question that a compilation asked and of its answers. Compiling
 //! the recording gives the same configuration again, in another process and without
-//! its privilege; the recording is also a complete bug report.
+//! its privilege; the recording is also a complete bug report, but for private keys, which
+//! it holds, too: answers of tag `k`, to be left out of what others are shown.
 //!
 //! The format is a sequence of length-prefixed fields; it is read only by the program
 //! version that wrote it.
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Entry, Files, Group, Kind, Meta, OsError, User, Who};
+use super::{Entry, Files, Group, Kind, Meta, OsError, Secret, User, Who};
 
 const MAGIC: &[u8] =
     concat!("fcgi-httpd bundle ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
@@ -17,11 +18,18 @@ const MAGIC: &[u8] =
 type Facts = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// An entry point and the recorded answers. It is itself a [`Files`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Bundle {
     /// Where reading starts.
     pub entry: Entry,
     facts: Facts,
+}
+
+impl std::fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // There are private keys among the answers.
+        f.debug_struct("Bundle").field("entry", &self.entry).finish_non_exhaustive()
+    }
 }
 
 /// Passes questions on and keeps the answers.
@@ -54,6 +62,12 @@ impl Files for Recorder<'_> {
     fn read(&self, path: &[u8]) -> Result<Arc<[u8]>, OsError> {
         self.keep(key(b'r', path), self.inner.read(path), |answer, out| {
             out.result(answer.as_ref(), |out, bytes| out.field(bytes));
+        })
+    }
+
+    fn secret(&self, path: &[u8]) -> Result<Secret, OsError> {
+        self.keep(key(b'k', path), self.inner.secret(path), |answer, out| {
+            out.result(answer.as_ref(), |out, secret| out.field(secret.bytes()));
         })
     }
 
@@ -108,6 +122,10 @@ impl Files for Recorder<'_> {
                 out.field(value);
             }
         })
+    }
+
+    fn zone_name(&self, micros: i64) -> String {
+        self.inner.zone_name(micros)
     }
 
     fn utc_offset(&self, micros: i64) -> i32 {
@@ -170,6 +188,11 @@ impl Files for Bundle {
     fn read(&self, path: &[u8]) -> Result<Arc<[u8]>, OsError> {
         let mut fact = self.ask(&key(b'r', path)).ok_or_else(OsError::not_found)?;
         fact.result(|input| input.field().map(Arc::from))
+    }
+
+    fn secret(&self, path: &[u8]) -> Result<Secret, OsError> {
+        let mut fact = self.ask(&key(b'k', path)).ok_or_else(OsError::not_found)?;
+        fact.result(|input| input.field().map(|bytes| Secret::new(bytes.to_vec())))
     }
 
     fn stat(&self, path: &[u8]) -> Result<Meta, OsError> {

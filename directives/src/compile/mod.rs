@@ -16,7 +16,7 @@ use crate::expand::{Item, Reader};
 use crate::expr::Rules;
 use crate::known::{self, Known};
 use crate::modules::core::Limited;
-use crate::modules::{DirPart, Process, ServerPart, fastcgi};
+use crate::modules::{DirPart, Process, ServerPart, fastcgi, info, ssl};
 use crate::path;
 use crate::schema::lookup::{self, Found};
 use crate::schema::{Compat, Context, Override, Problem, Result, Set, Word};
@@ -34,6 +34,8 @@ pub struct Compiled {
     pub sources: Arc<Sources>,
     /// The live directives: what was read, without what acts while reading.
     pub items: Vec<Item>,
+    /// `-d`, then `ServerRoot`.
+    pub server_root: Vec<u8>,
 }
 
 impl Compiled {
@@ -64,8 +66,12 @@ pub struct Build<'a> {
     pub server_root: Vec<u8>,
     /// `-T` was given.
     pub skip_document_roots: bool,
+    /// The directives, for who may look at them.
+    pub recorded: Vec<info::Line>,
     /// Notes given once: by directive name.
     noted: std::collections::HashSet<&'static str>,
+    /// The `.htaccess` file that is being compiled.
+    htaccess: Option<Arc<str>>,
 }
 
 /// The directive at hand.
@@ -170,7 +176,11 @@ impl<'b> Scope<'_, 'b> {
 
     /// What a text with expressions may use here.
     pub fn rules(&self) -> Rules {
-        Rules { restricted: self.place.context == Context::HTACCESS, dont_vary: true }
+        Rules {
+            restricted: self.place.context == Context::HTACCESS,
+            dont_vary: true,
+            ..Rules::default()
+        }
     }
 
     /// What a condition may use here; responses depend on what it looks at.
@@ -212,7 +222,10 @@ impl<'b> Scope<'_, 'b> {
         part: DirPart,
     ) -> Arc<Section> {
         let span = self.cmd.item.name_span;
-        let section = Section { id: next_section(), kind, matcher, part, span };
+        let line = self.cmd.item.line;
+        let htaccess = self.build.htaccess.clone();
+        let section =
+            Section { id: next_section(), kind, matcher, part, span, htaccess, line };
         for problem in fastcgi::cautions(&section, self.server.core()) {
             self.note(problem);
         }
@@ -444,7 +457,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         hosts: Vec::new(),
         server_root: reader.server_root.clone(),
         skip_document_roots: entry.skip_document_roots,
+        recorded: Vec::new(),
         noted: std::collections::HashSet::new(),
+        htaccess: None,
     };
     let core = &mut build.process.core;
     (core.euid, core.egid) = (entry.euid, entry.egid);
@@ -463,16 +478,22 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     fastcgi::settle(&mut build.process);
     build.diagnostics.extend(fastcgi::check_access(&build.process, files));
     let sources = Arc::new(reader.sources);
+    if info::is_wanted(&items) {
+        build.recorded = info::record(&items, &sources);
+    }
     let defines = reader.defines;
+    let server_root = build.server_root.clone();
     let snapshot = Snapshot::assemble(
-        build.server_root.clone(),
+        server_root.clone(),
         defines,
         sources.clone(),
         server,
         dir,
+        &reader.loaded,
         &mut build,
     );
     let mut diagnostics = build.diagnostics;
+    diagnostics.extend(ssl::check(&snapshot));
     for diagnostic in &mut diagnostics {
         crate::diagnostic::name_place(diagnostic, &sources);
     }
@@ -480,7 +501,8 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     diagnostics
         .sort_by_key(|d| d.stage == crate::diagnostic::Stage::Apply && d.is_error());
     let failed = diagnostics.iter().any(|d| d.code.severity == Severity::Error);
-    Compiled { snapshot: (!failed).then_some(snapshot), diagnostics, sources, items }
+    let snapshot = (!failed).then_some(snapshot);
+    Compiled { snapshot, diagnostics, sources, items, server_root }
 }
 
 /// Is the shape of the configuration in doubt?
@@ -512,7 +534,7 @@ pub fn compile_htaccess(
     reader.defines.clone_from(&snapshot.defines);
     let name = String::from_utf8_lossy(path).into_owned();
     let origin = Origin::Root;
-    let items = reader.read(Source { name, bytes, origin, is_file: true });
+    let items = reader.read(Source { name: name.clone(), bytes, origin, is_file: true });
     let mut build = Build {
         files,
         diagnostics: reader.diagnostics,
@@ -520,7 +542,9 @@ pub fn compile_htaccess(
         hosts: Vec::new(),
         server_root: root,
         skip_document_roots: true,
+        recorded: Vec::new(),
         noted: std::collections::HashSet::new(),
+        htaccess: Some(name.as_str().into()),
     };
     // Methods are registered for the whole server.
     build.process.core.methods.clone_from(&snapshot.process.core.methods);
@@ -545,7 +569,8 @@ pub fn compile_htaccess(
         None => {
             let span = Span { file: crate::syntax::FileId(0), start: 0, end: 0 };
             let matcher = Matcher::Literal(directory.clone());
-            Ok(Section { id: next_section(), kind: Kind::Htaccess, matcher, part, span })
+            let (id, kind, htaccess) = (next_section(), Kind::Htaccess, build.htaccess);
+            Ok(Section { id, kind, matcher, part, span, htaccess, line: 1 })
         }
     }
 }

@@ -24,12 +24,15 @@ impl Components {
 /// The tag of a file; `None` where the configuration wants none.
 pub fn make(r: &Request, meta: &Meta) -> Option<Vec<u8>> {
     let parts = r.dir.core.file_etag();
-    if parts == Components::NONE {
+    if parts == Components::NONE || r.notes.has(b"no-etag") {
         return None;
     }
     // A file changed within this very second may change again: the tag is weak.
     let mtime = meta.mtime as u64 * 1_000_000 + u64::from(meta.mtime_nanos / 1000);
     let weak = (r.request_time as u64).saturating_sub(mtime) <= 1_000_000;
+    // A choice among variants has a tag of two parts.
+    let list = r.vlist_validator.as_deref();
+    let weak = weak || list.is_some_and(|list| list.starts_with(b"W/"));
     let mut tag = Vec::with_capacity(56);
     tag.extend_from_slice(if weak { b"W/\"" } else { b"\"" });
     let fields =
@@ -40,7 +43,14 @@ pub fn make(r: &Request, meta: &Meta) -> Option<Vec<u8>> {
         }
         push_hex(&mut tag, *value);
     }
-    tag.push(b'"');
+    match list {
+        Some(list) => {
+            let list = list.strip_prefix(b"W/").unwrap_or(list);
+            tag.push(b';');
+            tag.extend_from_slice(list.strip_prefix(b"\"").unwrap_or(list));
+        }
+        None => tag.push(b'"'),
+    }
     Some(tag)
 }
 

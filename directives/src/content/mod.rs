@@ -1,6 +1,7 @@
 //! What httpd's core does with a file: `default_handler`, TRACE and OPTIONS, conditions,
 //! ranges. The file itself is opened by whoever runs the phases.
 
+pub mod coding;
 pub mod conditions;
 pub mod etag;
 pub mod ranges;
@@ -172,7 +173,7 @@ pub fn is_known_method(method: &str) -> bool {
     matches!(method, "HEAD" | "TRACE") || KNOWN.contains(&method)
 }
 
-fn unusual_method(r: &mut Request) -> Verdict {
+pub(crate) fn unusual_method(r: &mut Request) -> Verdict {
     let method = r.method.as_str();
     let registered = r.snapshot.process.core.methods.iter().any(|known| known == method);
     if !registered && !is_known_method(method) {
@@ -193,6 +194,10 @@ fn unusual_method(r: &mut Request) -> Verdict {
 /// TRACE and `OPTIONS *` are answered before a file is looked for: `ap_send_http_trace`
 /// and `http_send_options`.
 pub fn before_storage(r: &mut Request) -> Verdict {
+    // Whom it is for answers it.
+    if r.proxyreq {
+        return DECLINED;
+    }
     if r.method == Method::OPTIONS && r.uri == b"*" {
         r.headers_out.set("Content-Length", "0");
         return DONE;

@@ -85,6 +85,7 @@ fn memory(lookup: &phase::Lookup) -> Vec<u8> {
         phase::Lookup::Uri(name) => (&b"expr:-U:"[..], name),
         phase::Lookup::File(name) => (&b"expr:-F:"[..], name),
         phase::Lookup::Translate(name) => (&b"expr:-T:"[..], name),
+        phase::Lookup::Entry { name, .. } => (&b"expr:-E:"[..], name),
     };
     [kind, name].concat()
 }

@@ -25,6 +25,8 @@ pub use eval::{Context, Want, looked_up, variable};
 pub struct Rules {
     /// Files may not be read (`AP_EXPR_FLAG_RESTRICTED`).
     pub restricted: bool,
+    /// `v()`, `reqenv()` and `env()` are a page's variables (mod_include).
+    pub page: bool,
     /// Header fields that are looked at do not go into `Vary`
     /// (`AP_EXPR_FLAG_DONT_VARY`).
     pub dont_vary: bool,

@@ -39,6 +39,13 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    /// What functions of other names are in a page: `include_expr_lookup`.
+    fn page_function(&self, name: &str) -> Option<Function> {
+        let names = ["v", "reqenv", "env"];
+        let known = names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        (self.rules.page && known).then_some(Function::ReqEnv)
+    }
+
     fn new(text: &'a [u8], rules: Rules) -> Parser<'a> {
         let mut lexer = Lexer::new(text);
         let token = lexer.next();
@@ -277,8 +284,9 @@ impl<'a> Parser<'a> {
     }
 
     fn call(&self, name: &str, argument: Word) -> Result<Word> {
-        let function = Function::named(name)
-            .ok_or_else(|| format!("Function '{name}' does not exist"))?;
+        let function = self.page_function(name).or_else(|| Function::named(name));
+        let function =
+            function.ok_or_else(|| format!("Function '{name}' does not exist"))?;
         if function.looks_at_files() && self.rules.restricted {
             return Err(format!("{name} not available in restricted context"));
         }

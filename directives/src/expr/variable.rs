@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::eval::{Context, Want};
 use crate::bundle::Who;
+use crate::modules::ssl;
 use crate::request::Lookup;
 
 macro_rules! variables {
@@ -12,6 +13,8 @@ macro_rules! variables {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Variable {
             $(#[doc = concat!("`", $name, "`.")] $id,)*
+            /// One of mod_ssl's: `SSL_PROTOCOL` and the like.
+            Ssl(ssl::Name),
         }
 
         impl Variable {
@@ -20,7 +23,7 @@ macro_rules! variables {
                 $(if name.eq_ignore_ascii_case($name) {
                     return Some(Variable::$id);
                 })*
-                None
+                ssl::Name::parse(name).map(Variable::Ssl)
             }
         }
     };
@@ -145,7 +148,7 @@ impl Variable {
             Variable::IsSubreq => {
                 Bytes::from_static(if r.main.is_some() { b"true" } else { b"false" })
             }
-            Variable::DocumentRoot => core.document_root.clone(),
+            Variable::DocumentRoot => r.document_root().clone(),
             Variable::AuthType => r.auth_type.clone().unwrap_or_default(),
             Variable::TheRequest => r.the_request().into(),
             Variable::ContentType => r.content_type.clone().unwrap_or_default(),
@@ -171,12 +174,13 @@ impl Variable {
             Variable::ContextDocumentRoot => r
                 .context_document_root
                 .clone()
-                .unwrap_or_else(|| core.document_root.clone()),
+                .unwrap_or_else(|| r.document_root().clone()),
             Variable::RequestStatus => copy(r.status.to_string().as_bytes()),
             Variable::RemoteAddr => copy(r.useragent_ip.to_string().as_bytes()),
             Variable::RemotePort => {
                 copy(r.connection.client.port().to_string().as_bytes())
             }
+            Variable::Ssl(name) => ssl::variable(r, name).unwrap_or_default(),
             Variable::Https => on(r.connection.secure),
             Variable::Ipv6 => on(r.connection.client.ip().to_canonical().is_ipv6()),
             Variable::ConnRemoteAddr => {

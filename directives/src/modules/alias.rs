@@ -97,7 +97,7 @@ pub fn script_targets<'a>(
 
 /// How much of `uri` the path `fake` matches; repeated slashes count as one. See
 /// `alias_matches`.
-fn prefix(uri: &[u8], fake: &[u8]) -> Option<usize> {
+pub(super) fn prefix(uri: &[u8], fake: &[u8]) -> Option<usize> {
     let (mut u, mut f) = (0, 0);
     while f < fake.len() {
         if fake[f] == b'/' {

@@ -57,7 +57,8 @@ fn fill(r: &mut Request, text: &Template, what: &str, ah: u32) -> Option<Bytes> 
 fn template(at: &Scope, word: &Word) -> Result<Arc<Template>> {
     Template::parse(&word.bytes, at.rules()).map(Arc::new).map_err(|why| {
         let (text, name) = (word.lossy(), at.cmd.name);
-        Problem::from(format!("Cannot parse expression '{text}' in {name}: {why}")).at(word.span)
+        Problem::from(format!("Cannot parse expression '{text}' in {name}: {why}"))
+            .at(word.span)
     })
 }
 
@@ -182,7 +183,10 @@ pub struct Numbers {
 /// The client's credentials, for `AuthType Basic`; `None` if that is another one. The
 /// user is the request's from then on. An error is the status: without credentials the
 /// client is asked for them. See `ap_get_basic_auth_pw`.
-pub fn credentials(r: &mut Request, numbers: Numbers) -> std::result::Result<Option<Credentials>, u16> {
+pub fn credentials(
+    r: &mut Request,
+    numbers: Numbers,
+) -> std::result::Result<Option<Credentials>, u16> {
     let Numbers { name, scheme, module } = numbers;
     if !is_basic(r) {
         return Ok(None);
@@ -217,6 +221,12 @@ pub fn credentials(r: &mut Request, numbers: Numbers) -> std::result::Result<Opt
     r.user = Some(user.clone());
     r.auth_type = Some(Bytes::from_static(b"Basic"));
     Ok(Some(Credentials { user, password }))
+}
+
+/// Bytes in base64.
+pub fn encode_base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 /// base64 up to the first character that does not belong: `apr_base64_decode`.

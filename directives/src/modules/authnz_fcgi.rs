@@ -222,7 +222,7 @@ fn check_authn_provider(at: &mut Scope, words: &[Word]) -> Result {
             "userexpr" => {
                 let rules = Rules {
                     restricted: at.place.context == Context::HTACCESS,
-                    dont_vary: false,
+                    ..Rules::default()
                 };
                 let template = Template::parse(&value.bytes, rules).map_err(|why| {
                     Problem::from(format!("UserExpr: {why}")).at(value.span)
@@ -272,7 +272,16 @@ fn ask(
     let app = provider.app.clone();
     (r.findings.application, r.findings.cached) = (Some(app.path.clone()), None);
     let call =
-        Call { app, role: Role::Authorizer, extra, without: WITHOUT, nph: false, newest: None };
+        Call {
+            app,
+            role: Role::Authorizer,
+            extra,
+            without: WITHOUT,
+            variables: None,
+            hold: None,
+            nph: false,
+            newest: None,
+        };
     Verdict::Ask(Effect::FastCgi(call), then)
 }
 

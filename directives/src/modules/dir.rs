@@ -238,7 +238,8 @@ fn try_index(r: &mut Request) -> Verdict {
     let Some(name) = names.get(at) else {
         let error = r.notes.get(b"dir-index-error").cloned();
         if let Some(error) = error {
-            let status = std::str::from_utf8(&error).ok().and_then(|text| text.parse().ok());
+            let status =
+                std::str::from_utf8(&error).ok().and_then(|text| text.parse().ok());
             return Verdict::Status(status.unwrap_or(403));
         }
         r.notes.set("dir-index-names", names.join(&b","[..]));
@@ -289,6 +290,9 @@ fn settle(r: &mut Request, found: Box<Request>, last: bool) -> Option<Verdict> {
     if status::is_redirect(status) || (last && (status == 406 || status == 401)) {
         r.headers_out = found.headers_out;
         r.err_headers_out = found.err_headers_out;
+        if let Some(list) = found.notes.get(b"variant-list") {
+            r.notes.set("variant-list", list.clone());
+        }
         return Some(Verdict::Status(status));
     }
     if status != 404 && status != 200 {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::dir::DIRECTORY_TYPE;
-use crate::bundle::Kind;
+use crate::bundle;
+use crate::diagnostic::codes;
+use crate::filter::{self, Added, Kind};
 use crate::merge::Merge;
 use crate::path;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
@@ -22,6 +24,8 @@ struct Extension {
     language: Option<Bytes>,
     handler: Option<Bytes>,
     charset: Option<Bytes>,
+    output_filters: Option<Arc<[Kind]>>,
+    inflates_input: Option<bool>,
 }
 
 impl Extension {
@@ -33,6 +37,11 @@ impl Extension {
             language: or(&self.language, &outer.language),
             handler: or(&self.handler, &outer.handler),
             charset: or(&self.charset, &outer.charset),
+            output_filters: self
+                .output_filters
+                .clone()
+                .or_else(|| outer.output_filters.clone()),
+            inflates_input: self.inflates_input.or(outer.inflates_input),
         }
     }
 }
@@ -44,6 +53,15 @@ pub struct Dir {
     extensions: IndexMap<Bytes, Extension>,
     default_language: Option<Bytes>,
     use_path_info: Option<bool>,
+    multiviews: Option<Multiviews>,
+}
+
+/// `MultiviewsMatch`: which extensions need not be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Multiviews {
+    any: bool,
+    handlers: bool,
+    filters: bool,
 }
 
 impl Merge for Dir {
@@ -63,6 +81,7 @@ impl Merge for Dir {
                 .clone()
                 .or_else(|| outer.default_language.clone()),
             use_path_info: inner.use_path_info.or(outer.use_path_info),
+            multiviews: inner.multiviews.or(outer.multiviews),
         }
     }
 }
@@ -178,6 +197,75 @@ removals! {
     REMOVE_CHARSET: "RemoveCharset", charset, "RemoveCharset .utf8";
 }
 
+macro_rules! filters {
+    ($($name:ident: $spelling:literal, $syntax:literal, $set:expr, $summary:literal, $docs:literal;)*) => {
+        $(static $name: Directive = Directive {
+            name: $spelling,
+            syntax: $syntax,
+            context: Context::ANYWHERE,
+            overrides: Override::FILE_INFO,
+            summary: $summary,
+            docs: $docs,
+            set: $set,
+            ..Directive::EXACT
+        };)*
+    };
+}
+
+filters! {
+    ADD_OUTPUT_FILTER: "AddOutputFilter", "filter[;filter...] extension [extension] ...",
+        Set::FirstThenEach(|at, filters, extension| {
+            let kinds = filter::list(filters)?;
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.output_filters = Some(kinds);
+            Ok(())
+        }),
+        "output filter name (or ; delimited names) followed by one or more file extensions", r"
+Filters for the responses of files with an extension; `SetOutputFilter` says which there
+are. Any extension of a file counts, not only the last.
+
+## Example
+    AddOutputFilter DEFLATE .svg .xml
+";
+    REMOVE_OUTPUT_FILTER: "RemoveOutputFilter", "extension [extension] ...",
+        Set::Each(|at, extension| {
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.output_filters = Some(Arc::default());
+            Ok(())
+        }),
+        "one or more file extensions", r"
+Takes back what an enclosing section said of extensions.
+
+## Example
+    RemoveOutputFilter .svg
+";
+    ADD_INPUT_FILTER: "AddInputFilter", "DEFLATE extension [extension] ...",
+        Set::FirstThenEach(|at, filters, extension| {
+            let inflates = filter::input_list(filters)?;
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.inflates_input = Some(inflates);
+            Ok(())
+        }),
+        "input filter name (or ; delimited names) followed by one or more file extensions", r"
+Filters for the bodies of requests to files with an extension; see `SetInputFilter`.
+
+## Example
+    AddInputFilter DEFLATE .php
+";
+    REMOVE_INPUT_FILTER: "RemoveInputFilter", "extension [extension] ...",
+        Set::Each(|at, extension| {
+            let entry = at.dir.mime().extensions.entry(key(extension)).or_default();
+            entry.inflates_input = Some(false);
+            Ok(())
+        }),
+        "one or more file extensions", r"
+Takes back what an enclosing section said of extensions.
+
+## Example
+    RemoveInputFilter .php
+";
+}
+
 static DEFAULT_LANGUAGE: Directive = Directive {
     name: "DefaultLanguage",
     syntax: "language-tag",
@@ -196,6 +284,71 @@ The language of files whose extensions name none.
     }),
     ..Directive::EXACT
 };
+
+static MULTIVIEWS_MATCH: Directive = Directive {
+    name: "MultiviewsMatch",
+    syntax: "Any|NegotiatedOnly|Filters|Handlers [Filters|Handlers]",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    default: "NegotiatedOnly",
+    summary: "NegotiatedOnly (default), Handlers and/or Filters, or Any",
+    docs: r"
+Which files `Options MultiViews` finds for a name: those whose further extensions have to do
+with negotiation (type, language, character set, encoding), those that have a handler or a
+filter as well, or any.
+
+## Example
+    MultiviewsMatch Handlers Filters
+",
+    set: Set::Each(|at, word| {
+        for container in ["<Location", "<LocationMatch"] {
+            if at.place.is_within(container) {
+                let message =
+                    format!("MultiviewsMatch cannot occur within {container}> section");
+                return Err(Problem::new(&codes::CONTEXT, message));
+            }
+        }
+        let multiviews = &mut at.dir.mime().multiviews;
+        let before = *multiviews;
+        let now = before.unwrap_or_default();
+        let only = before == Some(Multiviews::default());
+        let fail = |message: &str| Err(Problem::from(message).at(word.span));
+        let (name, now) = match () {
+            () if word.is("any") => {
+                if before.is_some_and(|before| before != ANY) {
+                    return fail(
+                        "Any is incompatible with NegotiatedOnly, Filters and Handlers",
+                    );
+                }
+                ("", ANY)
+            }
+            () if word.is("negotiatedonly") => {
+                if before.is_some() && !only {
+                    return fail(
+                        "NegotiatedOnly is incompatible with Any, Filters and Handlers",
+                    );
+                }
+                ("", Multiviews::default())
+            }
+            () if word.is("filters") => ("Filters", Multiviews { filters: true, ..now }),
+            () if word.is("handlers") => {
+                ("Handlers", Multiviews { handlers: true, ..now })
+            }
+            () => {
+                let message = format!("Unrecognized option '{}'", word.lossy());
+                return fail(&message);
+            }
+        };
+        if !name.is_empty() && (only || now.any) {
+            return fail(&format!("{name} is incompatible with Any and NegotiatedOnly"));
+        }
+        *multiviews = Some(now);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+const ANY: Multiviews = Multiviews { any: true, handlers: false, filters: false };
 
 static MOD_MIME_USE_PATH_INFO: Directive = Directive {
     name: "ModMimeUsePathInfo",
@@ -249,7 +402,8 @@ The table of media types by extension: a type, then its extensions, on each line
 fn parse_types(text: &[u8]) -> Table<Bytes> {
     let mut types = Table::default();
     for line in text.split(|&b| b == b'\n') {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words =
+            line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let Some(kind) = words.next().filter(|kind| kind[0] != b'#') else { continue };
         let kind = Bytes::copy_from_slice(kind);
         for extension in words {
@@ -267,13 +421,18 @@ pub static MODULE: Module = Module {
         &ADD_CHARSET,
         &ADD_ENCODING,
         &ADD_HANDLER,
+        &ADD_INPUT_FILTER,
         &ADD_LANGUAGE,
+        &ADD_OUTPUT_FILTER,
         &ADD_TYPE,
         &DEFAULT_LANGUAGE,
+        &MULTIVIEWS_MATCH,
         &REMOVE_CHARSET,
         &REMOVE_ENCODING,
         &REMOVE_HANDLER,
+        &REMOVE_INPUT_FILTER,
         &REMOVE_LANGUAGE,
+        &REMOVE_OUTPUT_FILTER,
         &REMOVE_TYPE,
         &TYPES_CONFIG,
         &MOD_MIME_USE_PATH_INFO,
@@ -283,7 +442,7 @@ pub static MODULE: Module = Module {
 
 /// `find_ct`.
 fn find_type(r: &mut Request) -> Verdict {
-    if r.finfo.is_some_and(|meta| meta.kind == Kind::Directory) {
+    if r.finfo.is_some_and(|meta| meta.kind == bundle::Kind::Directory) {
         r.content_type = Some(Bytes::from_static(DIRECTORY_TYPE));
         return OK;
     }
@@ -333,6 +492,10 @@ fn find_type(r: &mut Request) -> Verdict {
         if let Some(handler) = set(&extension.handler) {
             r.handler = Some(handler);
         }
+        if let Some(kinds) = &extension.output_filters {
+            r.filters.extend(kinds.iter().copied().map(Added::Plain));
+        }
+        r.inflates_input |= extension.inflates_input == Some(true);
     }
     if let (Some(charset), Some(kind)) = (charset, &r.content_type) {
         let end = kind.to_ascii_lowercase().windows(8).position(|w| w == b"charset=");
@@ -346,6 +509,44 @@ fn find_type(r: &mut Request) -> Verdict {
         r.content_languages.push(language.clone());
     }
     if r.content_type.is_some() { OK } else { DECLINED }
+}
+
+/// The parts of a file's name that say nothing about it, for negotiation: the base name
+/// first. `None` if no part says anything. httpd's `ap-mime-exceptions-list`.
+pub fn exceptions(r: &Request, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let dir = r.dir.clone();
+    let config = &dir.mime;
+    let types = r.server.config.mime.types.as_ref();
+    let matching = config.multiviews.unwrap_or_default();
+    let leading = name.iter().take_while(|&&b| b == b'.').count();
+    let end = name[leading..].iter().position(|&b| b == b'.');
+    let end = end.map_or(name.len(), |length| leading + length);
+    let mut unknown = vec![name[..end].to_vec()];
+    let mut says_something = false;
+    let is_set =
+        |value: &Option<Bytes>| value.as_ref().is_some_and(|value| !value.is_empty());
+    for part in name[end..].split(|&b| b == b'.').filter(|part| !part.is_empty()) {
+        let key = part.to_ascii_lowercase();
+        let extension = config.extensions.get(&key[..]);
+        let says = match extension {
+            Some(extension) => {
+                is_set(&extension.media_type)
+                    || is_set(&extension.charset)
+                    || is_set(&extension.language)
+                    || is_set(&extension.encoding)
+                    || is_set(&extension.handler) && matching.handlers
+            }
+            None => false,
+        };
+        let hidden = extension.is_some_and(|extension| extension.media_type.is_some());
+        let listed = !hidden && types.is_some_and(|types| types.get(&key[..]).is_some());
+        if says || listed || matching.any {
+            says_something = true;
+        } else {
+            unknown.push(part.to_vec());
+        }
+    }
+    says_something.then_some(unknown)
 }
 
 #[cfg(test)]

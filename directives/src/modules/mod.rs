@@ -9,7 +9,8 @@ macro_rules! modules {
     (@all $core:ident, $($module:ident),*) => {
         &[
             &$core::MODULE, &$core::SO, &$core::HTTP, &$core::UNIXD, &$core::VERSION,
-            &$core::MACRO, &$core::MPM, &cgi::CGID,
+            &$core::MACRO, &$core::MPM, &proxy::HTTP, &proxy::WSTUNNEL, &proxy::BALANCER,
+            &proxy::BY_REQUESTS, &proxy::BY_BUSYNESS, &cgi::CGID,
             $(&$module::MODULE,)*
         ]
     };
@@ -101,10 +102,19 @@ macro_rules! modules {
 use crate::schema::Module;
 
 modules! {
-    core, gateway, setenvif, rewrite, alias, userdir, suexec, env, mime, dir, actions, cgi, expires, headers,
+    core, reqtimeout, remoteip, unique_id, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir,
+    vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, cgi, expires,
+    filter, include, substitute, deflate, brotli, ratelimit, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
-    authz_groupfile, authz_owner, authz_core, authz_host, status, log_config,
+    authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,
 }
+
+/// Modules that show or do something without being asked by a directive of their own. In a
+/// configuration with `LoadModule` lines they do so only if one of the lines names them.
+pub const LOADED: &[&str] = &["autoindex_module", "negotiation_module"];
+
+/// Modules that do something for every request: only for who names them in `LoadModule`.
+pub const NAMED: &[&str] = &["unique_id_module"];
 
 impl DirPart {
     /// A section that names an application for users, and has no `Require`, wants a user
@@ -129,6 +139,8 @@ pub struct Process {
     pub fastcgi: fastcgi::Process,
     /// Of `authnz_fcgi`.
     pub authnz_fcgi: authnz_fcgi::Process,
+    /// Of `ssl`.
+    pub ssl: ssl::Process,
     /// Of `gateway`.
     pub gateway: gateway::Process,
 }

@@ -95,6 +95,7 @@ pub(super) fn canned(r: &mut Request, status: u16, also: Option<u16>) {
 fn prepare(r: &mut Request, status: u16) {
     r.status = status;
     r.is_error_page = true;
+    r.filters.clear();
     if r.reason
         .as_ref()
         .is_none_or(|line| !line.starts_with(status.to_string().as_bytes()))

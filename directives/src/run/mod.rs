@@ -7,6 +7,7 @@ mod host;
 mod locate;
 pub(crate) use locate::remember;
 mod redirect;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -14,10 +15,12 @@ use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::{authn_core, gateway};
+use crate::path;
 use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
 use crate::request::{Parent, Request};
 use crate::response;
+use trace::Trace;
 
 /// What a step ends with.
 pub enum Next {
@@ -25,6 +28,9 @@ pub enum Next {
     Effect(Effect),
     /// The response.
     Reply(Box<Reply>),
+    /// A sub-request has been looked up, or failed: [`Run::request`] says what was found.
+    /// [`Run::handle`] goes on with it.
+    Looked,
 }
 
 /// Which hook runs next.
@@ -51,6 +57,10 @@ struct Frame {
 pub struct Run {
     frames: Vec<Frame>,
     stop_before_handler: bool,
+    /// A sub-request that is not only looked up: [`Run::handle`].
+    handles: bool,
+    /// What happened, for a request that is explained.
+    trace: Option<Box<Trace>>,
 }
 
 /// How a request stands after a hook.
@@ -74,7 +84,59 @@ impl Run {
             after_lookup: None,
             translate_only: false,
         };
-        Run { frames: vec![frame], stop_before_handler: false }
+        let trace = frame.r.explained.then(Box::default);
+        Run { frames: vec![frame], stop_before_handler: false, handles: false, trace }
+    }
+
+    /// What happened so far; only of a request that is to be
+    /// [explained](Request::explained).
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// Begins with a sub-request of `parent`, to be looked up first: `ap_sub_req_lookup_uri`
+    /// and `ap_sub_req_lookup_file`. `uri` is the path of a file.
+    pub fn sub(parent: &Request, lookup: &Lookup, uri: &[u8]) -> (Run, Option<Next>) {
+        let mut frame = subframe(parent, lookup);
+        frame.r.header_only = false;
+        // A page's variables are those of its request: these would not be true.
+        for name in ["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED"] {
+            frame.r.env.unset(name.as_bytes());
+        }
+        if frame.r.has_body() {
+            // The body is the page's own.
+            let fields = Arc::make_mut(&mut frame.r.headers_in);
+            fields.remove(http::header::CONTENT_LENGTH);
+            fields.remove(http::header::TRANSFER_ENCODING);
+        }
+        let entered = point(&mut frame.r, lookup, parent);
+        if matches!(lookup, Lookup::File(_)) {
+            frame.r.uri = uri.to_vec();
+        }
+        let levels = parent.main.as_ref().map_or(0, |main| main.level) as usize;
+        let too_deep = too_nested(&frame.r, levels);
+        let mut run = Run {
+            frames: vec![frame],
+            stop_before_handler: false,
+            handles: false,
+            trace: None,
+        };
+        if let Some((number, text)) = too_deep {
+            let r = run.request_mut();
+            r.status = 500;
+            r.log(Level::Error, "core", number, text);
+            return (run, Some(Next::Looked));
+        }
+        match run.enter(entered) {
+            Turn::Return => (run, Some(Next::Looked)),
+            _ => (run, None),
+        }
+    }
+
+    /// Goes on with a sub-request that was looked up: `ap_run_sub_req`.
+    pub fn handle(&mut self) {
+        self.handles = true;
+        self.enter(Phase::Handle);
     }
 
     /// The request at hand: an effect concerns this one.
@@ -100,7 +162,9 @@ impl Run {
                 let frame = self.top();
                 frame.after_answer.take().map(|then| then(&mut frame.r, answer))
             }
-            None if self.top().at == (At { phase: Phase::Received, index: 0 }) => {
+            None if self.top().at == (At { phase: Phase::Received, index: 0 })
+                && self.top().r.main.is_none() =>
+            {
                 self.begin()
             }
             None => None,
@@ -110,6 +174,9 @@ impl Run {
                 Some(said) => said,
                 None => self.hook(),
             };
+            if self.trace.is_some() {
+                self.record(&said);
+            }
             let turn = match said {
                 Verdict::Ask(effect, then) => {
                     self.top().after_answer = Some(then);
@@ -122,14 +189,27 @@ impl Run {
             match turn {
                 Turn::Go => {}
                 Turn::Respond => return self.respond(),
+                Turn::Return if self.frames.len() == 1 => return Next::Looked,
                 Turn::Return => verdict = Some(self.come_back()),
             }
         }
     }
 
+    /// Is the request on top one that is run to its end?
+    fn runs_top(&self) -> bool {
+        self.frames.len() == 1 && self.handles
+    }
+
     fn top(&mut self) -> &mut Frame {
         let top = self.frames.len() - 1;
         &mut self.frames[top]
+    }
+
+    fn record(&mut self, said: &Verdict) {
+        let depth = self.frames.len() - 1;
+        if let (Some(trace), Some(frame)) = (&mut self.trace, self.frames.last_mut()) {
+            trace.add(depth, frame.at.phase, frame.at.index, &mut frame.r, said);
+        }
     }
 
     fn begin(&mut self) -> Option<Verdict> {
@@ -245,7 +325,9 @@ impl Run {
             (Phase::Sections, _) => self.enter(Phase::Headers),
             (Phase::Headers, _) => self.enter(Phase::Access),
             (Phase::Type, _) => self.enter(Phase::Fixups),
-            (Phase::Fixups, _) if frame.r.main.is_some() => Turn::Return,
+            (Phase::Fixups, _) if frame.r.main.is_some() && !self.runs_top() => {
+                Turn::Return
+            }
             (Phase::Fixups, _) => self.enter(Phase::Handle),
         }
     }
@@ -292,6 +374,7 @@ impl Run {
             if self.stop_before_handler {
                 return Turn::Respond;
             }
+            crate::filter::insert(self.request_mut());
             self.choose_handler();
         }
         Turn::Go
@@ -323,8 +406,10 @@ impl Run {
     }
 
     fn die(&mut self, status: u16) -> Turn {
+        // A page includes the error page of what a sub-request was redirected to.
+        let redirected = self.runs_top() && self.top().r.prev.is_some();
         let frame = self.top();
-        if frame.r.main.is_some() {
+        if frame.r.main.is_some() && !redirected {
             frame.r.status = status;
             return Turn::Return;
         }
@@ -343,36 +428,8 @@ impl Run {
     fn look(&mut self, lookup: &Lookup, then: AfterLookup) -> Turn {
         let parent = self.top();
         parent.after_lookup = Some((lookup.clone(), then));
-        let mut r = parent.r.offspring();
-        r.method = http::Method::GET;
-        r.status = 200;
-        r.env = parent.r.env.clone();
-        r.main = Some(Parent {
-            uri: parent.r.uri.clone(),
-            dir: parent.r.dir.clone(),
-            user: parent.r.user.clone(),
-            auth_type: parent.r.auth_type.clone(),
-        });
-        let at = At { phase: Phase::Translate, index: 0 };
-        let translate_only = matches!(lookup, Lookup::Translate(_));
-        let mut frame = Frame {
-            r: Box::new(r),
-            at,
-            after_answer: None,
-            after_lookup: None,
-            translate_only,
-        };
-        let entered = match lookup {
-            Lookup::Uri(uri) | Lookup::Translate(uri) => {
-                locate::parse_uri(&mut frame.r, uri);
-                Phase::UrlSections
-            }
-            Lookup::File(path) => {
-                frame.r.filename = path.to_vec();
-                frame.r.uri.clone_from(&parent.r.uri);
-                Phase::Map
-            }
-        };
+        let mut frame = subframe(&parent.r, lookup);
+        let entered = point(&mut frame.r, lookup, &parent.r);
         let too_deep = redirect::too_many(&frame.r, self.redirects())
             .or_else(|| too_nested(&frame.r, self.frames.len() - 1));
         self.frames.push(frame);
@@ -407,6 +464,10 @@ impl Run {
         let frame = self.top();
         let r = &mut frame.r;
         gateway::answer(r);
+        if r.gateway.is_some() {
+            // A decision is not content.
+            r.filters.clear();
+        }
         let snapshot = Arc::clone(&r.snapshot);
         for hook in snapshot.hooks(Phase::Respond) {
             if let Verdict::Status(status) = hook(r) {
@@ -414,7 +475,57 @@ impl Run {
             }
         }
         gateway::seal(r);
-        Next::Reply(Box::new(response::finish(r)))
+        let included = r.main.is_some();
+        let finish = if included { response::finish_included } else { response::finish };
+        Next::Reply(Box::new(finish(r)))
+    }
+}
+
+/// A sub-request's frame: `make_sub_request`.
+fn subframe(parent: &Request, lookup: &Lookup) -> Frame {
+    let mut r = parent.offspring();
+    r.method = http::Method::GET;
+    r.status = 200;
+    r.env = parent.env.clone();
+    r.main = Some(Parent {
+        uri: parent.uri.clone(),
+        dir: parent.dir.clone(),
+        user: parent.user.clone(),
+        auth_type: parent.auth_type.clone(),
+        level: parent.main.as_ref().map_or(0, |main| main.level) + 1,
+    });
+    Frame {
+        r: Box::new(r),
+        at: At { phase: Phase::Translate, index: 0 },
+        after_answer: None,
+        after_lookup: None,
+        translate_only: matches!(lookup, Lookup::Translate(_)),
+    }
+}
+
+/// Points a sub-request at what is looked up, and says where it begins.
+fn point(r: &mut Request, lookup: &Lookup, of: &Request) -> Phase {
+    match lookup {
+        Lookup::Uri(uri) | Lookup::Translate(uri) => {
+            locate::parse_uri(r, uri);
+            Phase::UrlSections
+        }
+        Lookup::File(path) => {
+            r.filename = path.to_vec();
+            r.uri.clone_from(&of.uri);
+            Phase::Map
+        }
+        Lookup::Entry { name, with_args } => {
+            r.filename = [path::dir_name(&of.filename), name].concat();
+            r.uri = [path::dir_name(&of.uri), name].concat();
+            let meta = of.files.stat(&r.filename);
+            if meta.is_ok_and(|meta| meta.kind == crate::bundle::Kind::Directory) {
+                r.filename.push(b'/');
+                r.uri.push(b'/');
+            }
+            r.args = of.args.clone().filter(|_| *with_args);
+            Phase::Map
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) fn redirect(frame: &mut Frame, to: Redirect) -> Turn {
         new.headers_out.set("Location", location.clone());
     }
     new.err_headers_out = std::mem::take(&mut frame.r.err_headers_out);
+    new.vlist_validator = frame.r.vlist_validator.take();
+    new.no_cache = frame.r.no_cache;
     new.lines = std::mem::take(&mut frame.r.lines);
     new.script_log = std::mem::take(&mut frame.r.script_log);
     new.gateway = frame.r.gateway.take();

@@ -38,7 +38,7 @@ fn logged(found: &Diagnostic) -> String {
 }
 
 /// Kinds that nothing gives yet.
-const NOT_GIVEN: [&str; 3] = ["[FC0026]", "[FC0042]", "[FC0043]"];
+const NOT_GIVEN: [&str; 4] = ["[FC0026]", "[FC0042]", "[FC0043]", "[FC0052]"];
 
 /// Of every kind of finding there is an example.
 pub fn every_kind_is_shown(files: &[PathBuf]) {

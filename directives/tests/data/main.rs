@@ -1,9 +1,11 @@
-//! Every file of `testdata/{syntax,errors,merge,run}` is a test by its own name. What is
+//! Every file of `testdata/{syntax,errors,merge,run,explain,convert}` is a test by its own name. What is
 //! expected stands in the file or beside it; `UPDATE_EXPECT=1` writes it anew.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod convert;
 mod errors;
+mod explain;
 mod merge;
 mod request;
 mod run;
@@ -19,11 +21,13 @@ type Check = fn(&Path);
 fn main() -> std::process::ExitCode {
     let args = Arguments::from_args();
     let mut trials = Vec::new();
-    let suites: [(&str, Check); 4] = [
+    let suites: [(&str, Check); 6] = [
         ("syntax", syntax::check),
         ("errors", errors::check),
         ("merge", merge::check),
         ("run", run::check),
+        ("explain", explain::check),
+        ("convert", convert::check),
     ];
     for (suite, check) in suites {
         for path in files(suite) {

@@ -84,7 +84,9 @@ fn received(line: &str, snapshot: &Arc<Snapshot>, world: &World) -> Request {
     let connection = Connection {
         client: address(1, 40_000),
         local: address(10, 80),
+        reported: None,
         secure: false,
+        security: directives::modules::ssl::Security::Plain,
         keepalives: 0,
         id: 1,
     };

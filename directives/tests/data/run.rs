@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use directives::cgi::{self, Extras};
 use directives::effect::{Call, Role};
 use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::app::Address;
+use directives::modules::proxy::Forward;
 use directives::reply::{Body, Reply};
 use directives::status;
 use directives::{Answer, Effect, Next, Request};
@@ -53,15 +53,17 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     }
                     Effect::Finish => Answer::Finished(Ok(())),
                     Effect::Status => Answer::Status(Arc::default()),
+                    Effect::Wait(_) => Answer::Waited,
                     Effect::Recall(_) => Answer::Recalled(None),
                     Effect::Keep { .. } => Answer::Kept,
                     Effect::Forget => Answer::Forgotten(0),
                     Effect::Ready => Answer::Ready(true),
-                    Effect::FastCgi(_) | Effect::Cgi(_) => {
+                    Effect::FastCgi(_) | Effect::Cgi(_) | Effect::Upstream(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }
                 });
             }
+            Next::Looked => unreachable!("this is no sub-request"),
             Next::Reply(reply) => {
                 show_reply(&reply, r, &mut out);
                 if !scripted.answers.is_empty() {
@@ -89,6 +91,8 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
         ),
         Effect::Finish => writeln!(out, "read the rest of the answer"),
         Effect::Status => writeln!(out, "report on everything"),
+        Effect::Wait(time) => writeln!(out, "wait {} ms", time.as_millis()),
+        Effect::Upstream(forward) => show_forward(forward, out),
         Effect::Recall(_) => writeln!(out, "look for an answer that was kept"),
         Effect::Keep { time, .. } => writeln!(out, "keep the answer for {time:?}"),
         Effect::Forget => writeln!(out, "forget all answers"),
@@ -119,6 +123,16 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
     .expect("a string");
 }
 
+/// A request to an HTTP upstream, with its fields.
+fn show_forward(forward: &Forward, out: &mut String) -> std::fmt::Result {
+    let Forward { method, target, place, .. } = forward;
+    writeln!(out, "{method} http://{place}{}", target.escape_ascii())?;
+    for (name, value) in forward.headers.iter() {
+        writeln!(out, "  {}: {}", name.escape_ascii(), value.escape_ascii())?;
+    }
+    Ok(())
+}
+
 fn show_call(call: &Call, out: &mut String) {
     let role = match call.role {
         Role::Responder => "responder",
@@ -140,12 +154,7 @@ fn variables(call: &Call, r: &Request) -> String {
         writeln!(out, "  {}={}", name.escape_ascii(), value.escape_ascii())
             .expect("a string");
     };
-    let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
-    cgi::variables(
-        r,
-        &Extras { first, pass_headers, without: call.without, ..Extras::default() },
-        show,
-    );
+    call.each_variable(r, None, show);
     out
 }
 
@@ -171,6 +180,7 @@ fn show_reply(reply: &Reply, r: &Request, out: &mut String) {
         }
         Body::Stream => "what the application sends".to_owned(),
         Body::Raw => "what the application sends, unparsed".to_owned(),
+        Body::Tunnel => "another protocol".to_owned(),
     };
     let handler = r.handler.as_deref().unwrap_or_default().escape_ascii();
     writeln!(out, "({body}{header_only}{close}; handler \"{handler}\")")

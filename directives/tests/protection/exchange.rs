@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use directives::cgi::{self, Extras};
 use directives::effect::{Call, Role};
 use directives::log::Line;
 use directives::modules::auth_basic::Checked;
@@ -58,7 +57,9 @@ impl Server {
         let connection = Connection {
             client: address(1, 40_000),
             local: address(10, 80),
+            reported: None,
             secure: false,
+            security: directives::modules::ssl::Security::Plain,
             keepalives: 0,
             id: 1,
         };
@@ -87,6 +88,7 @@ impl Server {
         loop {
             let next = run.step(said.take());
             said = Some(match next {
+                Next::Looked => unreachable!("this is no sub-request"),
                 Next::Reply(reply) => {
                     let log = std::mem::take(&mut run.request_mut().lines);
                     return Exchange { reply, log, handler };
@@ -130,10 +132,7 @@ fn phase(call: &Call) -> Phase {
 /// What a call sends.
 pub fn variables(call: &Call, r: &Request) -> Variables {
     let mut out = Vec::new();
-    let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
-    let extras =
-        Extras { first, pass_headers, without: call.without, ..Extras::default() };
-    cgi::variables(r, &extras, |name, value| {
+    call.each_variable(r, None, |name, value| {
         out.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });
     out

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use directives::bundle::Files;
-use directives::cgi::{self, Extras};
 use directives::effect::{Answer, Effect};
 use directives::modules::auth_basic::Checked;
 use directives::modules::fastcgi::Kind;
+use directives::modules::proxy::Heard;
 use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::{Next, Run, Snapshot};
@@ -54,7 +54,9 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
     let connection = Connection {
         client: SocketAddr::from(([192, 0, 2, 1], 40000)),
         local: SocketAddr::from(([192, 0, 2, 2], port)),
+        reported: None,
         secure: false,
+        security: directives::modules::ssl::Security::Plain,
         keepalives: 0,
         id: 1,
     };
@@ -81,6 +83,7 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
                 out += &words;
                 answer = Some(answered);
             }
+            Next::Looked => unreachable!("this is no sub-request"),
             Next::Reply(reply) => return out + &replied(&reply),
         }
     }
@@ -96,6 +99,14 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
             (out, Answer::Password(Checked::Denied))
         }
         Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
+        Effect::Wait(_) => (String::new(), Answer::Waited),
+        Effect::Upstream(forward) => {
+            let (place, target) =
+                (&forward.place, String::from_utf8_lossy(&forward.target));
+            let out = format!("asks http://{place}{target}\n");
+            let heard = Heard { status: 200, version: 11, ..Heard::default() };
+            (out, Answer::Heard(Box::new(heard)))
+        }
         Effect::Recall(_) => (String::new(), Answer::Recalled(None)),
         Effect::Keep { .. } => (String::new(), Answer::Kept),
         Effect::Forget => (String::new(), Answer::Forgotten(0)),
@@ -114,20 +125,13 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
             if let Some(identity) = &call.app.identity {
                 out += &format!("    as {}:{}\n", identity.user, identity.group);
             }
-            let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
-            let extras = Extras {
-                first,
-                pass_headers,
-                without: call.without,
-                ..Extras::default()
-            };
             let mut pairs = Vec::new();
             let push = |name: &[u8], value: &[u8]| {
                 pairs.push(
                     [name, value].map(|part| String::from_utf8_lossy(part).into_owned()),
                 );
             };
-            cgi::variables(r, &extras, push);
+            call.each_variable(r, None, push);
             for shown in SHOWN {
                 for [name, value] in pairs.iter().filter(|[name, _]| name == shown) {
                     out += &format!("    {name}={value}\n");
@@ -147,6 +151,7 @@ fn replied(reply: &Reply) -> String {
     let body = match &reply.body {
         Body::File { path, .. } => format!(" {}", String::from_utf8_lossy(path)),
         Body::Raw => " as it comes".to_owned(),
+        Body::Tunnel => " another protocol".to_owned(),
         Body::None | Body::Bytes(_) | Body::Stream => String::new(),
     };
     format!("{}{location}{body}\n", reply.status)

@@ -43,6 +43,7 @@ fn application(app: &App) -> String {
     let mut out = match app.kind {
         Kind::Static => format!("{path} x {}", settings.processes),
         Kind::External => format!("{path} external"),
+        Kind::Upstream => format!("{path} upstream"),
         Kind::Dynamic => format!("{path} dynamic"),
     };
     out += &match &app.address {

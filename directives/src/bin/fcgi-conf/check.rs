@@ -4,9 +4,66 @@ use directives::bundle::{Entry, Files};
 use directives::diagnostic::{self, Severity};
 use directives::{Compiled, compile};
 
-use crate::options::Format;
-use crate::report;
+use std::io::IsTerminal;
+
+use lexopt::Parser;
+
+use crate::options::{self, Problem, configuration_options};
 use crate::tally::{Fate, Tally};
+use crate::{disk, report};
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text with the lines in question.
+    Human,
+    /// One object.
+    Json,
+    /// SARIF 2.1.0, which code review and editors read.
+    Sarif,
+}
+
+/// The command.
+pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
+    let (mut entry, mut format) = (options::configuration(), Format::Human);
+    while let Some(word) = options::next(parser)? {
+        if options::names(&mut entry, &word, parser)? {
+            continue;
+        }
+        match word.option() {
+            "--format" => {
+                format = match options::text(parser)?.as_str() {
+                    "human" => Format::Human,
+                    "json" => Format::Json,
+                    "sarif" => Format::Sarif,
+                    other => {
+                        return options::usage(format!("there is no format {other}"));
+                    }
+                };
+            }
+            _ => return word.unexpected(),
+        }
+    }
+    let color = std::io::stdout().is_terminal();
+    let checked = check(&entry, &disk::Disk);
+    crate::print(&mut std::io::stdout(), &checked.shown(format, color));
+    Ok(!checked.failed())
+}
+
+/// The page.
+pub const USAGE: &str = concat!(
+    "\
+Usage: fcgi-conf check [-f file] [-d directory] [-D name] [-T]
+                       [-C \"directive\"] [-c \"directive\"]
+                       [--format human|json|sarif]
+Says what is wrong with a configuration, and what this server makes of it.
+",
+    configuration_options!(),
+    "\
+  --format           : for people, for programs, for code review
+Exit status: 0 without errors, 1 with errors, 2 if the command line is wrong.
+"
+);
 
 /// A configuration that was looked at.
 pub struct Checked {

@@ -12,6 +12,7 @@ use crate::expr::{Condition, Want};
 use crate::log::Level;
 use crate::modules::authz_host::{Address, HostRule};
 use crate::modules::core::is_method;
+use crate::modules::ssl::Verified;
 use crate::modules::{authnz_fcgi, authz_groupfile, authz_owner, authz_user};
 use crate::request::{Lookup, Request};
 use crate::schema::{Problem, Result, Word};
@@ -45,6 +46,10 @@ pub enum Provider {
     FileGroup,
     /// An application of `AuthnzFcgiDefineProvider`.
     Fcgi(Arc<authnz_fcgi::Provider>),
+    /// `ssl`.
+    Ssl,
+    /// `ssl-verify-client`.
+    SslVerifyClient,
     /// `expr`.
     Expr {
         /// The condition.
@@ -55,7 +60,12 @@ pub enum Provider {
 }
 
 /// Reads a condition: its name, its words, and the text that they are the words of.
-pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Provider> {
+pub fn parse(
+    at: &mut Scope,
+    kind: &Word,
+    args: &[Word],
+    text: &[u8],
+) -> Result<Provider> {
     if let Some(application) = authnz_fcgi::provider(at, kind, false) {
         return Ok(Provider::Fcgi(application));
     }
@@ -81,7 +91,9 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
         }
         "ip" => {
             if args.is_empty() {
-                return Err(Problem::from("'require ip' requires an argument").at(kind.span));
+                return Err(
+                    Problem::from("'require ip' requires an argument").at(kind.span)
+                );
             }
             Provider::Ip(args.iter().map(address).collect::<Result<_>>()?)
         }
@@ -94,11 +106,18 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
         "valid-user" => Provider::ValidUser,
         "file-owner" => Provider::FileOwner,
         "file-group" => Provider::FileGroup,
+        "ssl" | "ssl-verify-client" => {
+            if let [word, ..] = args {
+                let message = format!("'Require {name}' does not take arguments");
+                return Err(Problem::from(message).at(word.span));
+            }
+            if name == "ssl" { Provider::Ssl } else { Provider::SslVerifyClient }
+        }
         "expr" => expression(at, kind, args, text)?,
         "ldap-user" | "ldap-group" | "ldap-dn" | "ldap-attribute" | "ldap-filter"
-        | "dbm-group" | "dbd-group" | "ssl" | "ssl-verify-client" | "unix-user"
-        | "unix-group" => {
-            let message = format!("'Require {name}' is refused: this server cannot check it");
+        | "dbm-group" | "dbd-group" | "unix-user" | "unix-group" => {
+            let message =
+                format!("'Require {name}' is refused: this server cannot check it");
             return Err(Problem::new(&codes::REFUSED, message).at(kind.span));
         }
         _ => {
@@ -112,7 +131,8 @@ pub fn parse(at: &mut Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<
 fn address(word: &Word) -> Result<Address> {
     let text = word.lossy();
     Address::parse(&text).map_err(|why| {
-        let why = why.sentence().map_or(String::new(), |sentence| format!(": {sentence}"));
+        let why =
+            why.sentence().map_or(String::new(), |sentence| format!(": {sentence}"));
         let message = format!("ip address '{text}' appears to be invalid{why}");
         Problem::from(message).at(word.span)
     })
@@ -151,6 +171,12 @@ impl Provider {
                 let local = r.connection.local.ip().to_canonical();
                 Ok(r.useragent_ip.is_loopback() || r.useragent_ip == local)
             }
+            Provider::Ssl => Ok(r.connection.secure),
+            Provider::SslVerifyClient => Ok(r
+                .connection
+                .security
+                .tls()
+                .is_some_and(|tls| tls.verified == Verified::Success)),
             Provider::Fcgi(_) if r.user.is_none() => Err(Outcome::NoUser),
             Provider::Fcgi(application) => Err(authnz_fcgi::require(r, application)),
             Provider::Expr { condition, needs_user } => expr(r, condition, *needs_user),
@@ -196,9 +222,9 @@ fn host(r: &mut Request, names: &Names) -> Holds {
     match &r.remote_host {
         Lookup::Unasked => Err(Outcome::NoName),
         Lookup::Unknown => Ok(false),
-        Lookup::Known(known) => Ok(names.iter().any(|name| {
-            HostRule::new(&String::from_utf8_lossy(name)).matches(known)
-        })),
+        Lookup::Known(known) => Ok(names
+            .iter()
+            .any(|name| HostRule::new(&String::from_utf8_lossy(name)).matches(known))),
     }
 }
 

@@ -11,27 +11,48 @@ use crate::request::Request;
 /// An entry of a `ScriptLog` behind its time.
 pub type Entry = Bytes;
 
+/// What is said about one request's script, in both logs.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    file: Bytes,
+    /// The beginning of entries, where there is a `ScriptLog`.
+    head: Option<String>,
+}
+
+impl Voice {
+    /// Of a request that leads to a status, as far as that is known.
+    pub fn new(r: &Request, status: u16) -> Voice {
+        let file = Bytes::copy_from_slice(&r.filename);
+        let head = r.server.config.cgi.log().map(|_| head(r, status));
+        Voice { file, head }
+    }
+
+    /// The line of the error log.
+    pub fn line(&self, ah: u32, text: &[u8]) -> Line {
+        let text = [b"stderr from ", &self.file[..], b": ", text].concat().into();
+        Line {
+            level: Level::Error,
+            module: "cgi",
+            ah,
+            error: None,
+            text,
+            of_server: false,
+        }
+    }
+
+    /// The entry of the `ScriptLog`.
+    pub fn entry(&self, text: &[u8]) -> Option<Entry> {
+        let head = self.head.as_ref()?;
+        Some([head.as_bytes(), b"%error\n", text, b"\n"].concat().into())
+    }
+}
+
 /// A request that was refused before a script was started.
 pub fn refused(r: &mut Request, status: u16, ah: u32, why: &str) {
-    let (line, entry) = about(r, status, ah, why.as_bytes());
-    r.lines.push(line);
-    r.script_log.extend(entry);
-}
-
-/// A line that a script wrote to its standard error, for both logs.
-pub fn said(r: &Request, text: &[u8]) -> (Line, Option<Entry>) {
-    about(r, r.status, 1215, text)
-}
-
-fn about(r: &Request, status: u16, ah: u32, text: &[u8]) -> (Line, Option<Entry>) {
-    let whole = [b"stderr from ", &r.filename[..], b": ", text].concat();
-    let line =
-        Line { level: Level::Error, module: "cgi", ah, error: None, text: whole.into() };
-    let entry =
-        r.server.config.cgi.log().map(|_| {
-            [head(r, status).as_bytes(), b"%error\n", text, b"\n"].concat().into()
-        });
-    (line, entry)
+    let voice = Voice::new(r, status);
+    let line = voice.line(ah, why.as_bytes());
+    r.log(line.level, line.module, line.ah, line.text);
+    r.script_log.extend(voice.entry(why.as_bytes()));
 }
 
 /// A script that did not bring a proper head.

@@ -16,7 +16,7 @@ use crate::schema::word::Unit;
 use crate::schema::{Compat, Context, Directive, Module, Problem, Set};
 
 pub use handler::silent;
-pub use log::{Entry, said};
+pub use log::{Entry, Voice};
 
 /// The name of the handler.
 pub const HANDLER: &[u8] = b"cgi-script";

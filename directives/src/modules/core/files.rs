@@ -4,6 +4,8 @@
 use bytes::Bytes;
 
 use crate::content::{self, etag::Components};
+use crate::filter;
+use crate::modules::proxy;
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Override, Problem, Result, Set, Word};
@@ -27,7 +29,8 @@ pub fn override_type(r: &mut Request) -> Verdict {
     // the default handler refuses it itself.
     if let Some(Some(accept)) = dir.core.accept_path_info {
         r.used_path_info = Some(accept);
-        if !accept && !r.path_info.is_empty() && r.finfo.is_some() && r.handler.is_some() {
+        if !accept && !r.path_info.is_empty() && r.finfo.is_some() && r.handler.is_some()
+        {
             return OK;
         }
     }
@@ -54,8 +57,8 @@ pub static SET_HANDLER: Directive = Directive {
     summary: "a handler name that overrides any other configured handler",
     docs: r"
 Gives all matching files to a handler: `fastcgi-script` for dynamic FastCGI
-applications, `default-handler` for files as they are, or a name that `Action` gives a
-meaning. `None` takes an outer `SetHandler` back. A file at the path of a FastCGI server
+applications, `default-handler` for files as they are, `proxy:` and a URL for an upstream
+(`proxy:unix:/run/php.sock|fcgi://localhost/`), or a name that `Action` gives a meaning. `None` takes an outer `SetHandler` back. A file at the path of a FastCGI server
 goes to that application whatever stands here.
 
 ## Example
@@ -67,11 +70,73 @@ goes to that application whatever stands here.
         let mut name = none_or(handler);
         if let Some(name) = &mut name {
             // httpd folds handler names of SetHandler to lower case, but for proxies.
-            if !name.starts_with(b"proxy:") {
-                *name = name.to_ascii_lowercase().into();
+            match name.strip_prefix(b"proxy:") {
+                Some(url) => proxy::worker::check_handler(url)
+                    .map_err(|why| Problem::from(format!("SetHandler: {why}")).at(handler.span))?,
+                None => *name = name.to_ascii_lowercase().into(),
+            }
+            if &name[..] == b"balancer-manager" {
+                let message = "SetHandler balancer-manager is refused: balancers are changed in the \
+                               configuration, with a reload";
+                return Err(Problem::from(message).at(handler.span));
             }
         }
         at.dir.core().handler = Some(name);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static SET_OUTPUT_FILTER: Directive = Directive {
+    name: "SetOutputFilter",
+    syntax: "filter[;filter...]|None",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "filter (or ; delimited list of filters) to be run on the request content",
+    docs: r"
+Sends responses through filters: `DEFLATE` packs them with gzip, `BROTLI_COMPRESS` with
+Brotli, `INFLATE` unpacks gzip, `INCLUDES` carries out server-side includes, `SUBSTITUTE`
+replaces text (see `Substitute`), and `RATE_LIMIT` sends no more KiB each second than the
+variable `rate-limit` says, behind as many as `rate-initial-burst` says at once. Error pages of the server's own are left alone; error
+documents and internal redirects are filtered as their own section says. `None` takes an
+outer `SetOutputFilter` back.
+
+## Example
+    <Location /reports>
+        SetOutputFilter DEFLATE
+    </Location>
+",
+    compat: Compat::Differs(
+        "an unknown filter is refused; httpd sends the body without it and says so in its log",
+    ),
+    set: Set::One(|at, word| {
+        at.dir.core().output_filters = Some(filter::list(word)?);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static SET_INPUT_FILTER: Directive = Directive {
+    name: "SetInputFilter",
+    syntax: "DEFLATE|None",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    summary: "filter (or ; delimited list of filters) to be run on the request body",
+    docs: r"
+`DEFLATE` unpacks bodies of requests that come with `Content-Encoding: gzip`, before an
+application gets them: it is told the length of the unpacked body, and no encoding. See
+`DeflateInflateLimitRequestBody` for how much that may become.
+
+## Example
+    <Location /upload>
+        SetInputFilter DEFLATE
+    </Location>
+",
+    compat: Compat::Differs(
+        "an unknown filter is refused; an application is told the length of the unpacked body",
+    ),
+    set: Set::One(|at, word| {
+        at.dir.core().inflates_input = Some(filter::input_list(word)?);
         Ok(())
     }),
     ..Directive::EXACT
@@ -208,7 +273,9 @@ What a file's entity tag is made of: `INode`, `MTime`, `Size`, `All`, `None`. Wi
 ## Example
     FileETag None
 ",
-    compat: Compat::Differs("`Digest` is refused: the tag would cost reading the whole file"),
+    compat: Compat::Differs(
+        "`Digest` is refused: the tag would cost reading the whole file",
+    ),
     set: Set::Words(|at, words| {
         let setting = &mut at.dir.core().etag;
         for word in words {
@@ -225,7 +292,8 @@ What a file's entity tag is made of: `INode`, `MTime`, `Size`, `All`, `None`. Wi
                 "mtime" => MTIME,
                 "size" => SIZE,
                 _ => {
-                    let message = format!("Unknown keyword '{name}' for FileETag directive");
+                    let message =
+                        format!("Unknown keyword '{name}' for FileETag directive");
                     return Err(Problem::from(message).at(word.span));
                 }
             };

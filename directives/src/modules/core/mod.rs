@@ -16,6 +16,7 @@ mod options;
 mod overrides;
 mod paths;
 mod process;
+mod protocols;
 mod reading;
 mod sections;
 mod server;
@@ -36,10 +37,12 @@ pub use network::Listen;
 pub(crate) use network::listen;
 pub use options::{OptionSet, Options};
 pub use paths::translate;
+pub use protocols::Protocol;
 
 use crate::compile::Allowed;
 use crate::content::etag::Components;
 use crate::content::ranges;
+use crate::filter;
 use crate::log::Levels;
 use crate::merge::Merge;
 use crate::path::EncodedSlashes;
@@ -60,6 +63,10 @@ pub struct Dir {
     pub error_documents: BTreeMap<u16, Option<ErrorDocument>>,
     /// `SetHandler`; the inner `None` is `None`.
     pub handler: Option<Option<Bytes>>,
+    /// `SetOutputFilter`.
+    pub output_filters: Option<Arc<[filter::Kind]>>,
+    /// `SetInputFilter DEFLATE`.
+    pub inflates_input: Option<bool>,
     /// `ForceType`; the inner `None` is `None`.
     pub force_type: Option<Option<Bytes>>,
     /// `AddDefaultCharset`; the inner `None` is `Off`.
@@ -120,6 +127,8 @@ impl Merge for Dir {
             override_list: or!(override_list),
             error_documents,
             handler: or!(handler),
+            output_filters: or!(output_filters),
+            inflates_input: or!(inflates_input),
             force_type: or!(force_type),
             add_default_charset: or!(add_default_charset),
             accept_path_info: or!(accept_path_info),
@@ -209,6 +218,10 @@ pub struct Server {
     pub trace: Option<limits::Trace>,
     /// `MergeSlashes`.
     pub merge_slashes: Option<bool>,
+    /// `Protocols`.
+    pub protocols: Option<Vec<Protocol>>,
+    /// `ProtocolsHonorOrder`.
+    pub protocols_honor_order: Option<bool>,
     /// `<Directory>` sections in the order of the texts.
     pub directories: Vec<Arc<Section>>,
     /// `<Location>` sections in the order of the texts.
@@ -254,6 +267,8 @@ impl Merge for Server {
             limit_internal_recursion: or!(limit_internal_recursion),
             trace: or!(trace),
             merge_slashes: or!(merge_slashes),
+            protocols: or!(protocols),
+            protocols_honor_order: or!(protocols_honor_order),
             directories: chain(&main.directories, &own.directories),
             locations: chain(&main.locations, &own.locations),
         }
@@ -322,7 +337,9 @@ impl Default for Process {
             extended_status: true,
             see_request_tail: false,
             runtime_dir: None,
-            path_variable: Bytes::from_static(b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin"),
+            path_variable: Bytes::from_static(
+                b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin",
+            ),
             library_path: None,
             time_zone: None,
             euid: 0,
@@ -403,6 +420,8 @@ pub static MODULE: Module = Module {
         &server::SERVER_ALIAS,
         &server::SERVER_PATH,
         &network::TIMEOUT,
+        &protocols::PROTOCOLS,
+        &protocols::PROTOCOLS_HONOR_ORDER,
         &files::CONTENT_DIGEST,
         &host::USE_CANONICAL_NAME,
         &host::USE_CANONICAL_PHYSICAL_PORT,
@@ -426,6 +445,8 @@ pub static MODULE: Module = Module {
         &paths::QUALIFY_REDIRECT_URL,
         &files::FORCE_TYPE,
         &files::SET_HANDLER,
+        &files::SET_OUTPUT_FILTER,
+        &files::SET_INPUT_FILTER,
         &paths::ALLOW_ENCODED_SLASHES,
         &process::PID_FILE,
         &limits::TRACE_ENABLE,

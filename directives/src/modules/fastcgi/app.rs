@@ -15,6 +15,8 @@ pub enum Kind {
     Dynamic,
     /// Somebody else: `FastCgiExternalServer`.
     External,
+    /// Somebody else: an upstream of mod_proxy.
+    Upstream,
 }
 
 /// Where an application listens.
@@ -177,6 +179,13 @@ pub struct App {
     pub identity: Option<Identity>,
     /// Where it was defined; `None` for dynamic ones.
     pub span: Option<Span>,
+}
+
+impl Kind {
+    /// Does somebody else run it?
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Kind::External | Kind::Upstream)
+    }
 }
 
 impl App {

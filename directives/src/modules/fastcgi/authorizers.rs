@@ -84,7 +84,7 @@ pub fn cautions(section: &Section, core: &core::Server) -> Vec<Problem> {
     let siblings = match section.kind {
         Kind::Directory => &core.directories,
         Kind::Location => &core.locations,
-        Kind::Files | Kind::Htaccess | Kind::If => return found,
+        Kind::Files | Kind::Htaccess | Kind::If | Kind::Proxy => return found,
     };
     for sibling in siblings {
         let Some(other) = &sibling.part.fastcgi else { continue };

@@ -123,7 +123,7 @@ fn lets_run(snapshot: &Snapshot, server: &Server, file: &[u8]) -> bool {
             || alias::script_targets(&server.config, dir).any(below)
     };
     let mut dir = server.root.clone();
-    let mut found = enough(&dir);
+    let mut found = enough(&dir) || server.config.vhost_alias.has_scripts();
     for (i, _) in file.iter().enumerate().filter(|(_, b)| **b == b'/') {
         server.directories.at_level(&file[..=i], |section| {
             dir = dir.then(section);

@@ -20,7 +20,8 @@ use crate::request::Request;
 /// A file that a configured application matches goes to it, whatever handler was set
 /// (H-2); also that of another user, which must not be sent as it is.
 pub fn fixups(r: &mut Request) -> Verdict {
-    if r.filename.is_empty() || r.snapshot.process.fastcgi.matches(&r.filename).is_none() {
+    if r.filename.is_empty() || r.snapshot.process.fastcgi.matches(&r.filename).is_none()
+    {
         return DECLINED;
     }
     r.handler = Some(Bytes::from_static(HANDLER));
@@ -67,8 +68,18 @@ fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
 }
 
 fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
-    let nph = app.is_nph(&r.filename);
-    let call = Call { app, role: Role::Responder, extra: Vec::new(), without: &[], nph, newest };
+    // HTTP/2 has no head that could be passed on as it is.
+    let nph = app.is_nph(&r.filename) && r.version < 20;
+    let call = Call {
+        app,
+        role: Role::Responder,
+        extra: Vec::new(),
+        without: &[],
+        variables: None,
+        hold: None,
+        nph,
+        newest,
+    };
     Verdict::Ask(Effect::FastCgi(call), answered)
 }
 
@@ -88,7 +99,10 @@ fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
 
 /// The application that a program is, if it may be run: with the time of the program
 /// where that matters.
-pub(super) fn program(r: &mut Request, file: &[u8]) -> Result<(Arc<App>, Option<i128>), u16> {
+pub(super) fn program(
+    r: &mut Request,
+    file: &[u8],
+) -> Result<(Arc<App>, Option<i128>), u16> {
     let shown = String::from_utf8_lossy(file).into_owned();
     let files = r.files.clone();
     let meta = match files.stat(file) {
@@ -119,6 +133,9 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
             r.body = Body::Raw;
             return OK;
         }
+        Answer::Head(head) if r.version >= 20 && is_nph(r) => {
+            response::take(r, &status_field(&head))
+        }
         Answer::Head(head) => response::take(r, &head),
         Answer::Failed { failure, received } => failed(r, &failure, received),
         _ => Verdict::Status(500),
@@ -128,6 +145,22 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
         cgi::populate(r);
     }
     verdict
+}
+
+fn is_nph(r: &mut Request) -> bool {
+    let named = path::base_name(&r.filename).starts_with(b"nph-");
+    named || find(r).is_some_and(|app| app.is_nph(&r.filename))
+}
+
+/// A head whose first line is HTTP/1's, with CGI's field in its place.
+fn status_field(head: &[u8]) -> Vec<u8> {
+    match head.strip_prefix(b"HTTP/").and_then(|rest| {
+        let blank = rest.iter().position(|&b| b == b' ' || b == b'\n')?;
+        (rest[blank] == b' ').then(|| &rest[blank..])
+    }) {
+        Some(rest) => [b"Status:", rest].concat(),
+        None => head.to_vec(),
+    }
 }
 
 /// The lines and the status of a failure (section 14; every trouble with an application
@@ -140,7 +173,9 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
         Failure::BadBody => return Verdict::Status(400),
         Failure::BodyTooLong => {
             let limit = r.dir.core.body_limit().unwrap_or(0);
-            let text = format!("Read content length larger than the configured limit of {limit}");
+            let text = format!(
+                "Read content length larger than the configured limit of {limit}"
+            );
             r.log(Level::Error, "http", 1591, text);
             return Verdict::Status(413);
         }
@@ -149,4 +184,19 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     let is_dynamic = find(r).is_none_or(|app| app.kind == Kind::Dynamic);
     response::log_failure(r, &file, failure, received, is_dynamic);
     Verdict::Status(500)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::status_field;
+
+    #[test]
+    fn http1s_first_line_becomes_cgis_field() {
+        assert_eq!(
+            status_field(b"HTTP/1.1 404 No\r\nA: b\r\n"),
+            b"Status: 404 No\r\nA: b\r\n"
+        );
+        assert_eq!(status_field(b"HTTP/1.1\nA: b\n"), b"HTTP/1.1\nA: b\n");
+        assert_eq!(status_field(b"A: b\n"), b"A: b\n");
+    }
 }

@@ -140,7 +140,9 @@ fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     extra.push(("FCGI_APACHE_ROLE".into(), P::ROLE.into()));
     let without = if authorizer.compat { WITHOUT_COMPAT } else { WITHOUT };
     // An unparsed answer would be none.
-    let call = Call { app, role: Role::Authorizer, extra, without, nph: false, newest };
+    let role = Role::Authorizer;
+    let call =
+        Call { app, role, extra, without, variables: None, hold: None, nph: false, newest };
     r.findings.application = Some(call.app.path.clone());
     r.findings.cached = None;
     r.findings.pending = None;

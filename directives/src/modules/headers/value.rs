@@ -8,6 +8,7 @@ use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::expr::{Template, Want};
 use crate::log::Level;
+use crate::modules::ssl;
 use crate::request::Request;
 use crate::schema::{Problem, Result, Word};
 
@@ -33,8 +34,8 @@ pub enum Piece {
     Duration,
     /// `%l`: the system's load.
     Load,
-    /// `%{NAME}s`: nothing is known of TLS here.
-    Nothing,
+    /// `%{NAME}s`: one of mod_ssl's variables.
+    Ssl(Option<ssl::Name>),
 }
 
 /// Reads a value: `parse_format_string`.
@@ -50,13 +51,14 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
     let mut plain = Vec::new();
     let mut i = 0;
     while let Some(&byte) = text.get(i) {
-        let escaped = text.get(i + 1).filter(|_| byte == b'\\').and_then(|next| match next {
-            b'\\' => Some(b'\\'),
-            b'r' => Some(b'\r'),
-            b'n' => Some(b'\n'),
-            b't' => Some(b'\t'),
-            _ => None,
-        });
+        let escaped =
+            text.get(i + 1).filter(|_| byte == b'\\').and_then(|next| match next {
+                b'\\' => Some(b'\\'),
+                b'r' => Some(b'\r'),
+                b'n' => Some(b'\n'),
+                b't' => Some(b'\t'),
+                _ => None,
+            });
         if let Some(byte) = escaped {
             plain.push(byte);
             i += 2;
@@ -83,7 +85,10 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
                     (Some(end), Some(b'e')) => {
                         (Piece::Env(Bytes::copy_from_slice(&inner[..end])), end + 3)
                     }
-                    (Some(end), Some(b's')) => (Piece::Nothing, end + 3),
+                    (Some(end), Some(b's')) => {
+                        let name = String::from_utf8_lossy(&inner[..end]);
+                        (Piece::Ssl(ssl::Name::parse(&name)), end + 3)
+                    }
                     (Some(_), Some(letter)) => return Err(unknown(word, &[*letter])),
                     _ => return Err(unknown(word, b"")),
                 }
@@ -114,7 +119,9 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Value> {
 fn unknown(word: &Word, letter: &[u8]) -> Problem {
     let help = "known are %%, %t, %D, %l, %{NAME}e and %{NAME}s";
     let letter = String::from_utf8_lossy(letter);
-    Problem::from(format!("Unrecognized header format %{letter}")).at(word.span).help(help)
+    Problem::from(format!("Unrecognized header format %{letter}"))
+        .at(word.span)
+        .help(help)
 }
 
 impl Value {
@@ -145,7 +152,9 @@ impl Value {
                     out.extend_from_slice(format!("t={}", r.request_time).as_bytes());
                 }
                 Piece::Duration => {
-                    out.extend_from_slice(format!("D={}", r.now - r.request_time).as_bytes());
+                    out.extend_from_slice(
+                        format!("D={}", r.now - r.request_time).as_bytes(),
+                    );
                 }
                 Piece::Load => {
                     let text = r.files.read(b"/proc/loadavg").unwrap_or_default();
@@ -153,7 +162,12 @@ impl Value {
                     out.extend_from_slice(b"l=");
                     out.extend(words.collect::<Vec<_>>().join(&b' '));
                 }
-                Piece::Nothing => out.extend_from_slice(b"(null)"),
+                Piece::Ssl(name) => {
+                    let value = name.and_then(|name| ssl::variable(r, name));
+                    // `unwrap_header`: the lines of a certificate are no lines of a field.
+                    let value = value.unwrap_or_else(|| Bytes::from_static(b"(null)"));
+                    out.extend(value.iter().map(|&b| if b == b'\n' { b' ' } else { b }));
+                }
             }
         }
         Ok(out)

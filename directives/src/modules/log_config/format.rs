@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
+use crate::modules::ssl;
 use crate::request::{Lookup, Request};
 
 /// What became of a response.
@@ -82,7 +83,9 @@ enum What {
     ServerName,
     CanonicalName,
     Connection,
-    SslVariable,
+    Ssl(Option<ssl::Name>),
+    /// A variable of mod_ssl under an old name, such as `%{version}c`, that has no value.
+    Nothing,
 }
 
 #[derive(Clone, Debug)]
@@ -181,13 +184,15 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
             b'>' => which = Some(Which::Last),
             b',' => {}
             b'{' => {
-                let end = text[i..].iter().position(|&b| b == b'}').unwrap_or(text.len() - i);
+                let end =
+                    text[i..].iter().position(|&b| b == b'}').unwrap_or(text.len() - i);
                 item.argument = String::from_utf8_lossy(&text[i..i + end]).into_owned();
                 braced = true;
                 i = (i + end + 1).min(text.len());
             }
             b'0'..=b'9' => {
-                let digits = text[i - 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+                let digits =
+                    text[i - 1..].iter().take_while(|b| b.is_ascii_digit()).count();
                 let number = String::from_utf8_lossy(&text[i - 1..i - 1 + digits]);
                 item.statuses.push(number.parse().unwrap_or(0));
                 i += digits - 1;
@@ -201,16 +206,22 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
                     b"FB" => What::DurationMicros,
                     _ => {
                         let shown = String::from_utf8_lossy(name);
-                        return Err(format!("Unrecognized LogFormat directive %^{shown}"));
+                        return Err(format!(
+                            "Unrecognized LogFormat directive %^{shown}"
+                        ));
                     }
                 };
                 item.which = which.unwrap_or(Which::Last);
                 return Ok((item, i));
             }
             letter => {
-                let (what, default) = meaning(letter, &item.argument, braced).ok_or_else(|| {
-                    format!("Unrecognized LogFormat directive %{}", char::from(letter))
-                })?;
+                let (what, default) = meaning(letter, &item.argument, braced)
+                    .ok_or_else(|| {
+                        format!(
+                            "Unrecognized LogFormat directive %{}",
+                            char::from(letter)
+                        )
+                    })?;
                 item.what = what;
                 item.which = which.unwrap_or(default);
                 return Ok((item, i));
@@ -256,9 +267,22 @@ fn meaning(letter: u8, argument: &str, braced: bool) -> Option<(What, Which)> {
         b'v' => (What::CanonicalName, Last),
         b'V' => (What::ServerName, Last),
         b'X' => (What::Connection, Last),
-        b'x' | b'c' if braced => (What::SslVariable, Last),
+        b'x' if braced => (What::Ssl(ssl::Name::parse(argument)), Last),
+        b'c' if braced => (old_name(argument), Last),
         _ => return None,
     })
+}
+
+/// `ssl_var_log_handler_c`.
+fn old_name(argument: &str) -> What {
+    let name = match argument {
+        "version" => "SSL_PROTOCOL",
+        "cipher" => "SSL_CIPHER",
+        "subjectdn" | "clientcert" => "SSL_CLIENT_S_DN",
+        "issuerdn" | "cacert" => "SSL_CLIENT_I_DN",
+        _ => return What::Nothing,
+    };
+    What::Ssl(ssl::Name::parse(name))
 }
 
 impl Item {
@@ -332,7 +356,8 @@ impl Item {
             }
             What::Protocol => text(of.protocol(), out),
             What::Method => text(of.method.as_str(), out),
-            What::Logname | What::SslVariable => return None,
+            What::Logname | What::Nothing => return None,
+            What::Ssl(name) => escape(&ssl::variable(of, name?)?, out),
             What::LogId => {
                 let id = format!("{:x}", of.request_time as u64 ^ of.connection.id);
                 text(&id, out);
@@ -438,7 +463,9 @@ mod tests {
 
     #[test]
     fn formats_are_checked() {
-        assert!(Format::parse(br#"%h %l %u %t \"%r\" %>s %b %{Referer}i %!200,304s"#).is_ok());
+        assert!(
+            Format::parse(br#"%h %l %u %t \"%r\" %>s %b %{Referer}i %!200,304s"#).is_ok()
+        );
         assert!(Format::parse(b"%Z").is_err());
         assert!(Format::parse(b"%").is_err());
         assert!(Format::parse(b"100%%").is_ok());

@@ -75,6 +75,7 @@ pub fn parse(at: &Scope, input: &Word, pattern: &Word, given: Option<&Word>) -> 
         let rules = Rules {
             restricted: at.place.context == Context::HTACCESS,
             dont_vary: cond.no_vary,
+            ..Rules::default()
         };
         let condition = Condition::parse(&text, rules).map_err(|why| {
             let message = format!("RewriteCond: cannot compile expression: {why}");

@@ -10,6 +10,7 @@ use super::text::Need;
 use super::{trace, uri};
 use crate::log::Level;
 use crate::modules::core::{OptionSet, expr_wants, translate};
+use crate::modules::proxy;
 use crate::phase::{DECLINED, Hook, Lookup, OK, Redirect, Verdict};
 use crate::request::Request;
 use crate::status;
@@ -218,7 +219,7 @@ pub fn translate_name(r: &mut Request) -> Verdict {
             r.filename.clear();
             DECLINED
         }
-        Outcome::Changed { proxy: true, .. } => no_proxy(r),
+        Outcome::Changed { proxy: true, no_escape, .. } => to_proxy(r, no_escape, None),
         Outcome::Changed { no_escape, status, pass_through, .. } => {
             if let Some(scheme) = uri::scheme(&r.filename) {
                 return redirect(r, scheme, no_escape, status, args.as_ref(), None);
@@ -282,11 +283,25 @@ fn script_variables(r: &mut Request) {
     r.env.set("SCRIPT_URI", uri);
 }
 
-fn no_proxy(r: &mut Request) -> Verdict {
-    let name = String::from_utf8_lossy(&r.filename).into_owned();
-    let text = format!("attempt to make remote request from mod_rewrite without proxy enabled: {name}");
-    r.log(Level::Error, "rewrite", 669, text);
-    Verdict::Status(403)
+/// `P`: another server answers.
+fn to_proxy(r: &mut Request, no_escape: bool, per_dir: Option<&[u8]>) -> Verdict {
+    let mut url = std::mem::take(&mut r.filename);
+    if per_dir.is_none() {
+        url.extend_from_slice(&r.path_info);
+    }
+    if no_escape {
+        // What the rule made is passed on as it is, with its query.
+        r.notes.set("proxy-nocanon", "1");
+        if let Some(args) = &r.args {
+            url.push(b'?');
+            url.extend_from_slice(args);
+        }
+    }
+    proxy::send_to(r, &url);
+    trace(r, 1, per_dir, |r| {
+        format!("go-ahead with proxy request {} [OK]", String::from_utf8_lossy(&r.filename))
+    });
+    OK
 }
 
 /// Tells the client where to go.
@@ -331,7 +346,7 @@ fn redirect(
 pub fn fixup(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
     let config = &dir.rewrite;
-    if !config.is_on() || config.directory.is_empty() || has_ended(r) {
+    if !config.is_on() || config.directory.is_empty() || has_ended(r) || r.proxyreq {
         return DECLINED;
     }
     let slash = config.directory.strip_suffix(b"/");
@@ -373,7 +388,7 @@ pub fn fixup(r: &mut Request) -> Verdict {
             r.args = args;
             DECLINED
         }
-        Outcome::Changed { proxy: true, .. } => no_proxy(r),
+        Outcome::Changed { proxy: true, no_escape, .. } => to_proxy(r, no_escape, per_dir),
         Outcome::Changed { no_escape, status, .. } => {
             if let Some(scheme) = uri::scheme(&r.filename) {
                 base_of_redirect(r, scheme, config);

@@ -380,8 +380,8 @@ static REWRITE_RULE: Directive = Directive {
 What the URL path becomes if the pattern matches it. In a directory or `.htaccess` file the
 pattern sees the path below that directory, without a slash before it. `-` leaves the URL
 as it is. `$N` are the pattern's groups, `%N` those of the last condition, `${map:key|default}`
-asks a RewriteMap. Flags: B, BCTLS, BNE, BNP, C, CO, DPI, E, END, F, G, H, L, N, NC, NE, NS,
-PT, QSA, QSD, QSL, R, S, T, UnsafeAllow3F, UnsafePrefixStat; P needs mod_proxy.
+asks a RewriteMap. Flags: B, BCTLS, BNE, BNP, C, CO, DPI, E, END, F, G, H, L, N, NC, NE, NS, P,
+PT, QSA, QSD, QSL, R, S, T, UnsafeAllow3F, UnsafePrefixStat.
 `LogLevel rewrite:trace3` shows what happens.
 
 ## Example

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::map;
 use crate::expr::{self, Want};
+use crate::modules::ssl;
 use crate::pattern::Groups;
 use crate::phase::Lookup;
 use crate::request::Request;
@@ -40,7 +41,9 @@ enum Variable {
         by_file: bool,
         name: Bytes,
     },
-    /// What is not known here is empty: `SSL:` without TLS.
+    /// `SSL:`: one of mod_ssl's variables.
+    Ssl(ssl::Name),
+    /// What is not known here is empty.
     Empty,
 }
 
@@ -285,6 +288,9 @@ impl Variable {
             Variable::Ahead { by_file: false, name }
         } else if let Some(name) = rest(b"LA-F:") {
             Variable::Ahead { by_file: true, name }
+        } else if let Some(name) = rest(b"SSL:") {
+            let name = ssl::Name::parse(&String::from_utf8_lossy(&name));
+            name.map_or(Variable::Empty, Variable::Ssl)
         } else if name.contains(&b':') {
             Variable::Empty
         } else {
@@ -311,6 +317,7 @@ impl Variable {
                 r.header(&field).unwrap_or_default()
             }
             Variable::Ahead { by_file, name } => return ahead(r, *by_file, name),
+            Variable::Ssl(name) => ssl::variable(r, *name).unwrap_or_default(),
             Variable::Empty => Bytes::new(),
         })
     }

@@ -82,7 +82,7 @@ fn lately(rates: &[f64]) -> f64 {
 pub fn state(app: &App, managed: bool) -> (&'static str, &'static str) {
     let due = |process: &Process| process.state == ProcessState::Due;
     match &app.class {
-        _ if app.kind == Kind::External => ("external", ""),
+        _ if app.kind.is_foreign() => ("external", ""),
         _ if app.is_old => ("finishing", "warn"),
         None if !managed => ("unknown", ""),
         Some(class) if class.given_up => ("backed off", "bad"),
@@ -100,6 +100,7 @@ pub fn kind(app: &App) -> &'static str {
         Kind::Static => "static",
         Kind::Dynamic => "dynamic",
         Kind::External => "external",
+        Kind::Upstream => "upstream",
     }
 }
 

@@ -158,25 +158,3 @@ fn code_review_gets_sarif() {
     );
     assert_eq!(code, Some(1));
 }
-
-#[test]
-fn a_wrong_command_line_ends_with_2() {
-    let run =
-        |args: &[&str]| Command::new(built("fcgi-conf")).args(args).output().expect("it");
-    for args in [
-        &["check", "-x"][..],
-        &["chek"],
-        &[],
-        &["check", "--format", "xml"],
-        &["check", "-f"],
-    ] {
-        let output = run(args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(output.stdout.is_empty());
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(text.contains("Usage: fcgi-conf check"), "{text}");
-    }
-    let help = run(&["help"]);
-    assert_eq!(help.status.code(), Some(0));
-    assert!(help.stdout.starts_with(b"Usage: fcgi-conf check"));
-}

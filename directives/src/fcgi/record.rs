@@ -26,6 +26,8 @@ pub mod kind {
     pub const STDOUT: u8 = 6;
     /// Words for the log.
     pub const STDERR: u8 = 7;
+    /// What a filter is to filter.
+    pub const DATA: u8 = 8;
     /// The highest known type.
     pub const MAX: u8 = 11;
 }

@@ -1,0 +1,10 @@
+//! The tool `fcgi-conf`: what it prints and how it ends, beside real programs where it
+//! speaks to or for them.
+
+mod check;
+mod convert;
+mod explain;
+mod replay;
+mod request;
+mod spawn;
+mod tool;

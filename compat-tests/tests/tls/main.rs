@@ -1,0 +1,12 @@
+//! TLS and HTTP/2 from outside, with curl, openssl and nghttp2's tools; where apache2
+//! answers the same question, its answer is the one that is expected.
+
+mod authority;
+mod clients;
+mod configuration;
+mod names;
+mod reload;
+mod site;
+mod streams;
+mod variables;
+mod versions;

@@ -1,0 +1,898 @@
+//! From httpd's directives to a [`Site`], with a fate for each. Longer than others: it is
+//! one table of directives with what each comes to.
+
+use super::edit::backend;
+use super::ledger::{Fate, Ledger};
+use super::model::{App, Guard, Host, Matcher, Route, Rule, Site};
+use super::target::{Feature, Target};
+use super::{name_of, words_of};
+use crate::Compiled;
+use crate::expand::Item;
+use crate::path;
+
+/// A host while it is read.
+#[derive(Clone, Default)]
+struct Draft<'a> {
+    host: Host,
+    aliases: Vec<(String, String, bool, &'a Item)>,
+    actions: Vec<(String, String, &'a Item)>,
+    /// Handler or type, URLs, whether it is for suffixes only, and what said it.
+    handlers: Vec<(String, Matcher, &'a Item)>,
+    sections: Vec<&'a Item>,
+    listens: Vec<(String, u16)>,
+}
+
+pub(super) struct Reader<'a> {
+    target: Target,
+    root: Vec<u8>,
+    site: Site,
+    ledger: Ledger,
+    /// The applications, whether a host leads to them or not, and what defined them.
+    apps: Vec<(App, &'a Item, Vec<String>)>,
+    /// Those that a host leads to.
+    used: Vec<bool>,
+}
+
+/// Reads a configuration for a target.
+pub(super) fn read(compiled: &Compiled, target: Target) -> (Site, Ledger) {
+    let mut reader = Reader {
+        target,
+        root: compiled.server_root.clone(),
+        site: Site::default(),
+        ledger: Ledger::default(),
+        apps: Vec::new(),
+        used: Vec::new(),
+    };
+    reader.applications(&compiled.items);
+    let mut main = Draft::default();
+    main.host.index.push("index.html".to_owned());
+    main.host.root = reader.path("htdocs");
+    reader.server(&compiled.items, &mut main);
+    let hosts: Vec<&Item> =
+        compiled.items.iter().filter(|item| name_of(item) == "<virtualhost").collect();
+    for item in &hosts {
+        let mut draft = main.clone();
+        draft.host.names.clear();
+        reader.server(item.body.as_deref().unwrap_or_default(), &mut draft);
+        draft.host.listens = reader.addresses(item, &main.listens);
+        if draft.host.names.is_empty() {
+            draft.host.names.clone_from(&main.host.names);
+        }
+        reader.ledger.set(item, Fate::Carried);
+        let secured = draft.host.tls.is_some();
+        let cannot = draft.host.listens.iter().any(|(_, port)| !secured && *port == 443);
+        match target.lacks(Feature::PlainAt443).filter(|_| cannot) {
+            Some(why) => reader.all(item, &Fate::Lost(why.to_owned())),
+            None => reader.host(draft),
+        }
+    }
+    let answered = |port: u16| {
+        let mut ports = reader.site.hosts.iter().flat_map(|host| &host.listens);
+        ports.any(|(_, other)| *other == port)
+    };
+    let left: Vec<_> =
+        main.listens.iter().filter(|(_, port)| !answered(*port)).cloned().collect();
+    if !left.is_empty() || hosts.is_empty() {
+        main.host.listens =
+            if left.is_empty() { vec![(String::new(), 80)] } else { left };
+        reader.host(main);
+    }
+    reader.finish()
+}
+
+fn words(item: &Item) -> Vec<String> {
+    words_of(&item.args).iter().map(super::super::schema::word::Word::lossy).collect()
+}
+
+impl<'a> Reader<'a> {
+    fn lose(&mut self, item: &Item, why: &str) {
+        self.ledger.set(item, Fate::Lost(why.to_owned()));
+    }
+
+    fn needless(&mut self, item: &Item, why: &str) {
+        self.ledger.set(item, Fate::Needless(why.to_owned()));
+    }
+
+    fn carry(&mut self, item: &Item) {
+        self.ledger.set(item, Fate::Carried);
+    }
+
+    /// Carried if the target has it.
+    fn carry_if(&mut self, item: &Item, feature: Feature) -> bool {
+        match self.target.lacks(feature) {
+            None => self.carry(item),
+            Some(why) => self.lose(item, why),
+        }
+        self.target.lacks(feature).is_none()
+    }
+
+    fn path(&self, word: &str) -> String {
+        let path = path::server_relative(&self.root, word.as_bytes());
+        let path = path.unwrap_or_else(|| word.as_bytes().to_vec());
+        let text = String::from_utf8_lossy(&path).into_owned();
+        if text.len() > 1 { text.trim_end_matches('/').to_owned() } else { text }
+    }
+
+    /// All applications, wherever they are defined.
+    fn applications(&mut self, items: &'a [Item]) {
+        for item in items {
+            let name = name_of(item);
+            let external = match name.as_str() {
+                "fastcgiexternalserver" | "externalappclass" => true,
+                "fastcgiserver" | "appclass" => false,
+                _ => {
+                    self.applications(item.body.as_deref().unwrap_or_default());
+                    continue;
+                }
+            };
+            let words = words(item);
+            let Some((path, options)) = words.split_first() else { continue };
+            let mut app = App { path: self.path(path), ..App::default() };
+            let lost = self.options(&mut app, options, external);
+            self.apps.push((app, item, lost));
+            self.used.push(false);
+        }
+    }
+
+    /// Fills an application; the answer is what of its options is not carried over.
+    fn options(&self, app: &mut App, options: &[String], external: bool) -> Vec<String> {
+        let mut lost = Vec::new();
+        let mut words = options.iter();
+        if !external {
+            app.processes = Some(1);
+        }
+        while let Some(option) = words.next() {
+            let flag = ["-flush", "-no-keep-conn", "-nph", "-listen-all"];
+            let name = option.to_ascii_lowercase();
+            let value = if flag.contains(&name.as_str()) {
+                String::new()
+            } else {
+                words.next().cloned().unwrap_or_default()
+            };
+            match name.as_str() {
+                "-host" => app.address = value,
+                "-port" => app.address = format!("127.0.0.1:{value}"),
+                "-socket" => app.address = format!("unix:{}", self.path(&value)),
+                "-processes" => app.processes = value.parse().ok(),
+                "-idle-timeout" => app.idle_timeout = value.parse().ok(),
+                "-appconntimeout" => app.connect_timeout = value.parse().ok(),
+                "-initial-env" => {
+                    let (name, value) = value.split_once('=').unwrap_or((&value, ""));
+                    app.env.push((name.to_owned(), value.to_owned()));
+                }
+                "-flush" => app.flush = true,
+                "-user" => app.identity.0 = Some(value),
+                "-group" => app.identity.1 = Some(value),
+                // The others do so anyway.
+                "-no-keep-conn" => {}
+                "-pass-header" if value.eq_ignore_ascii_case("authorization") => {}
+                _ => lost.push(format!("{option} {value}").trim_end().to_owned()),
+            }
+        }
+        if app.address.is_empty() {
+            let name = app.path.rsplit('/').next().unwrap_or_default();
+            app.address = format!("unix:/run/{name}.sock");
+        }
+        lost
+    }
+
+    /// What stands directly in a server.
+    fn server(&mut self, items: &'a [Item], draft: &mut Draft<'a>) {
+        let mut certificate = None;
+        for item in items {
+            let words = words(item);
+            let word = |i: usize| words.get(i).cloned().unwrap_or_default();
+            match name_of(item).as_str() {
+                "listen" => {
+                    let (ip, port) = match word(0).rsplit_once(':') {
+                        Some((ip, port)) => (ip.to_owned(), port.to_owned()),
+                        None => (String::new(), word(0)),
+                    };
+                    draft.listens.push((ip, port.parse().unwrap_or(80)));
+                    self.carry(item);
+                }
+                "user" | "group" => {
+                    let is_user = name_of(item) == "user";
+                    let slot =
+                        if is_user { &mut self.site.user } else { &mut self.site.group };
+                    *slot = Some(word(0));
+                    self.carry_if(item, Feature::User);
+                }
+                "servername" => {
+                    let name = word(0);
+                    let name = name.rsplit("//").next().unwrap_or_default();
+                    let name = name.split(':').next().unwrap_or_default();
+                    draft.host.names.insert(0, name.to_owned());
+                    self.carry(item);
+                }
+                "serveralias" => {
+                    draft.host.names.extend(words);
+                    self.carry(item);
+                }
+                "documentroot" => {
+                    draft.host.root = self.path(&word(0));
+                    self.carry(item);
+                }
+                "directoryindex" => {
+                    draft.host.index.clone_from(&words);
+                    self.carry(item);
+                }
+                "errorlog" => {
+                    let file = word(0);
+                    if file.starts_with(['|', 's']) && !file.starts_with("s/") {
+                        self.lose(item, "it is a program, or the system's log");
+                    } else if self.carry_if(item, Feature::ErrorLog) {
+                        draft.host.error_log = Some(self.path(&file));
+                    }
+                }
+                "customlog" | "transferlog" => self.access_log(item, &words, draft),
+                "logformat" => {
+                    self.needless(item, "the other server has formats of its own");
+                }
+                "limitrequestbody" => {
+                    draft.host.body_limit = word(0).parse().ok().filter(|n| *n > 0);
+                    self.carry(item);
+                }
+                "sslcertificatefile" => {
+                    certificate = Some(word(0));
+                    draft.host.tls = Some((self.path(&word(0)), self.path(&word(0))));
+                    self.carry(item);
+                }
+                "sslcertificatekeyfile" => {
+                    let cert = certificate.clone().unwrap_or_else(|| word(0));
+                    draft.host.tls = Some((self.path(&cert), self.path(&word(0))));
+                    self.carry(item);
+                }
+                "sslengine" => self.carry(item),
+                "alias" | "scriptalias" => {
+                    let script = name_of(item) == "scriptalias";
+                    draft.aliases.push((word(0), self.path(&word(1)), script, item));
+                }
+                "action" | "addhandler" | "addtype" | "sethandler" => {
+                    self.handling(item, &Matcher::Prefix(String::new()), draft);
+                }
+                "proxypass" => match backend(&word(1)) {
+                    Some(options) => {
+                        let mut app = App { path: word(0), ..App::default() };
+                        let options: Vec<String> =
+                            options.split(' ').map(str::to_owned).collect();
+                        self.options(&mut app, &options, true);
+                        let url = word(0).trim_end_matches('/').to_owned();
+                        self.route(draft, Matcher::Prefix(url), app, item, true);
+                    }
+                    None => self.lose(item, "it is no FastCGI application"),
+                },
+                "redirect" | "redirectpermanent" | "redirecttemp" | "redirectmatch" => {
+                    self.redirect(item, &words, draft);
+                }
+                "errordocument" => match (word(0).parse(), word(1).starts_with('/')) {
+                    (Ok(status), true) => {
+                        if self.carry_if(item, Feature::ErrorPage) {
+                            draft.host.errors.push((status, word(1)));
+                        }
+                    }
+                    _ => self.lose(item, "it is a text or another server's URL"),
+                },
+                "setenv" => {
+                    draft.host.env.push((word(0), word(1)));
+                    self.carry(item);
+                }
+                "header" => self.header(item, &words, draft),
+                "fastcgiserver"
+                | "appclass"
+                | "fastcgiexternalserver"
+                | "externalappclass"
+                | "<virtualhost" => {}
+                name if name.starts_with('<') => draft.sections.push(item),
+                name => self.common(item, name, &words),
+            }
+        }
+    }
+
+    /// Directives that mean the same wherever they stand.
+    fn common(&mut self, item: &Item, name: &str, words: &[String]) {
+        match name {
+            "pidfile" => {
+                self.needless(item, "the other server's unit says where its own is");
+            }
+            "allowoverride"
+                if words.iter().all(|word| word.eq_ignore_ascii_case("none")) =>
+            {
+                self.needless(item, "there are no .htaccess files");
+            }
+            "allowoverride" | "allowoverridelist" | "accessfilename" => {
+                self.lose(item, "the other server reads no .htaccess files");
+            }
+            "options" => {
+                let harmless = |word: &String| {
+                    let word = word.trim_start_matches('+').to_ascii_lowercase();
+                    let off = word.starts_with('-');
+                    off || ["none", "followsymlinks", "execcgi", "symlinksifownermatch"]
+                        .contains(&word.as_str())
+                };
+                if words.iter().all(harmless) {
+                    self.needless(item, "it lists no directories and runs no programs");
+                } else {
+                    self.lose(
+                        item,
+                        "listings, includes and variants are to be asked for by hand",
+                    );
+                }
+            }
+            "rewriteengine" | "rewriterule" | "rewritecond" | "rewritebase"
+            | "rewritemap" | "rewriteoptions" => {
+                self.lose(
+                    item,
+                    "rewriting is a program: write it anew, and replay requests",
+                );
+            }
+            "fastcgiipcdir" => self.needless(item, "sockets are named one by one"),
+            "fastcgiconfig" => self.lose(item, "requests start no programs there"),
+            "fastcgiwrapper" | "suexecusergroup" => {
+                self.lose(
+                    item,
+                    "start each application as its user: fcgi-conf spawn -u -g",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn access_log(&mut self, item: &'a Item, words: &[String], draft: &mut Draft<'a>) {
+        let file = words.first().cloned().unwrap_or_default();
+        if file.starts_with('|') {
+            self.lose(item, "it is a program");
+            return;
+        }
+        if words.len() > 2 {
+            self.lose(item, "it is for some requests only");
+            return;
+        }
+        draft.host.access_log = Some(self.path(&file));
+        let format = words.get(1).map_or("common", String::as_str);
+        if format == "combined" && self.target != Target::Caddy {
+            self.carry(item);
+        } else {
+            let why = "the format is the other server's own".to_owned();
+            self.ledger.set(item, Fate::Partly(why));
+        }
+    }
+
+    fn header(&mut self, item: &'a Item, words: &[String], draft: &mut Draft<'a>) {
+        let words: Vec<&String> = words.iter().filter(|word| *word != "always").collect();
+        match &words[..] {
+            [action, name, value]
+                if action.eq_ignore_ascii_case("set")
+                    && !value.contains(['%', '$', '{']) =>
+            {
+                draft.host.headers.push(((*name).clone(), (*value).clone()));
+                self.carry(item);
+            }
+            _ => self.lose(item, "only `Header set` of a plain value is carried over"),
+        }
+    }
+
+    fn redirect(&mut self, item: &'a Item, words: &[String], draft: &mut Draft<'a>) {
+        let name = name_of(item);
+        let mut words = words.to_vec();
+        let mut status = if name == "redirectpermanent" { 301 } else { 302 };
+        let first =
+            words.first().map(|word| word.to_ascii_lowercase()).unwrap_or_default();
+        let named = match first.as_str() {
+            "permanent" => Some(301),
+            "temp" => Some(302),
+            "seeother" => Some(303),
+            other => other.parse().ok(),
+        };
+        if let Some(named) = named {
+            status = named;
+            words.remove(0);
+        }
+        match &words[..] {
+            [from, to] if (300..400).contains(&status) && !to.contains(['"', '{']) => {
+                let pattern = if name == "redirectmatch" {
+                    from.clone()
+                } else {
+                    format!("^{}(.*)$", escaped(from))
+                };
+                let to =
+                    if name == "redirectmatch" { to.clone() } else { format!("{to}$1") };
+                draft.host.redirects.push((status, pattern, to));
+                self.carry(item);
+            }
+            _ => self.lose(item, "only redirects to a URL are carried over"),
+        }
+    }
+
+    /// Handlers and what they lead to, within some URLs.
+    #[allow(clippy::unused_self)] // one of the reader's ways to look at the configuration
+    fn handling(&mut self, item: &'a Item, matcher: &Matcher, draft: &mut Draft<'a>) {
+        let words = words(item);
+        let Some((name, rest)) = words.split_first() else { return };
+        match name_of(item).as_str() {
+            "action" => {
+                let url = rest.first().cloned().unwrap_or_default();
+                draft.actions.push((name.clone(), url, item));
+            }
+            "sethandler" => draft.handlers.push((name.clone(), matcher.clone(), item)),
+            _ => {
+                let suffixes: Vec<String> = rest
+                    .iter()
+                    .map(|word| escaped(word.trim_start_matches('.')))
+                    .collect();
+                let pattern = match &suffixes[..] {
+                    [one] => format!("\\.{one}$"),
+                    many => format!("\\.({})$", many.join("|")),
+                };
+                draft.handlers.push((name.clone(), Matcher::Name(pattern), item));
+            }
+        }
+    }
+
+    /// A new application, or the one that is the same.
+    fn route(
+        &mut self,
+        draft: &mut Draft<'a>,
+        matcher: Matcher,
+        app: App,
+        item: &'a Item,
+        is_script: bool,
+    ) {
+        let same = |known: &(App, &Item, Vec<String>)| {
+            known.0.address == app.address && known.0.path == app.path
+        };
+        let index = self.apps.iter().position(same).unwrap_or_else(|| {
+            self.apps.push((app, item, Vec::new()));
+            self.used.push(false);
+            self.apps.len() - 1
+        });
+        self.used[index] = true;
+        self.carry(item);
+        draft.host.routes.push(Route { matcher, app: index, is_script });
+    }
+
+    #[allow(clippy::unused_self)] // one of the reader's ways to look at the configuration
+    fn addresses(&self, item: &Item, listens: &[(String, u16)]) -> Vec<(String, u16)> {
+        let mut out = Vec::new();
+        for word in words(item) {
+            let (ip, port) = match word.rsplit_once(':') {
+                Some((ip, port)) if !port.contains(']') => (ip, port),
+                _ => (&word[..], "*"),
+            };
+            let ip = if ["*", "_default_"].contains(&ip) { "" } else { ip };
+            match port.parse() {
+                Ok(port) => out.push((ip.to_owned(), port)),
+                Err(_) => {
+                    out.extend(listens.iter().map(|(_, port)| (ip.to_owned(), *port)));
+                }
+            }
+        }
+        out
+    }
+
+    /// Puts a host's parts together.
+    fn host(&mut self, mut draft: Draft<'a>) {
+        for (url, to, script, item) in draft.aliases.clone() {
+            let url = url.trim_end_matches('/').to_owned();
+            let found = self.apps.iter().position(|(app, ..)| {
+                to == app.path || to.starts_with(&format!("{}/", app.path))
+            });
+            let below: Vec<usize> = (0..self.apps.len())
+                .filter(|i| self.apps[*i].0.path.starts_with(&format!("{to}/")))
+                .collect();
+            if let Some(index) = found {
+                self.used[index] = true;
+                self.carry(item);
+                let matcher = Matcher::Prefix(url);
+                draft.host.routes.push(Route { matcher, app: index, is_script: true });
+            } else if !below.is_empty() {
+                for index in below {
+                    let rest = self.apps[index].0.path[to.len()..].to_owned();
+                    self.used[index] = true;
+                    let matcher = Matcher::Prefix(format!("{url}{rest}"));
+                    draft.host.routes.push(Route {
+                        matcher,
+                        app: index,
+                        is_script: true,
+                    });
+                }
+                let why =
+                    "only the defined applications: requests start no programs there";
+                self.ledger.set(item, Fate::Partly(why.to_owned()));
+            } else if script {
+                self.lose(item, "requests start no programs there");
+            } else {
+                draft.host.aliases.push((url, to));
+                self.carry(item);
+            }
+        }
+        let root = format!("{}/", draft.host.root.trim_end_matches('/'));
+        for index in 0..self.apps.len() {
+            let path = self.apps[index].0.path.clone();
+            if let Some(rest) = path.strip_prefix(&root).filter(|_| root.len() > 1) {
+                self.used[index] = true;
+                let matcher = Matcher::Prefix(format!("/{rest}"));
+                draft.host.routes.push(Route { matcher, app: index, is_script: true });
+            }
+        }
+        // httpd's order: directories from the outside in, then files, then URLs.
+        let mut sections = std::mem::take(&mut draft.sections);
+        sections.sort_by_key(|item| match name_of(item).as_str() {
+            "<directory" => {
+                let word =
+                    words(item).first().map(|word| self.path(word)).unwrap_or_default();
+                (0, if word == "/" { 0 } else { word.matches('/').count() })
+            }
+            name if name.starts_with("<directory") => (1, 0),
+            name if name.starts_with("<files") => (2, 0),
+            _ => (3, 0),
+        });
+        for item in sections {
+            self.section(item, &mut draft, None);
+        }
+        self.handlers(&mut draft);
+        self.site.hosts.push(draft.host);
+    }
+
+    fn handlers(&mut self, draft: &mut Draft<'a>) {
+        let mut gates = Vec::new();
+        for (name, matcher, item) in std::mem::take(&mut draft.handlers) {
+            if let Some(options) = backend(&name).filter(|_| name.starts_with("proxy:")) {
+                let mut app = App { path: "php".to_owned(), ..App::default() };
+                let options: Vec<String> =
+                    options.split(' ').map(str::to_owned).collect();
+                self.options(&mut app, &options, true);
+                self.route(draft, matcher, app, item, false);
+                continue;
+            }
+            let action =
+                draft.actions.iter().find(|(action, ..)| *action == name).cloned();
+            let Some((_, url, said)) = action else {
+                match name.as_str() {
+                    "fastcgi-script" => self.needless(
+                        item,
+                        "defined applications are led to by their paths; requests start no \
+                         others there",
+                    ),
+                    "none" | "None" | "default-handler" => {
+                        self.needless(item, "files are files unless something else is said");
+                    }
+                    _ if name_of(item) == "addtype" => {
+                        self.lose(item, "types of files are the other server's own");
+                    }
+                    _ => self.lose(item, "there is no such handler"),
+                }
+                continue;
+            };
+            let gate = draft.host.routes.iter().find(|route| match &route.matcher {
+                Matcher::Prefix(prefix) => *prefix == url.trim_end_matches('/'),
+                _ => false,
+            });
+            match gate.map(|gate| gate.app) {
+                Some(app) => {
+                    gates.push(url.trim_end_matches('/').to_owned());
+                    self.carry(item);
+                    self.carry(said);
+                    draft.host.routes.push(Route { matcher, app, is_script: false });
+                }
+                None => {
+                    self.lose(item, "what its Action leads to is no defined application");
+                    self.lose(said, "what it leads to is no defined application");
+                }
+            }
+        }
+        for (_, _, item) in &draft.actions {
+            self.needless(item, "no handler of this name is used");
+        }
+        // A gate is for internal redirects: nobody comes there from outside.
+        draft.host.routes.retain(|route| match &route.matcher {
+            Matcher::Prefix(prefix) => !gates.contains(prefix),
+            _ => true,
+        });
+    }
+
+    /// The URLs of a section; the error is why there are none, or why they cannot be said.
+    fn matchers(&self, item: &Item, draft: &Draft<'a>) -> Result<Vec<Matcher>, Fate> {
+        let words = words(item);
+        let word = words.first().cloned().unwrap_or_default();
+        let is_pattern = word == "~";
+        let word =
+            if is_pattern { words.get(1).cloned().unwrap_or_default() } else { word };
+        let is_glob = crate::fnmatch::is_glob(word.as_bytes());
+        let lost = |why: &str| Err(Fate::Lost(why.to_owned()));
+        match name_of(item).as_str() {
+            "<location" if is_pattern => Ok(vec![Matcher::Path(word)]),
+            "<locationmatch" => Ok(vec![Matcher::Path(word)]),
+            "<location" if is_glob => lost("globs of URLs are not carried over"),
+            "<location" => {
+                Ok(vec![Matcher::Prefix(word.trim_end_matches('/').to_owned())])
+            }
+            "<files" if is_pattern => Ok(vec![Matcher::Name(word)]),
+            "<filesmatch" => Ok(vec![Matcher::Name(word)]),
+            "<files" => Ok(vec![Matcher::Name(of_glob(&word))]),
+            "<directory" if !is_pattern && !is_glob => {
+                let path = self.path(&word);
+                let found = directory(&path, draft);
+                if found.is_empty() {
+                    return Err(Fate::Needless(
+                        "no URL of the other server leads there".into(),
+                    ));
+                }
+                Ok(found)
+            }
+            _ => lost("such sections are not carried over"),
+        }
+    }
+
+    fn section(
+        &mut self,
+        item: &'a Item,
+        draft: &mut Draft<'a>,
+        outer: Option<&[Matcher]>,
+    ) {
+        let body = item.body.as_deref().unwrap_or_default();
+        let matchers = match self.matchers(item, draft) {
+            Ok(matchers) => matchers,
+            Err(fate) => {
+                self.all(item, &fate);
+                return;
+            }
+        };
+        // Within a section for everything a section is what it is outside.
+        let everything =
+            |outer: &[Matcher]| outer.contains(&Matcher::Prefix(String::new()));
+        if let Some(outer) = outer.filter(|outer| !everything(outer)) {
+            let why = "it is a section in a section: what it decides is denied around it";
+            self.all(item, &Fate::Lost(why.to_owned()));
+            if protects(body) {
+                for matcher in outer {
+                    guard(&mut draft.host.guards, matcher.clone(), Rule::Denied);
+                }
+            }
+            return;
+        }
+        self.carry(item);
+        let mut rules: Vec<&Item> = Vec::new();
+        let (mut realm, mut file) = (String::new(), None);
+        let (mut asks, mut limited) = (false, false);
+        for inner in body {
+            let words = words(inner);
+            let name = name_of(inner);
+            match name.as_str() {
+                "require" | "<requireall" | "<requireany" | "<requirenone" | "order"
+                | "allow" | "deny" | "satisfy" => rules.push(inner),
+                "authtype" | "authbasicprovider" => rules.push(inner),
+                "authname" => {
+                    realm = words.first().cloned().unwrap_or_default();
+                    rules.push(inner);
+                }
+                "authuserfile" => {
+                    file = words.first().map(|word| self.path(word));
+                    rules.push(inner);
+                }
+                "fastcgiaccesschecker"
+                | "fastcgiauthenticator"
+                | "fastcgiauthorizer"
+                | "fastcgiaccesscheckerauthoritative"
+                | "fastcgiauthenticatorauthoritative"
+                | "fastcgiauthorizerauthoritative" => {
+                    asks = true;
+                    self.lose(inner, "applications decide nothing there: it is denied");
+                }
+                "action" | "addhandler" | "addtype" | "sethandler" => {
+                    for matcher in &matchers {
+                        self.handling(inner, matcher, draft);
+                    }
+                }
+                "<limit" | "<limitexcept" => {
+                    limited = true;
+                    self.all(
+                        inner,
+                        &Fate::Lost("it is for some methods: it is denied".into()),
+                    );
+                }
+                name if name.starts_with('<') => {
+                    self.section(inner, draft, Some(&matchers));
+                }
+                name => {
+                    if let Some(why) = of_whole_host(name) {
+                        self.lose(inner, why);
+                    } else {
+                        self.common(inner, name, &words);
+                    }
+                }
+            }
+        }
+        if rules.is_empty() && !asks && !limited {
+            return;
+        }
+        let rule = match rule(&rules, &realm, file) {
+            Some(Rule::Users { .. })
+                if self.target.lacks(Feature::Passwords).is_some() =>
+            {
+                let why = self.target.lacks(Feature::Passwords).unwrap_or_default();
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
+                Rule::Denied
+            }
+            Some(rule) if !asks && !limited => {
+                for item in &rules {
+                    self.all(item, &Fate::Carried);
+                }
+                rule
+            }
+            _ => {
+                let why = "it cannot be said there who may come in: it is denied";
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
+                Rule::Denied
+            }
+        };
+        for matcher in matchers {
+            let by_prefix = matches!(matcher, Matcher::Prefix(_));
+            if rule == Rule::Granted && !by_prefix {
+                let why = "it would open what something else closes; open it by hand";
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
+            } else {
+                guard(&mut draft.host.guards, matcher, rule.clone());
+            }
+        }
+    }
+
+    /// A fate for a directive and everything in it.
+    fn all(&mut self, item: &Item, fate: &Fate) {
+        self.ledger.set(item, fate.clone());
+        for inner in item.body.as_deref().unwrap_or_default() {
+            self.all(inner, fate);
+        }
+    }
+
+    fn finish(mut self) -> (Site, Ledger) {
+        for index in 0..self.apps.len() {
+            let (app, item, lost) = &self.apps[index];
+            let name = name_of(item);
+            if !name.contains("server") && !name.contains("appclass") {
+                continue;
+            }
+            let mut lost = lost.clone();
+            if app.processes.is_some()
+                && let Some(why) = self.target.lacks(Feature::Start)
+            {
+                lost.insert(0, why.to_owned());
+            }
+            let fate = match (self.used[index], lost.is_empty()) {
+                (false, _) => Fate::Needless("no URL of a host leads to it".to_owned()),
+                (true, true) => Fate::Carried,
+                (true, false) => Fate::Partly(lost.join("; ")),
+            };
+            let item = *item;
+            self.ledger.set(item, fate);
+        }
+        self.site.apps = self.apps.into_iter().map(|(app, ..)| app).collect();
+        (self.site, self.ledger)
+    }
+}
+
+/// The URLs of a directory: of what lies in it, and of where it lies.
+fn directory(path: &str, draft: &Draft) -> Vec<Matcher> {
+    let below = |base: &str, path: &str| -> Option<String> {
+        let rest = path.strip_prefix(base.trim_end_matches('/'))?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+    };
+    let mut out: Vec<Matcher> = Vec::new();
+    let root = [(draft.host.root.as_str(), "")];
+    let aliases =
+        draft.aliases.iter().map(|(url, dir, ..)| (&dir[..], url.trim_end_matches('/')));
+    for (base, url) in root.into_iter().chain(aliases) {
+        let found = if below(path, base).is_some() {
+            Some(url.to_owned())
+        } else {
+            below(base, path).map(|rest| format!("{url}{rest}"))
+        };
+        let found = found.map(Matcher::Prefix);
+        out.extend(found.filter(|found| !out.contains(found)));
+    }
+    out
+}
+
+/// Adds a rule: it takes the place of what was said before of the same URLs and those below.
+fn guard(guards: &mut Vec<Guard>, matcher: Matcher, rule: Rule) {
+    if let Matcher::Prefix(prefix) = &matcher {
+        guards.retain(|guard| match &guard.matcher {
+            Matcher::Prefix(other) => !is_below(other, prefix),
+            _ => true,
+        });
+    }
+    guards.push(Guard { matcher, rule });
+}
+
+/// Is a prefix another one, or below it?
+pub(super) fn is_below(inner: &str, outer: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Why directives that can be said for a whole host are not carried over for a section.
+fn of_whole_host(name: &str) -> Option<&'static str> {
+    const OF_HOSTS: [&str; 6] = [
+        "setenv",
+        "header",
+        "directoryindex",
+        "errordocument",
+        "limitrequestbody",
+        "redirect",
+    ];
+    OF_HOSTS.contains(&name).then_some("it is carried over for whole hosts only")
+}
+
+fn protects(items: &[Item]) -> bool {
+    items.iter().any(|item| {
+        let name = name_of(item);
+        let decides = ["require", "order", "allow", "deny"].contains(&name.as_str());
+        decides
+            || name.starts_with("fastcgia")
+            || protects(item.body.as_deref().unwrap_or(&[]))
+    })
+}
+
+/// Who may come in; `None` if it cannot be said.
+fn rule(items: &[&Item], realm: &str, file: Option<String>) -> Option<Rule> {
+    let mut addresses = Vec::new();
+    let mut found = None;
+    for item in items {
+        let words: Vec<String> =
+            words(item).iter().map(|word| word.to_ascii_lowercase()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let said = match (name_of(item).as_str(), &words[..]) {
+            ("require", ["all", "granted"]) | ("allow", ["from", "all"]) => Rule::Granted,
+            ("require", ["all", "denied"]) | ("deny", ["from", "all"]) => Rule::Denied,
+            ("require", ["ip", rest @ ..]) => {
+                addresses.extend(rest.iter().map(|word| (*word).to_owned()));
+                continue;
+            }
+            ("require", ["valid-user"]) => {
+                Rule::Users { realm: realm.to_owned(), file: file.clone()? }
+            }
+            ("order", ["allow,deny" | "deny,allow"]) => continue,
+            ("authtype", ["basic"]) | ("authbasicprovider", ["file"]) => continue,
+            ("authname" | "authuserfile", _) => continue,
+            _ => return None,
+        };
+        if found.replace(said).is_some() {
+            return None;
+        }
+    }
+    match (found, addresses.is_empty()) {
+        (Some(rule), true) => Some(rule),
+        (None, false)
+            if addresses.iter().all(|a| a.split('.').count() == 4 || a.contains(':')) =>
+        {
+            Some(Rule::Addresses(addresses))
+        }
+        _ => None,
+    }
+}
+
+/// A text as a regular expression that matches it.
+pub(super) fn escaped(text: &str) -> String {
+    let special = |c: char| ".^$*+?()[]{}|\\".contains(c);
+    text.chars()
+        .map(|c| if special(c) { format!("\\{c}") } else { c.to_string() })
+        .collect()
+}
+
+/// A glob as a regular expression.
+fn of_glob(glob: &str) -> String {
+    let mut out = "^".to_owned();
+    for c in glob.chars() {
+        match c {
+            '*' => out += "[^/]*",
+            '?' => out += "[^/]",
+            c => out += &escaped(&c.to_string()),
+        }
+    }
+    out + "$"
+}

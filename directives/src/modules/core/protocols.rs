@@ -1,0 +1,111 @@
+//! Which protocols a server speaks: `Protocols` and `ProtocolsHonorOrder`.
+
+use super::Server;
+use crate::diagnostic::codes;
+use crate::schema::{Context, Directive, Problem, Set};
+
+/// A protocol of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2 over TLS.
+    H2,
+    /// HTTP/2 without.
+    H2c,
+    /// HTTP/1.1 and before.
+    Http11,
+}
+
+impl Protocol {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::H2 => "h2",
+            Protocol::H2c => "h2c",
+            Protocol::Http11 => "http/1.1",
+        }
+    }
+}
+
+impl Server {
+    /// `Protocols`, the preferred one first.
+    pub fn protocols(&self) -> &[Protocol] {
+        self.protocols.as_deref().unwrap_or(&[Protocol::Http11])
+    }
+
+    /// The protocol for a client that offers some in TLS's handshake; `None` if it offers
+    /// none that is spoken, which leaves it with HTTP/1.1. See `ap_select_protocol`.
+    pub fn select_protocol<'a>(
+        &self,
+        offered: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Protocol> {
+        let mut spoken = self.protocols().to_vec();
+        // HTTP/1.1 is spoken everywhere.
+        if !spoken.contains(&Protocol::Http11) {
+            spoken.push(Protocol::Http11);
+        }
+        let named = |name: &[u8]| {
+            spoken
+                .iter()
+                .position(|own| *own != Protocol::H2c && own.name().as_bytes() == name)
+        };
+        let mut places = offered.filter_map(named);
+        let place = if self.protocols_honor_order.unwrap_or(true) {
+            places.min()
+        } else {
+            places.next()
+        };
+        place.map(|place| spoken[place])
+    }
+}
+
+pub static PROTOCOLS: Directive = Directive {
+    name: "Protocols",
+    syntax: "protocol ...",
+    context: Context::SERVERS,
+    default: "http/1.1",
+    summary: "Controls which protocols are allowed",
+    docs: r"
+What is spoken with clients: `h2`, HTTP/2 over TLS, where clients choose it in the
+handshake; `h2c`, HTTP/2 without TLS, for clients that begin with it; and `http/1.1`, which
+is always spoken.
+
+## Example
+    Protocols h2 http/1.1
+",
+    set: Set::Each(|at, word| {
+        let protocol = match word.lossy().to_ascii_lowercase().as_str() {
+            "h2" => Protocol::H2,
+            "h2c" => Protocol::H2c,
+            "http/1.1" => Protocol::Http11,
+            _ => {
+                let message = format!("there is no protocol {} here", word.lossy());
+                at.note(Problem::new(&codes::IGNORED, message).at(word.span));
+                return Ok(());
+            }
+        };
+        at.server.core().protocols.get_or_insert_default().push(protocol);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static PROTOCOLS_HONOR_ORDER: Directive = Directive {
+    name: "ProtocolsHonorOrder",
+    syntax: "On|Off",
+    context: Context::SERVERS,
+    default: "On",
+    summary: "'off' (default) or 'on' to respect given order of protocols, by default the \
+              client specified order determines selection",
+    docs: r"
+Of several protocols that a client offers: is the first one of `Protocols` taken, or (Off)
+the client's first one?
+
+## Example
+    ProtocolsHonorOrder Off
+",
+    set: Set::Flag(|at, on| {
+        at.server.core().protocols_honor_order = Some(on);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
