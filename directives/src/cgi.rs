@@ -90,7 +90,8 @@ fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])
 /// Puts the variables into the request's environment, where an internal redirect finds
 /// them again as `REDIRECT_*` (E-16).
 pub fn populate(r: &mut Request) {
-    fill(r, &Extras::default());
+    // TZ is not the request's: `ap_create_environment` adds it for a program.
+    fill(r, &Extras { without: &["TZ"], ..Extras::default() });
 }
 
 /// The same, with the names that modules gave and without what `ap_create_environment` adds

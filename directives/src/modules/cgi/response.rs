@@ -64,7 +64,7 @@ fn commit<'a>(r: &mut Request, head: &'a [u8], script: &str) -> Result<(), &'a [
         let taken = Bytes::copy_from_slice(value);
         match &name.to_ascii_lowercase()[..] {
             b"content-type" => {
-                r.content_type = Some(taken.trim_ascii_end().to_vec().into())
+                r.content_type = Some(taken.trim_ascii_end().to_vec().into());
             }
             b"status" => {
                 (r.status, r.reason) = status(value).unwrap_or_else(|| {
