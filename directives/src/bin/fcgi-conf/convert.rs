@@ -122,7 +122,7 @@ fn carry(entry: &Entry, target: Target, json: bool) -> Result<bool, Problem> {
     if !compiled.sources.iter().any(|source| source.is_file) {
         return options::failed("there is no such configuration");
     }
-    let carried = to::carry(&compiled, target);
+    let carried = to::carry(&compiled, target, &disk::Disk);
     tell(&carried.text, &carried.entries, json);
     Ok(true)
 }

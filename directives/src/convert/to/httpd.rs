@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::Carried;
 use super::head;
 use crate::Compiled;
+use crate::bundle::Files;
 use crate::convert::ledger::{Fate, Ledger};
 use crate::convert::model::{App, Matcher, Route};
 use crate::convert::target::Target;
@@ -24,8 +25,8 @@ struct Writer {
     out: String,
 }
 
-pub(super) fn carry(compiled: &Compiled) -> Carried {
-    let (site, facts) = crate::convert::read::read(compiled, Target::Httpd);
+pub(super) fn carry(compiled: &Compiled, files: &dyn Files) -> Carried {
+    let (site, facts) = crate::convert::read::read(compiled, Target::Httpd, files);
     let known = facts.entries(compiled);
     let mut w = Writer {
         lines: HashMap::new(),
@@ -184,8 +185,13 @@ impl Writer {
                     || name == "fastcgiauthenticator"
                     || name == "fastcgiauthorizer"
                 {
-                    self.modules.insert("authz_core");
-                    self.out += &format!("{blank}Require all denied\n");
+                    self.modules.extend(["authz_core", "access_compat"]);
+                    // What applications decide holds for inner sections whatever these say
+                    // themselves; <If> is the one section that comes after all of them.
+                    self.out += &format!(
+                        "{blank}<If \"true\">\n{blank}    Require all denied\n\
+                         {blank}    Satisfy All\n{blank}</If>\n"
+                    );
                 }
                 continue;
             };
@@ -431,6 +437,16 @@ fn stock(module: &str) -> Option<Vec<&'static str>> {
         "mod_ssl.c" => vec!["socache_shmcb", "ssl"],
         "mod_proxy.c" => vec!["proxy"],
         "mod_proxy_fcgi.c" => vec!["proxy", "proxy_fcgi"],
+        "mod_remoteip.c" => vec!["remoteip"],
+        "mod_autoindex.c" => vec!["autoindex"],
+        "mod_negotiation.c" => vec!["negotiation"],
+        "mod_include.c" => vec!["include"],
+        "mod_filter.c" => vec!["filter"],
+        "mod_deflate.c" => vec!["filter", "deflate"],
+        "mod_reqtimeout.c" => vec!["reqtimeout"],
+        "mod_speling.c" => vec!["speling"],
+        "mod_vhost_alias.c" => vec!["vhost_alias"],
+        "mod_authnz_fcgi.c" => vec!["authn_core", "authz_core", "authnz_fcgi"],
         _ => return None,
     })
 }

@@ -6,10 +6,13 @@ mod lighttpd;
 mod nginx;
 mod plan;
 
+pub(super) use plan::of_name;
+
 use super::ledger::{Entry, Fate};
 use super::model::Site;
 use super::target::Target;
 use crate::Compiled;
+use crate::bundle::Files;
 
 /// A configuration for another server.
 #[derive(Debug)]
@@ -20,12 +23,13 @@ pub struct Carried {
     pub entries: Vec<Entry>,
 }
 
-/// Carries a configuration over.
-pub fn carry(compiled: &Compiled, target: Target) -> Carried {
+/// Carries a configuration over. `files` has the documents: what `.htaccess` files among
+/// them close is closed in the other server.
+pub fn carry(compiled: &Compiled, target: Target, files: &dyn Files) -> Carried {
     if target == Target::Httpd {
-        return httpd::carry(compiled);
+        return httpd::carry(compiled, files);
     }
-    let (site, ledger) = super::read::read(compiled, target);
+    let (site, ledger) = super::read::read(compiled, target, files);
     let entries = ledger.entries(compiled);
     let body = match target {
         Target::Nginx => nginx::text(&site),
