@@ -4,6 +4,7 @@
 mod check;
 mod convert;
 mod explain;
+mod protected;
 mod replay;
 mod request;
 mod spawn;

@@ -30,7 +30,7 @@ pub(super) fn carry(compiled: &Compiled, files: &dyn Files) -> Carried {
     let known = facts.entries(compiled);
     let mut w = Writer {
         lines: HashMap::new(),
-        modules: BTreeSet::from(["mpm_event"]),
+        modules: BTreeSet::from(["mpm_event", "dir"]),
         ledger: Ledger::default(),
         out: String::new(),
     };
