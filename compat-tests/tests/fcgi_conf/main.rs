@@ -9,3 +9,4 @@ mod replay;
 mod request;
 mod spawn;
 mod tool;
+mod traps;

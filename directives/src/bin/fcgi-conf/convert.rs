@@ -13,8 +13,8 @@ use directives::syntax::FileId;
 use directives::{Compiled, compile};
 use lexopt::Parser;
 
-use crate::disk;
 use crate::options::{self, Problem, configuration_options};
+use crate::{disk, progress};
 
 /// The command.
 pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
@@ -118,11 +118,13 @@ fn replace(name: &str, bytes: &[u8]) -> Result<(), Problem> {
 }
 
 fn carry(entry: &Entry, target: Target, json: bool) -> Result<bool, Problem> {
-    let compiled = compile(entry, &disk::Disk);
+    let files = progress::Progress::new(disk::Disk);
+    let compiled = compile(entry, &files);
     if !compiled.sources.iter().any(|source| source.is_file) {
         return options::failed("there is no such configuration");
     }
-    let carried = to::carry(&compiled, target, &disk::Disk);
+    let carried = to::carry(&compiled, target, &files);
+    files.done();
     tell(&carried.text, &carried.entries, json);
     Ok(true)
 }

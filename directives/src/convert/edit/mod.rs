@@ -10,7 +10,7 @@ mod gate;
 mod proxy;
 mod spelling;
 
-pub(super) use proxy::backend;
+pub(crate) use proxy::backend;
 
 use crate::Compiled;
 use crate::expand::Item;
