@@ -154,6 +154,11 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "AllowCONNECT",
     ),
     (
+        "mod_proxy_ftp.c",
+        Ignored("FTP is not spoken here"),
+        "ProxyFtpDirCharset ProxyFtpEscapeWildcards ProxyFtpListOnWildcard",
+    ),
+    (
         "mod_proxy_wstunnel.c",
         Ignored("WebSockets and other requests go to an upstream alike"),
         "ProxyWebsocketFallbackToProxyHttp ProxyWebsocketAsync ProxyWebsocketAsyncDelay \
@@ -173,7 +178,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_fcgid.c",
-        NOT_YET,
+        Refused("mod_fastcgi's directives say it; fcgi-conf convert shows which"),
         "FcgidAccessChecker FcgidAccessCheckerAuthoritative FcgidAuthenticator \
       FcgidAuthenticatorAuthoritative FcgidAuthorizer FcgidAuthorizerAuthoritative \
       FcgidBusyScanInterval FcgidBusyTimeout FcgidCmdOptions FcgidConnectTimeout \

@@ -3,10 +3,12 @@
 
 mod check;
 mod convert;
+mod debian;
 mod explain;
 mod protected;
 mod replay;
 mod request;
 mod spawn;
+mod ten_thousand;
 mod tool;
 mod traps;
