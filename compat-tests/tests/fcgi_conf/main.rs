@@ -1,6 +1,7 @@
 //! The tool `fcgi-conf`: what it prints and how it ends, beside real programs where it
 //! speaks to or for them.
 
+mod back;
 mod check;
 mod convert;
 mod debian;

@@ -8,6 +8,7 @@ mod plan;
 
 pub(super) use plan::of_name;
 
+use super::edit::Change;
 use super::ledger::{Entry, Fate};
 use super::model::Site;
 use super::target::Target;
@@ -38,6 +39,11 @@ pub fn carry(compiled: &Compiled, target: Target, files: &dyn Files) -> Carried 
     };
     let commands = if target == Target::Lighttpd { Vec::new() } else { commands(&site) };
     Carried { text: head(&entries, &commands) + &body, entries }
+}
+
+/// mod_fastcgi's directives as mod_proxy_fcgi's, in files that stay httpd's.
+pub fn to_proxy_fcgi(compiled: &Compiled, files: &dyn Files) -> Vec<Change> {
+    httpd::edits(compiled, files)
 }
 
 /// How what httpd started is started now.
