@@ -178,7 +178,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_fcgid.c",
-        Refused("mod_fastcgi's directives say it; fcgi-conf convert shows which"),
+        NOT_YET,
         "FcgidAccessChecker FcgidAccessCheckerAuthoritative FcgidAuthenticator \
       FcgidAuthenticatorAuthoritative FcgidAuthorizer FcgidAuthorizerAuthoritative \
       FcgidBusyScanInterval FcgidBusyTimeout FcgidCmdOptions FcgidConnectTimeout \

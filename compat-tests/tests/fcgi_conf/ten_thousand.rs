@@ -89,6 +89,7 @@ fn requests() -> String {
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // the figures, with --nocapture
 fn ten_thousand_requests_are_answered_the_same() -> Result<()> {
     let (theirs, ours) = (Root::new()?, Root::new()?);
     // One tree, below the first root.
@@ -158,7 +159,7 @@ fn ten_thousand_requests_are_answered_the_same() -> Result<()> {
         .filter(|one| {
             one["differences"].as_array().is_some_and(|found| !found.is_empty())
         })
-        .map(|one| one.to_string())
+        .map(ToString::to_string)
         .collect();
     println!(
         "{} requests to each of two servers in {:.1?}, {} answered differently",

@@ -73,7 +73,9 @@ fn body(items: &[Item], compiled: &Compiled, out: &mut Vec<Change>) {
             for why in &lost {
                 text += &format!("{blank}# Not carried over: {why}\n");
             }
-            said.iter().for_each(|line| text += &format!("{blank}{line}\n"));
+            for line in &said {
+                text += &format!("{blank}{line}\n");
+            }
             let why = if lost.is_empty() { WHY.to_owned() } else { lost.join("; ") };
             out.push(Change { span: lines(compiled, item), text, safe: false, why });
         }
@@ -113,7 +115,7 @@ fn class(path: &str, words: &[String]) -> (Vec<String>, Vec<String>) {
             "-processes" => processes = value,
             "-idle-timeout" => out += &format!(" IOTimeout {value}"),
             "-appconntimeout" if value != "0" => {
-                out += &format!(" ConnectTimeout {value}")
+                out += &format!(" ConnectTimeout {value}");
             }
             "-initial-env" => out += &format!(" InitialEnv {}", quoted(&value)),
             "-pass-header" => fields.push(format!("FcgidPassHeader {value}")),
@@ -136,7 +138,7 @@ fn dynamic(words: &[String]) -> (Vec<String>, Vec<String>) {
             "-maxprocesses" => out.push(format!("FcgidMaxProcesses {value}")),
             "-minprocesses" => out.push(format!("FcgidMinProcessesPerClass {value}")),
             "-maxclassprocesses" => {
-                out.push(format!("FcgidMaxProcessesPerClass {value}"))
+                out.push(format!("FcgidMaxProcessesPerClass {value}"));
             }
             "-killinterval" => out.push(format!("FcgidIdleScanInterval {value}")),
             "-idle-timeout" => out.push(format!("FcgidIOTimeout {value}")),

@@ -17,7 +17,8 @@ pub fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
 pub fn fits(certificate: &[u8], key: &[u8]) -> Option<bool> {
     let public = public_half(key)?;
     // Shorter would be found by chance.
-    (public.len() >= 32).then(|| certificate.windows(public.len()).any(|part| part == public))
+    (public.len() >= 32)
+        .then(|| certificate.windows(public.len()).any(|part| part == public))
 }
 
 fn public_half(key: &[u8]) -> Option<&[u8]> {
