@@ -152,6 +152,11 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "AllowCONNECT",
     ),
     (
+        "mod_proxy_ftp.c",
+        Ignored("FTP is not spoken here"),
+        "ProxyFtpDirCharset ProxyFtpEscapeWildcards ProxyFtpListOnWildcard",
+    ),
+    (
         "mod_proxy_wstunnel.c",
         Ignored("WebSockets and other requests go to an upstream alike"),
         "ProxyWebsocketFallbackToProxyHttp ProxyWebsocketAsync ProxyWebsocketAsyncDelay \

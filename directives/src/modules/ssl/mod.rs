@@ -6,6 +6,7 @@ mod access;
 mod certificates;
 mod clients;
 mod der;
+mod fits;
 mod hooks;
 mod old;
 pub mod pem;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use certificates::Key;
+pub use fits::{fits, validity};
 pub use hooks::variable;
 pub use policy::{Policy, Revocation, SniPolicy};
 pub use protocol::Group;
