@@ -188,6 +188,10 @@ pub enum Failure {
     Socket(OsError),
     /// No connection within so many seconds.
     ConnectTimeout(u32),
+    /// Its turn did not come within so many seconds (`-queue-timeout`).
+    QueueTimeout(u32),
+    /// So many wait already (`-queue-length`).
+    QueueFull(u32),
     /// Nothing came or could be sent for so many seconds.
     Idle(u32),
     /// Reading failed.

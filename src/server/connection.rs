@@ -78,7 +78,7 @@ pub async fn serve(
             };
         }
         let opened = if may_begin_otherwise(&generation, &server) {
-            let opening = open(&stream, &generation, &server);
+            let opening = Box::pin(open(&stream, &generation, &server));
             let opened = tokio::select! {
                 opened = tokio::time::timeout(timeout, opening) => opened,
                 () = too_late(&mut stop) => return,
@@ -102,7 +102,8 @@ pub async fn serve(
     let _seat = live.seats.take(id, &shared);
     let about = About { client, local, reported, id };
     if shared.streams.is_some() {
-        return h2::serve(shared, live, about, stop).await;
+        // Apart: a connection of HTTP/1, idle most of the time, has no room for it.
+        return Box::pin(h2::serve(shared, live, about, stop)).await;
     }
     let service = service_fn({
         let (shared, live) = (shared.clone(), live.clone());
