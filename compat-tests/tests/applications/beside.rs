@@ -66,7 +66,7 @@ const PROXY: &str = r#"
 
 /// PHP as mod_fastcgi's users have it. What a directory says about answers does not hold
 /// for the path that the action leads to, with httpd neither.
-pub const ACTION: &str = r#"
+pub const ACTION: &str = r"
 FastCgiExternalServer {root}/virtual/php -socket {root}/run/php.sock -pass-header Authorization
 <Directory {root}/virtual>
     Require all granted
@@ -74,7 +74,7 @@ FastCgiExternalServer {root}/virtual/php -socket {root}/run/php.sock -pass-heade
 Alias /php-gate {root}/virtual/php
 AddHandler site-php .php
 Action site-php /php-gate
-"#;
+";
 
 /// An application and what is done with it.
 pub struct Case<'a> {

@@ -8,7 +8,7 @@ use compat_tests::root::Root;
 use crate::beside::{ACTION, Case, Visitor, between, compare};
 use crate::mediawiki::pool;
 
-const CONF: &str = r#"
+const CONF: &str = r"
 <Directory {root}/htdocs>
     Options FollowSymLinks
     AllowOverride Limit Options FileInfo
@@ -27,7 +27,7 @@ Alias /blog {root}/app/blog
     Options FollowSymLinks
     Require all granted
 </Directory>
-"#;
+";
 
 /// Finds the post by the path, moves those who ask for an old or a careless name, and has
 /// sessions, a login and uploads.

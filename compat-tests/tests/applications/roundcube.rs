@@ -37,10 +37,10 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// Its `.htaccess` sets header fields: no redirect may lead away from it.
-const EXTERNAL: &str = r#"
+const EXTERNAL: &str = r"
 FastCgiExternalServer {root}/app/roundcube/public_html/index.php -socket {root}/run/php.sock
 AddHandler fastcgi-script .php
-"#;
+";
 
 fn unpacked() -> Result<PathBuf> {
     packages::unpacked(&crate::site::programs()?, "roundcube", PACKAGES, |_, _| Ok(()))

@@ -279,9 +279,12 @@ fn with_more_of_it_switched_on() -> Result<()> {
     let (theirs, ours) = (heard(Kind::Apache)?, heard(Kind::Ours)?);
     let mut differences = String::new();
     for ((asked, theirs), (_, ours)) in theirs.iter().zip(&ours) {
-        let of_choice = |text: &str| match CHOICE_UNSAID.contains(&&**asked) {
-            true => text.replace("vary: Cookie,Accept-Encoding", "vary: Cookie"),
-            false => text.to_owned(),
+        let of_choice = |text: &str| {
+            if CHOICE_UNSAID.contains(&&**asked) {
+                text.replace("vary: Cookie,Accept-Encoding", "vary: Cookie")
+            } else {
+                text.to_owned()
+            }
         };
         let (theirs, ours) = (&of_choice(theirs), &of_choice(ours));
         if theirs != ours {
