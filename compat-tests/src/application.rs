@@ -148,6 +148,17 @@ impl Application {
 
     /// php-fpm with the given lines of pool configuration besides those that it needs.
     pub fn php_fpm(root: &Root, address: Address, pool: &str) -> Result<Application> {
+        Application::php_fpm_with(root, address, pool, &[])
+    }
+
+    /// The same with extensions of PHP. Some of them cannot be loaded by a pool: what they
+    /// are for has been set up by then.
+    pub fn php_fpm_with(
+        root: &Root,
+        address: Address,
+        pool: &str,
+        extensions: &[&str],
+    ) -> Result<Application> {
         let program = php_fpm()?;
         let listen = match &address {
             Address::Unix(path) => path.display().to_string(),
@@ -163,6 +174,9 @@ impl Application {
         let conf = root.write(&format!("conf/php-fpm{name}.conf"), conf.as_bytes())?;
         let mut command = Command::new(program);
         command.arg("--nodaemonize").arg("--no-php-ini").arg("--fpm-config").arg(conf);
+        for name in extensions {
+            command.arg("-d").arg(format!("extension={name}"));
+        }
         Application::start(root, address, &mut command)
     }
 

@@ -11,6 +11,7 @@ pub mod guarded;
 pub mod http;
 pub mod load;
 pub mod normal;
+pub mod packages;
 pub mod page;
 pub mod play;
 pub mod processes;

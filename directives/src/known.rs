@@ -98,7 +98,7 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "core.c",
         NOT_YET,
         "ErrorLogFormat \
-      HttpProtocolOptions MergeTrailers \
+      MergeTrailers \
       StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
     ),
     ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),

@@ -33,6 +33,7 @@ use super::finish::{Guard, Held};
 use super::live::Generation;
 use super::proxy_header;
 use super::request_body::RequestBody;
+use super::request_line;
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Streams;
 use super::tunnel;
@@ -312,12 +313,13 @@ pub(super) async fn answer(
         h2::as_before(&mut parts, !incoming.is_end_stream());
     }
     let written_before = shared.written.get();
-    let head = Head {
-        method: parts.method,
-        target: target(&parts.uri),
-        version,
-        headers: parts.headers,
-    };
+    let mut target = target(&parts.uri);
+    if let Some(taken) = shared.target.take()
+        && request_line::stands_for(&target, &taken)
+    {
+        target = taken;
+    }
+    let head = Head { method: parts.method, target, version, headers: parts.headers };
     let security = shared.security.clone();
     let secure = matches!(security, Security::Tls(_));
     let connection = Arc::new(Connection {

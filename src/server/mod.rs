@@ -15,6 +15,7 @@ pub mod live;
 mod proxy_header;
 mod pulse;
 pub mod request_body;
+mod request_line;
 mod scoreboard;
 mod script;
 mod socket;

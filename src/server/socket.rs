@@ -31,6 +31,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
+use super::request_line;
 use super::scoreboard::{Record, Tally};
 use super::streams::Streams;
 use super::wire::{Opened, Wire};
@@ -85,6 +86,8 @@ pub struct Shared {
     head: Cell<(Instant, u64)>,
     /// A head's first line is there.
     has_line: Cell<bool>,
+    /// The next request's target, if hyper could not be shown it.
+    pub target: RefCell<Option<Bytes>>,
     /// A head did not come in time.
     pub is_overdue: Cell<bool>,
     /// Requests whose responses are complete, to be logged once they are sent.
@@ -130,6 +133,7 @@ impl Shared {
             head_stage: Cell::new(None),
             head: Cell::new((Instant::now(), 0)),
             has_line: Cell::new(false),
+            target: RefCell::default(),
             is_overdue: Cell::new(false),
             finished: RefCell::default(),
             files: RefCell::default(),
@@ -519,6 +523,11 @@ impl AsyncRead for Socket {
                     shared.head_grows(&buf.filled()[before..]);
                 }
                 if shared.phase.get() == Phase::Idle {
+                    let target =
+                        request_line::take_target(&mut buf.filled_mut()[before..]);
+                    if target.is_some() {
+                        *shared.target.borrow_mut() = target;
+                    }
                     shared.phase.set(Phase::Head);
                 }
             }

@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use compat_tests::application::{Application, newest, php_fpm, program, run};
+use compat_tests::application::{Application, newest, run};
 use compat_tests::http::Response;
-use compat_tests::root::is_root;
+use compat_tests::packages::{self, copy};
+use compat_tests::root::{Root, is_root};
 
 use crate::site::Site;
 
@@ -24,60 +24,25 @@ const PACKAGES: [&str; 7] = [
     "php-phpseclib",
 ];
 
-/// The packages' files, unpacked once beside the tests' programs; tests run beside each
-/// other.
 fn unpacked() -> Result<PathBuf> {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = crate::site::programs()?;
-    let ready = directory.join("dokuwiki");
-    if ready.exists() {
-        return Ok(ready);
-    }
-    let making = tempfile::tempdir_in(&directory)?;
-    let apt = program("/usr/bin/apt-get", "apt")?;
-    let mut download = Command::new(apt);
-    // PHP's packages have its version in their names, as php-fpm has.
-    let fpm = php_fpm()?;
-    let version = fpm.display().to_string().replace("/usr/sbin/php-fpm", "");
-    let xml = format!("php{version}-xml");
-    download.arg("download").args(PACKAGES).arg(xml).current_dir(making.path());
-    run(&mut download).with_context(|| {
-        format!("the Debian packages {} are missing", PACKAGES.join(", "))
-    })?;
-    let root = making.path().join("root");
-    let entries = std::fs::read_dir(making.path())?.flatten();
-    let mut packages: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    packages.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    packages.sort();
-    for path in packages {
-        run(Command::new("/usr/bin/dpkg").arg("-x").arg(path).arg(&root))?;
-        // The first one has a link where another has its directory.
-        let link = root.join("usr/share/php/phpseclib");
-        if link.is_symlink() {
-            std::fs::remove_file(link)?;
-        }
-    }
-    // It names its libraries by where the packages put them.
-    let moved = format!("s#'/usr/share/#'{}/usr/share/#", ready.display());
-    let mut sed = Command::new("/usr/bin/find");
-    sed.arg(&root)
-        .args(["-type", "f", "-name", "*.php", "-exec", "sed", "-i", &moved, "{}", "+"]);
-    run(&mut sed)?;
-    // Whoever runs the tests next may be another user.
-    run(Command::new("/bin/chmod").args(["-R", "a+rX"]).arg(&root))?;
-    std::fs::rename(root, &ready)?;
-    Ok(ready)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    run(Command::new("/bin/cp").arg("-a").arg(from).arg(to))
+    let xml = packages::php_package("xml")?;
+    let names = [&PACKAGES[..], &[&xml]].concat();
+    packages::unpacked(&directory, "dokuwiki", &names, |root, ready| {
+        // It names its libraries by where the packages put them.
+        let moved = format!("s#'/usr/share/#'{}/usr/share/#", ready.display());
+        let mut sed = Command::new("/usr/bin/find");
+        sed.arg(root)
+            .args(["-type", "f", "-name", "*.php"])
+            .args(["-exec", "sed", "-i", &moved, "{}", "+"]);
+        run(&mut sed)
+    })
 }
 
 /// Lays it out as its own archive is. Member and password: `jane`, `secret`.
-fn install(site: &Site) -> Result<PathBuf> {
+pub fn install(root: &Root) -> Result<PathBuf> {
     let files = unpacked()?;
-    let wiki = site.root.join("htdocs/dokuwiki");
+    let wiki = root.join("htdocs/dokuwiki");
     copy(&files.join("usr/share/dokuwiki"), &wiki)?;
     for link in [".htaccess", "lib/tpl", "lib/plugins", "inc/preload.php"] {
         std::fs::remove_file(wiki.join(link))?;
@@ -132,19 +97,24 @@ DirectoryIndex index.html index.php
 </Directory>
 ";
 
-fn wiki() -> Result<(Site, Application)> {
-    let mut site = Site::new()?;
-    let files = install(&site)?;
+/// php-fpm's lines for it.
+pub fn pool(files: &Path) -> Result<String> {
     let libraries = files.join("usr/lib/php");
     let libraries = newest(libraries.to_str().context("a path that is no text")?, "20")?;
-    let pool = format!(
+    Ok(format!(
         "php_admin_value[include_path] = .:{0}/usr/share/php:/usr/share/php\n\
          php_admin_value[extension] = {1}/xml.so\n\
          php_admin_value[session.save_path] = {{root}}/tmp\n\
          php_admin_flag[log_errors] = on\n",
         files.display(),
         libraries.display()
-    );
+    ))
+}
+
+fn wiki() -> Result<(Site, Application)> {
+    let mut site = Site::new()?;
+    let files = install(&site.root)?;
+    let pool = pool(&files)?;
     let php = Application::php_fpm(&site.root, site.unix("php.sock"), &pool)?;
     site.serve(&CONF.replace("{address}", &php.address.option()))?;
     Ok((site, php))

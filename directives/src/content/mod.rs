@@ -173,10 +173,15 @@ pub fn is_known_method(method: &str) -> bool {
     matches!(method, "HEAD" | "TRACE") || KNOWN.contains(&method)
 }
 
-pub(crate) fn unusual_method(r: &mut Request) -> Verdict {
+/// Is the request's method one of those, or named by `RegisterHttpMethod` or `<Limit>`?
+pub(crate) fn is_registered_method(r: &Request) -> bool {
     let method = r.method.as_str();
-    let registered = r.snapshot.process.core.methods.iter().any(|known| known == method);
-    if !registered && !is_known_method(method) {
+    is_known_method(method)
+        || r.snapshot.process.core.methods.iter().any(|known| known == method)
+}
+
+pub(crate) fn unusual_method(r: &mut Request) -> Verdict {
+    if !is_registered_method(r) {
         let line = String::from_utf8_lossy(&r.the_request()).into_owned();
         r.log(Level::Error, "core", 135, format!("Invalid method in request {line}"));
         return Verdict::Status(501);

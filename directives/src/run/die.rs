@@ -64,7 +64,8 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
         }
         Some((Kind::Text, text)) => {
             prepare(r, kind);
-            r.body = Body::Bytes(text);
+            // To HEAD httpd does not even say how long it is.
+            r.body = if r.header_only { Body::None } else { Body::Bytes(text) };
             Fate::Respond
         }
         None => {

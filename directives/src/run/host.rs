@@ -24,6 +24,17 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
         r.log(Level::Info, "core", 565, text);
         return Err(414);
     }
+    if r.server.config.core.registered_methods == Some(true)
+        && !crate::content::is_registered_method(r)
+    {
+        let method = r.method.to_string();
+        let text = format!(
+            "HTTP Request Line; Unrecognized HTTP method: '{method}' (disallowed by \
+             RegisteredMethods)"
+        );
+        r.log(Level::Debug, "core", 2423, text);
+        return Err(501);
+    }
     if !is_target(r, target) {
         let target = String::from_utf8_lossy(target);
         let text = format!("HTTP Request Line; Unable to parse URI: '{target}'");
@@ -70,6 +81,8 @@ fn is_target(r: &Request, target: &[u8]) -> bool {
     match r.method {
         http::Method::CONNECT => true,
         http::Method::OPTIONS if target == b"*" => true,
+        // What stands behind a `#` is the browser's own.
+        _ if target.contains(&b'#') => false,
         _ => target.starts_with(b"/") || is_url(b"http://") || is_url(b"https://"),
     }
 }

@@ -218,6 +218,8 @@ pub struct Server {
     pub trace: Option<limits::Trace>,
     /// `MergeSlashes`.
     pub merge_slashes: Option<bool>,
+    /// `HttpProtocolOptions RegisteredMethods`: other methods end with the request line.
+    pub registered_methods: Option<bool>,
     /// `Protocols`.
     pub protocols: Option<Vec<Protocol>>,
     /// `ProtocolsHonorOrder`.
@@ -267,6 +269,7 @@ impl Merge for Server {
             limit_internal_recursion: or!(limit_internal_recursion),
             trace: or!(trace),
             merge_slashes: or!(merge_slashes),
+            registered_methods: or!(registered_methods),
             protocols: or!(protocols),
             protocols_honor_order: or!(protocols_honor_order),
             directories: chain(&main.directories, &own.directories),
@@ -422,6 +425,7 @@ pub static MODULE: Module = Module {
         &network::TIMEOUT,
         &protocols::PROTOCOLS,
         &protocols::PROTOCOLS_HONOR_ORDER,
+        &protocols::HTTP_PROTOCOL_OPTIONS,
         &files::CONTENT_DIGEST,
         &host::USE_CANONICAL_NAME,
         &host::USE_CANONICAL_PHYSICAL_PORT,

@@ -1,4 +1,5 @@
-//! Which protocols a server speaks: `Protocols` and `ProtocolsHonorOrder`.
+//! Which protocols a server speaks, and how strictly: `Protocols`, `ProtocolsHonorOrder`,
+//! `HttpProtocolOptions`.
 
 use super::Server;
 use crate::diagnostic::codes;
@@ -105,6 +106,47 @@ the client's first one?
 ",
     set: Set::Flag(|at, on| {
         at.server.core().protocols_honor_order = Some(on);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static HTTP_PROTOCOL_OPTIONS: Directive = Directive {
+    name: "HttpProtocolOptions",
+    syntax: "[Strict|Unsafe] [RegisteredMethods|LenientMethods] [Allow0.9|Require1.0]",
+    context: Context::SERVERS,
+    default: "Strict LenientMethods Require1.0",
+    summary: "'Allow0.9' or 'Require1.0' (default); 'RegisteredMethods' or 'LenientMethods' \
+              (default); 'Unsafe' or 'Strict' (default)",
+    docs: r"
+With `RegisteredMethods` a request whose method is neither one of httpd's own nor named by
+`RegisterHttpMethod` is answered 501 before anything else looks at it; otherwise (the
+default) applications may have methods of their own.
+
+Requests are always read strictly, and HTTP/0.9 is not spoken: `Unsafe` and `Allow0.9`, which
+is httpd's default, change nothing here. What they would let in is answered 400.
+
+## Example
+    HttpProtocolOptions Strict RegisteredMethods Require1.0
+",
+    set: Set::Each(|at, word| {
+        let ignored = |why: &str| {
+            let message = format!("HttpProtocolOptions {}: {why}", word.lossy());
+            Problem::new(&codes::IGNORED, message).at(word.span)
+        };
+        match word.lossy().to_ascii_lowercase().as_str() {
+            "strict" | "require1.0" => {}
+            "registeredmethods" => at.server.core().registered_methods = Some(true),
+            "lenientmethods" => at.server.core().registered_methods = Some(false),
+            "unsafe" => at.note(ignored("requests are always read strictly")),
+            "allow0.9" => at.note(ignored("HTTP/0.9 is not spoken")),
+            _ => {
+                let message = "HttpProtocolOptions accepts 'Unsafe' or 'Strict' (default), \
+                               'RegisteredMethods' or 'LenientMethods' (default), and \
+                               'Require1.0' or 'Allow0.9' (default)";
+                return Err(Problem::from(message).at(word.span));
+            }
+        }
         Ok(())
     }),
     ..Directive::EXACT

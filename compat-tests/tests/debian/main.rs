@@ -1,10 +1,12 @@
 //! Debian's own `/etc/apache2`, as its package installs it: started by apache2 and by us,
 //! and asked the same. Only where it listens and what it serves is changed.
 
+mod enabled;
+
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use compat_tests::http::Client;
+use compat_tests::http::{Client, Response};
 use compat_tests::normal;
 use compat_tests::root::Root;
 use compat_tests::server::{Kind, Server};
@@ -101,24 +103,14 @@ const TARGETS: [&str; 25] = [
 /// The answers of one server, and whether its log says anything else.
 fn heard(kind: Kind) -> Result<Vec<String>> {
     let root = tree()?;
-    let env = environment(&root);
-    let env: Vec<(&str, &str)> =
-        env.iter().map(|(name, value)| (*name, &value[..])).collect();
-    let server = Server::start_with(kind, &root, &[], &env)?;
+    let server = start(kind, &root)?;
     let mut answers = Vec::new();
     for target in TARGETS {
-        let mut client = Client::connect(root.port)?;
-        let head =
-            format!("{target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        client.send(head.as_bytes())?;
-        let method = target.split(' ').next().unwrap_or_default();
-        let answer = normal::response(&client.response(method)?, &root);
+        let answer = normal::response(&ask(&root, target, &[])?, &root);
         answers.push(normal::without_framing(&answer));
     }
     // The status page is a server's own: only that it is there.
-    let mut client = Client::connect(root.port)?;
-    client.send(b"GET /server-status?auto HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let status = client.response("GET")?;
+    let status = ask(&root, "GET /server-status?auto", &[])?;
     ensure!(
         status.status == 200 && status.text().contains("Total Accesses:"),
         "{status}"
@@ -129,6 +121,25 @@ fn heard(kind: Kind) -> Result<Vec<String>> {
         access.lines().filter(|line| line.contains("\"GET /page.html HTTP/1.1\" 200"));
     ensure!(lines.count() == 1, "{access}");
     Ok(answers)
+}
+
+/// Starts a server with the tree.
+fn start(kind: Kind, root: &Root) -> Result<Server> {
+    let env = environment(root);
+    let env: Vec<(&str, &str)> =
+        env.iter().map(|(name, value)| (*name, &value[..])).collect();
+    Server::start_with(kind, root, &[], &env)
+}
+
+/// Asks for a method and a target.
+fn ask(root: &Root, line: &str, fields: &[&str]) -> Result<Response> {
+    let mut client = Client::connect(root.port)?;
+    let mut head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    for field in fields {
+        head += &format!("{field}\r\n");
+    }
+    client.send((head + "\r\n").as_bytes())?;
+    client.response(line.split(' ').next().unwrap_or_default())
 }
 
 /// httpd's filters say on what their choice depends; without them there is none.

@@ -1,0 +1,159 @@
+//! The tree that Red Hat's packages httpd, mod_http2 and php-fpm install, written down from
+//! what is known of it: started by apache2 and by us, and asked the same. Only paths and the
+//! user are changed.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use compat_tests::application::{Address, Application, run};
+use compat_tests::http::Client;
+use compat_tests::normal;
+use compat_tests::root::Root;
+use compat_tests::server::{Kind, Server};
+
+const HTACCESS: &str = "Deny from all\n";
+const PHP: &str = "<?php foreach (['REQUEST_URI', 'SCRIPT_NAME', 'PATH_INFO', 'QUERY_STRING',\
+    'REQUEST_METHOD', 'SCRIPT_FILENAME', 'HTTP_AUTHORIZATION', 'CONTEXT_DOCUMENT_ROOT'] as $n)\
+    echo $n, '=', $_SERVER[$n] ?? '-', \"\\n\"; echo file_get_contents('php://input');\n";
+
+/// The tree and what it serves, for one of the servers.
+fn tree(kind: Kind) -> Result<Root> {
+    let root = Root::new()?;
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/redhat/tree/.");
+    run(Command::new("/bin/cp").arg("-r").arg(shipped).arg(root.path()))?;
+    std::os::unix::fs::symlink("/usr/lib/apache2/modules", root.join("modules"))?;
+    for directory in ["conf", "conf.d", "conf.modules.d"] {
+        for entry in std::fs::read_dir(root.join(directory))? {
+            let path = entry?.path();
+            let mut text = std::fs::read_to_string(&path)?;
+            for (from, to) in [
+                ("\"/etc/httpd\"", "\"{root}\""),
+                (
+                    "Listen 80\n",
+                    "Listen 127.0.0.1:{port}\nServerName localhost\nPidFile run/pid\n",
+                ),
+                ("User apache\nGroup apache", "User www-data\nGroup www-data"),
+                ("/var/www", "{root}/www"),
+                ("/usr/share/httpd/icons", "/usr/share/apache2/icons"),
+                ("/usr/share/httpd", "{root}/share"),
+                ("/run/php-fpm/www.sock", "{root}/run/php.sock"),
+                ("MIMEMagicFile conf/magic", "MIMEMagicFile /etc/apache2/magic"),
+            ] {
+                text = text.replace(from, &root.fill(to));
+            }
+            // Debian's apache2 has some of these modules in itself, and one not at all.
+            if kind == Kind::Apache {
+                let is_there = |line: &&str| {
+                    let file = line.split("modules/").nth(1);
+                    let loads = line.trim_start().starts_with("LoadModule");
+                    !loads
+                        || file
+                            .is_some_and(|file| root.join("modules").join(file).exists())
+                };
+                let lines = text.lines().filter(is_there).map(|line| format!("{line}\n"));
+                text = lines.collect();
+            }
+            std::fs::write(&path, text)?;
+        }
+    }
+    for (name, text) in [
+        ("share/noindex/index.html", "<p>Test page\n"),
+        ("www/html/page.html", "<p>a page\n"),
+        ("www/html/text.txt", "a text\n"),
+        ("www/html/page.shtml", "<!--#echo var=\"DOCUMENT_NAME\" -->\n"),
+        ("www/html/x.php", PHP),
+        ("www/html/.user.ini", "a = b\n"),
+        ("www/html/closed/.htaccess", HTACCESS),
+        ("www/html/closed/a.txt", "open all the same\n"),
+        ("www/html/files/a.txt", "a\n"),
+        ("www/html/files/b.tar.gz", "b\n"),
+        ("www/html/files/a.txt~", "c\n"),
+        ("www/html/files/v10.bin", "v10\n"),
+        ("www/html/files/v9.bin", "v9\n"),
+        ("www/html/files/README", "read\n"),
+        ("www/html/noext", "%!PS-Adobe-3.0\n"),
+        ("www/html/php/index.php", PHP),
+        ("www/html/both/index.html", "html\n"),
+        ("www/html/both/index.php", PHP),
+        (
+            "www/cgi-bin/env.sh",
+            "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhi\\n'\n",
+        ),
+    ] {
+        root.write(name, text.as_bytes())?;
+    }
+    let mut touch = Command::new("/usr/bin/find");
+    touch.arg(root.join("www")).arg(root.join("share"));
+    run(touch.args(["-exec", "touch", "-d", "@1600000000", "{}", "+"]))?;
+    Ok(root)
+}
+
+const TARGETS: [&str; 31] = [
+    "GET /",
+    "HEAD /",
+    "GET //",
+    "GET /.noindex.html",
+    "GET /page.html",
+    "HEAD /page.html",
+    "GET /text.txt",
+    "GET /page",
+    "GET /page.shtml",
+    "GET /x.php?a=b",
+    "GET /x.php/more/info",
+    "HEAD /x.php",
+    "POST /x.php",
+    "GET /none.php",
+    "GET /php/",
+    "GET /php",
+    "GET /both/",
+    "GET /.user.ini",
+    "GET /closed/a.txt",
+    "GET /closed/.htaccess",
+    "GET /files/",
+    "GET /files/?C=N;O=D",
+    "GET /files/?C=S;O=A",
+    "GET /files/b.tar.gz",
+    "GET /icons/blank.gif",
+    "GET /icons/",
+    "GET /cgi-bin/none",
+    "GET /~root/",
+    "OPTIONS /page.html",
+    "TRACE /page.html",
+    "PUT /page.html",
+];
+
+fn heard(kind: Kind) -> Result<Vec<String>> {
+    let root = tree(kind)?;
+    let address = Address::Unix(root.join("run/php.sock"));
+    let _php = Application::php_fpm(&root, address, "")?;
+    let server = Server::start(kind, &root).with_context(|| root.log("error_log"))?;
+    let mut answers = Vec::new();
+    for target in TARGETS {
+        let mut client = Client::connect(root.port)?;
+        let fields =
+            "Host: localhost\r\nConnection: close\r\nAuthorization: Basic eDp5\r\n";
+        client.send(format!("{target} HTTP/1.1\r\n{fields}\r\n").as_bytes())?;
+        let method = target.split(' ').next().unwrap_or_default();
+        let answer = normal::response(&client.response(method)?, &root);
+        answers.push(normal::without_framing(&answer));
+    }
+    server.stop()?;
+    let access = root.log("access_log");
+    ensure!(access.contains("\"GET /page.html HTTP/1.1\" 200"), "{access}");
+    Ok(answers)
+}
+
+#[test]
+fn the_tree_is_served_as_apache_serves_it() -> Result<()> {
+    let (theirs, ours) = (heard(Kind::Apache)?, heard(Kind::Ours)?);
+    ensure!(theirs[0].contains("Test page"), "{}", theirs[0]);
+    let mut differences = String::new();
+    for ((target, theirs), ours) in TARGETS.iter().zip(&theirs).zip(&ours) {
+        if theirs != ours {
+            differences += &format!("{target}\napache2:\n{theirs}\nours:\n{ours}\n\n");
+        }
+    }
+    ensure!(differences.is_empty(), "{differences}");
+    Ok(())
+}
