@@ -90,7 +90,7 @@ pub struct Call {
     pub nph: bool,
     /// When the program was changed, nanoseconds since 1970: processes that are older
     /// are to be replaced first (`-autoUpdate`).
-    pub newest: Option<i128>,
+    pub newest: Option<i64>,
 }
 
 impl Call {
@@ -188,6 +188,8 @@ pub enum Failure {
     Socket(OsError),
     /// No connection within so many seconds.
     ConnectTimeout(u32),
+    /// No TLS handshake; the sentence says why.
+    Handshake(String),
     /// Nothing came or could be sent for so many seconds.
     Idle(u32),
     /// Reading failed.

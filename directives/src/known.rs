@@ -137,13 +137,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
     (
-        "mod_ssl.c",
-        NOT_YET,
-        "SSLProxyEngine SSLProxyProtocol SSLProxyCipherSuite SSLProxyVerify SSLProxyVerifyDepth \
-      SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCheckPeerName \
-      SSLProxyCheckPeerCN SSLProxyCheckPeerExpire SSLProxyMachineCertificateFile",
-    ),
-    (
         "mod_proxy.c",
         Refused("upstreams are connected to directly, from any address"),
         "ProxyRemote ProxyRemoteMatch ProxySourceAddress",

@@ -8,5 +8,8 @@ mod names;
 mod reload;
 mod site;
 mod streams;
+mod together;
+mod upstreams;
 mod variables;
 mod versions;
+mod websocket;

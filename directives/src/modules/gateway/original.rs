@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::service::{Caller, Dialect, Service};
 use crate::log::Level;
 use crate::modules::authz_host::Address;
+use crate::modules::ssl::{self, Security};
 use crate::request::{Connection, Head, Request};
 use crate::response::has_token;
 
@@ -68,6 +69,7 @@ pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
         r.log(Level::Error, "gateway", 0, text);
         return Err(403);
     }
+    ssl::check_call(r)?;
     let original = match read(r, service, trusted) {
         Ok(original) => original,
         Err(why) => {
@@ -78,7 +80,13 @@ pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
         }
     };
     let headers = fields(&r.headers_in, &original.host);
-    let connection = Connection { secure: original.secure, ..(*r.connection).clone() };
+    // The call's own TLS is the caller's: neither its certificate nor its cipher says
+    // anything about the client of the original request.
+    let connection = Connection {
+        secure: original.secure,
+        security: Security::Plain,
+        ..(*r.connection).clone()
+    };
     let head = Head {
         method: original.method,
         target: original.uri,
