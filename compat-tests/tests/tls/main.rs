@@ -4,6 +4,7 @@
 mod authority;
 mod clients;
 mod configuration;
+mod gateway;
 mod names;
 mod reload;
 mod site;

@@ -59,7 +59,8 @@ pub(crate) fn is_service(r: &Request) -> bool {
 pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
     let dir = r.dir.clone();
     let Some(service) = &dir.gateway.service else { return Err(500) };
-    let caller = Caller { dialect: service.dialect, passed: Vec::new() };
+    let handshake = r.connection.security.tls().map(|tls| tls.policy.clone());
+    let caller = Caller { dialect: service.dialect, passed: Vec::new(), handshake };
     r.gateway = Some(Box::new(caller));
     let peer = r.connection.client.ip().to_canonical();
     let trusted = dir.gateway.trust.as_deref().unwrap_or_default();

@@ -13,6 +13,7 @@ use super::{SniPolicy, Verify, x509};
 use crate::log::Level;
 use crate::modules::authn_core;
 use crate::modules::core::expr_wants;
+use crate::modules::gateway::Caller;
 use crate::phase::{DECLINED, Verdict};
 use crate::request::Request;
 
@@ -106,9 +107,9 @@ fn compare_policies(r: &mut Request, tls: &Arc<Tls>) -> Option<u16> {
 
 /// `ssl_hook_Access`.
 pub fn check_access(r: &mut Request) -> Verdict {
-    if r.gateway.is_some() && wants_certificate(r) {
+    if r.gateway.as_ref().is_some_and(|caller| wants_certificate(r, caller)) {
         let why =
-            "a client certificate is required, and the caller of a gateway shows none";
+            "a client certificate is required, and no caller of a gateway shows one";
         return forbid(r, 0, why);
     }
     let ssl = &r.dir.ssl;
@@ -149,11 +150,19 @@ pub fn check_access(r: &mut Request) -> Verdict {
     DECLINED
 }
 
-/// Is a client without a good certificate not let in, by its section or by its host?
-fn wants_certificate(r: &Request) -> bool {
+/// Is a client without a good certificate not let in? What a host asks for in handshakes
+/// its caller may have shown; what a section asks for is the client's own.
+fn wants_certificate(r: &Request, caller: &Caller) -> bool {
+    let host = &r.server.config.ssl;
+    let has_shown = || {
+        let policy = host.policy();
+        let shown = caller.handshake.as_ref();
+        shown.is_some_and(|shown| policy.accepts(shown, SniPolicy::AuthOnly))
+    };
     r.dir.ssl.verify == Some(Verify::Require)
-        || r.server.config.ssl.verify() == Verify::Require
+        || host.verify() == Verify::Require
             && super::is_on(&r.snapshot, &r.server)
+            && !has_shown()
 }
 
 fn forbid(r: &mut Request, number: u32, why: &str) -> Verdict {
