@@ -124,6 +124,10 @@ impl Files for Disk {
         utc_offset(micros)
     }
 
+    fn zone_name(&self, micros: i64) -> String {
+        zone_name(micros)
+    }
+
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
         std::env::var_os(std::ffi::OsStr::from_bytes(name)).map(OsStringExt::into_vec)
     }

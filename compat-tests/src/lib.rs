@@ -5,6 +5,7 @@
 pub mod application;
 pub mod browser;
 pub mod family;
+pub mod figures;
 pub mod front;
 pub mod guarded;
 pub mod http;

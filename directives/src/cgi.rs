@@ -93,9 +93,10 @@ pub fn populate(r: &mut Request) {
     fill(r, &Extras::default());
 }
 
-/// The same, with the names that modules gave: what mod_proxy_fcgi sends.
+/// The same, with the names that modules gave and without what `ap_create_environment` adds
+/// for programs: what mod_proxy_fcgi sends.
 pub fn populate_raw(r: &mut Request) {
-    fill(r, &Extras { raw_names: true, ..Extras::default() });
+    fill(r, &Extras { raw_names: true, without: &["TZ"], ..Extras::default() });
 }
 
 fn fill(r: &mut Request, extras: &Extras) {

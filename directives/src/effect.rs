@@ -190,6 +190,10 @@ pub enum Failure {
     ConnectTimeout(u32),
     /// No TLS handshake; the sentence says why.
     Handshake(String),
+    /// Its turn did not come within so many seconds (`-queue-timeout`).
+    QueueTimeout(u32),
+    /// So many wait already (`-queue-length`).
+    QueueFull(u32),
     /// Nothing came or could be sent for so many seconds.
     Idle(u32),
     /// Reading failed.

@@ -556,12 +556,12 @@ impl Request {
         use crate::modules::core::CanonicalName;
         let core = &self.server.config.core;
         let default = self.default_port();
-        let configured = core.port.filter(|port| *port != 0);
-        let physical = self
-            .dir
-            .core
-            .use_canonical_phys_port
-            .unwrap_or(false)
+        // Who asks about another server's request connected to a port that is none of it.
+        let is_own = self.gateway.is_none();
+        let configured = core.port.filter(|port| {
+            *port != 0 && (is_own || core.name_is_own || self.server.place.is_none())
+        });
+        let physical = (is_own && self.dir.core.use_canonical_phys_port == Some(true))
             .then(|| self.connection.local.port());
         match self.dir.core.use_canonical_name {
             Some(CanonicalName::On | CanonicalName::Dns) => {

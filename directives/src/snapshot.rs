@@ -54,7 +54,7 @@ pub struct Server {
     /// The root of its merge tree (`lookup_defaults`).
     pub root: Arc<Merged>,
     /// Its `<Location>` sections, the main server's first.
-    pub locations: Locations,
+    pub locations: Arc<Locations>,
     /// Its `<Directory>` sections in the order of merging.
     pub directories: Directories,
     /// The addresses of its tag; empty for the main server.
@@ -207,7 +207,7 @@ impl Snapshot {
             main_config.core.server_name = Some(name.to_owned());
         }
         let main_server = |config: ServerConfig| Server {
-            locations: Locations::new(&config.core.locations),
+            locations: Arc::new(Locations::new(&config.core.locations)),
             directories: Directories::new(&config.core.directories),
             root: Merged::root(base.clone()),
             addresses: Vec::new(),
@@ -232,7 +232,10 @@ impl Snapshot {
             }
             let server = Arc::new(Server {
                 root: Merged::root(base.with(&host.dir)),
-                locations: Locations::new(&config.core.locations),
+                locations: Locations::of_host(
+                    &servers[0].locations,
+                    own.map_or(&[], |core| &core.locations),
+                ),
                 directories: Directories::new(&config.core.directories),
                 addresses: host.addresses.clone(),
                 place: Some((sources.name(host.span.file).to_owned(), host.line)),

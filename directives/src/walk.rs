@@ -11,9 +11,11 @@ use crate::pattern::Groups;
 use crate::section::{Matcher, Section};
 use crate::table::Table;
 
-/// The `<Location>` sections of a server, in the order of the texts.
+/// The `<Location>` sections of a server, in the order of the texts: first those of the main
+/// server, which all virtual hosts share.
 #[derive(Debug, Default)]
 pub struct Locations {
+    main: Option<Arc<Locations>>,
     all: Vec<Arc<Section>>,
     literal: Table<Vec<u32>>,
     patterns: Vec<u32>,
@@ -34,10 +36,19 @@ impl Locations {
         index
     }
 
+    /// Those of a virtual host: the main server's, and its own.
+    pub fn of_host(main: &Arc<Locations>, own: &[Arc<Section>]) -> Arc<Locations> {
+        if own.is_empty() {
+            return main.clone();
+        }
+        Arc::new(Locations { main: Some(main.clone()), ..Locations::new(own) })
+    }
+
     /// Calls `found` for each section that a URL path falls into. See
     /// `ap_location_walk`: regular expressions see the path with its double slashes.
     pub fn each(&self, uri: &[u8], mut found: impl FnMut(&Arc<Section>, Groups)) {
-        if self.all.is_empty() {
+        let main = self.main.as_deref().filter(|main| !main.all.is_empty());
+        if self.all.is_empty() && main.is_none() {
             return;
         }
         let merged = if uri.windows(2).any(|w| w == b"//") && uri.first() == Some(&b'/') {
@@ -45,6 +56,15 @@ impl Locations {
         } else {
             Cow::Borrowed(uri)
         };
+        for locations in main.into_iter().chain([self]) {
+            for (i, groups) in locations.hits(uri, &merged) {
+                found(&locations.all[i as usize], groups);
+            }
+        }
+    }
+
+    /// The sections of this index alone, in order.
+    fn hits(&self, uri: &[u8], merged: &[u8]) -> Vec<(u32, Groups)> {
         let mut hits: Vec<(u32, Groups)> = Vec::new();
         let mut look = |prefix: &[u8]| {
             if let Some(sections) = self.literal.get(prefix) {
@@ -56,18 +76,16 @@ impl Locations {
             look(&merged[..=i]);
         }
         if merged.last() != Some(&b'/') {
-            look(&merged);
+            look(merged);
         }
         for &i in &self.patterns {
             let section = &self.all[i as usize];
-            if let Some(groups) = section.matcher.matches_location(uri, &merged) {
+            if let Some(groups) = section.matcher.matches_location(uri, merged) {
                 hits.push((i, groups));
             }
         }
         hits.sort_by_key(|(i, _)| *i);
-        for (i, groups) in hits {
-            found(&self.all[i as usize], groups);
-        }
+        hits
     }
 }
 

@@ -8,11 +8,15 @@
 //!   time; requests beyond that wait here, in order, and take the connection that is
 //!   free next. How many it serves is learnt: while requests wait, some more connections
 //!   are tried, and what answers while all others are busy is one more.
-//! - As long as a connection that was tried has not been answered, it lies in the
-//!   application's queue: then what is done is closed and not used again, so that the
-//!   process can accept it.
+//! - As long as a connection that was tried has not been answered, it may lie in the
+//!   application's queue. Who has begun before it hands his connection on once more: if it is
+//!   answered all the same, it is served beside the others, also where all requests take the
+//!   same time. What is done after that is closed and not used again, so that the process can
+//!   accept it.
 //! - Nobody waits here for long: after a while a request lies in the application's queue as
-//!   it would without all this, with the time limits that hold there.
+//!   it would without all this, with the time limits that hold there. Only where the
+//!   configuration sets limits to waiting itself ([`Patience`]) do requests stay here: of what
+//!   lies in an application's queue nobody knows whether its work has begun.
 //! - Whether an application can be asked to leave a connection open is seen from its first
 //!   answers, for which it is not asked: one that ends answers by closing would be waited
 //!   for in vain.
@@ -24,6 +28,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use directives::effect::Failure;
+use directives::modules::fastcgi::app::Settings;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -42,6 +48,38 @@ const MAX_WAIT: Duration = Duration::from_millis(200);
 const MAX_PREFERENCE: Duration = Duration::from_millis(2);
 /// More connections at the same time than this are not opened.
 const MAX_LIMIT: u32 = 4096;
+
+/// How long a request waits here, and beside how many others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// `-queue-timeout`, seconds; 0 for none.
+    timeout: u32,
+    /// `-queue-length`.
+    length: Option<u32>,
+}
+
+impl Patience {
+    /// What the configuration says.
+    pub fn of(settings: &Settings) -> Patience {
+        Patience { timeout: settings.queue_timeout, length: settings.queue_length }
+    }
+
+    /// Does it set any limit?
+    pub fn is_limited(self) -> bool {
+        self != Patience::default()
+    }
+
+    /// Until when somebody waits who comes now, if there is an end to it.
+    pub fn deadline(self) -> Option<Instant> {
+        let time = Duration::from_secs(self.timeout.into());
+        (self.timeout > 0).then(|| Instant::now() + time)
+    }
+
+    /// What becomes of who has waited until then.
+    pub fn failure(self) -> Failure {
+        Failure::QueueTimeout(self.timeout)
+    }
+}
 
 /// The connections to an application.
 #[derive(Debug)]
@@ -64,6 +102,8 @@ struct State {
     probes: u32,
     /// Processes that have become free meanwhile and may have accepted one of those.
     freed: u32,
+    /// When those were tried.
+    probe_since: Instant,
     probe_at: Instant,
     probe_pause: Duration,
     /// Other connections that were opened and have not been answered, and since when.
@@ -79,6 +119,15 @@ struct Waiting {
     thread: u32,
     since: Instant,
     turn: oneshot::Sender<Lease>,
+}
+
+/// What a request that comes finds.
+#[derive(Debug)]
+enum Place {
+    Now(Lease),
+    Queue(oneshot::Receiver<Lease>),
+    /// The queue may not be longer than this, and it is so long.
+    Full(u32),
 }
 
 /// A connection without a request.
@@ -143,6 +192,7 @@ impl Pool {
             waiting: VecDeque::new(),
             probes: 0,
             freed: 0,
+            probe_since: Instant::now(),
             probe_at: Instant::now(),
             probe_pause: PROBE_FIRST,
             pending: 0,
@@ -158,33 +208,48 @@ impl Pool {
 
     /// A connection that can be used, or the right to open one; waits its turn. With
     /// `fresh` it is not one that was used before.
-    pub async fn lease(self: &Arc<Pool>, fresh: bool) -> Lease {
-        let now = self.lock().take(self, fresh);
+    pub async fn lease(
+        self: &Arc<Pool>,
+        fresh: bool,
+        patience: Patience,
+    ) -> Result<Lease, Failure> {
+        let now = self.lock().take(self, fresh, patience.length);
         let mut turn = match now {
-            Ok(lease) => return lease,
-            Err(turn) => turn,
+            Place::Now(lease) => return Ok(lease),
+            Place::Queue(turn) => turn,
+            Place::Full(length) => return Err(Failure::QueueFull(length)),
         };
-        let until = Instant::now() + MAX_WAIT;
+        let until = if patience.is_limited() {
+            patience.deadline()
+        } else {
+            Some(Instant::now() + MAX_WAIT)
+        };
         loop {
-            let pause = self.lock().probe_pause;
-            let pause = pause.min(until.saturating_duration_since(Instant::now()));
+            let mut pause = self.lock().probe_pause;
+            if let Some(until) = until {
+                pause = pause.min(until.saturating_duration_since(Instant::now()));
+            }
             match timeout(pause, &mut turn).await {
                 Ok(Ok(mut lease)) => {
                     if fresh {
                         // Instead of the one that is closed here another may be opened.
                         lease.close_kept();
                     }
-                    return lease;
+                    return Ok(lease);
                 }
                 // Whoever waits is never forgotten; if he were, he would ask again.
-                Ok(Err(_)) => match self.lock().take(self, fresh) {
-                    Ok(lease) => return lease,
-                    Err(again) => turn = again,
+                Ok(Err(_)) => match self.lock().take(self, fresh, None) {
+                    Place::Now(lease) => return Ok(lease),
+                    Place::Queue(again) => turn = again,
+                    Place::Full(length) => return Err(Failure::QueueFull(length)),
                 },
-                Err(_) if Instant::now() >= until => {
+                Err(_) if until.is_some_and(|until| Instant::now() >= until) => {
                     // Whose turn it will have been finds nobody there.
                     drop(turn);
-                    return self.lock().grant(self, Grant::Open { probe: true });
+                    if patience.is_limited() {
+                        return Err(patience.failure());
+                    }
+                    return Ok(self.lock().grant(self, Grant::Open { probe: true }));
                 }
                 Err(_) => self.lock().probe(self),
             }
@@ -207,26 +272,29 @@ impl Pool {
 }
 
 impl State {
-    /// A connection at once, or a place in the queue.
-    fn take(
-        &mut self,
-        pool: &Arc<Pool>,
-        fresh: bool,
-    ) -> Result<Lease, oneshot::Receiver<Lease>> {
+    /// A connection at once, or a place in a queue of at most so many.
+    fn take(&mut self, pool: &Arc<Pool>, fresh: bool, length: Option<u32>) -> Place {
         // Who came before goes before.
         if self.waiting.is_empty() {
             while let Some(kept) = self.best_idle() {
                 if !fresh && kept.stream.is_quiet() {
-                    return Ok(self.grant(pool, Grant::Kept(kept)));
+                    return Place::Now(self.grant(pool, Grant::Kept(kept)));
                 }
             }
             if self.busy < self.limit {
-                return Ok(self.grant(pool, Grant::Open { probe: false }));
+                return Place::Now(self.grant(pool, Grant::Open { probe: false }));
+            }
+        }
+        if let Some(length) = length {
+            // Who has gone away does not wait any more.
+            self.waiting.retain(|waiting| !waiting.turn.is_closed());
+            if self.waiting.len() >= length as usize {
+                return Place::Full(length);
             }
         }
         let (turn, receiver) = oneshot::channel();
         self.waiting.push_back(Waiting { thread: thread(), since: Instant::now(), turn });
-        Err(receiver)
+        Place::Queue(receiver)
     }
 
     /// A request's hold on what it gets. It takes itself back when it is dropped, also on
@@ -239,6 +307,10 @@ impl State {
             Grant::Open { probe } => (None, probe),
         };
         if probe {
+            if self.probes == 0 {
+                self.probe_since = since;
+                self.freed = 0;
+            }
             self.probes += 1;
         } else if kept.is_none() {
             self.opened();
@@ -293,7 +365,6 @@ impl State {
         if self.probes > 0 || now < self.probe_at || self.limit >= MAX_LIMIT {
             return;
         }
-        self.freed = 0;
         for _ in 0..self.limit {
             let Some(next) = self.waiting.pop_front() else { break };
             self.hand(pool, next, Grant::Open { probe: true });
@@ -352,14 +423,16 @@ impl State {
     }
 
     /// A connection is free, or gone, and no longer counted; the next request gets it, or
-    /// its place.
-    fn released(&mut self, pool: &Arc<Pool>, mut kept: Option<Kept>) {
-        if self.probes > self.freed {
+    /// its place. `since` is when the one before got it.
+    fn released(&mut self, pool: &Arc<Pool>, mut kept: Option<Kept>, since: Instant) {
+        let unclear = self.probes.saturating_sub(self.freed);
+        let again = kept.is_some() && since <= self.probe_since;
+        if unclear > 0 && (self.waiting.is_empty() || !again) {
             // Somebody lies in the application's queue: its process is for him.
             self.freed += 1;
             return;
         }
-        while self.busy < self.limit {
+        while self.busy < self.limit + unclear {
             let Some(next) = self.next() else { break };
             let grant = match kept.take() {
                 Some(kept) => Grant::Kept(kept),
@@ -367,7 +440,7 @@ impl State {
             };
             kept = self.hand(pool, next, grant);
         }
-        if let Some(mut kept) = kept {
+        if let Some(mut kept) = kept.filter(|_| unclear == 0) {
             kept.since = Instant::now();
             self.idle.push(kept);
         }
@@ -434,7 +507,7 @@ impl Lease {
             kept = None;
         }
         state.undo(&self);
-        state.released(&self.pool, kept);
+        state.released(&self.pool, kept, self.since);
         if !state.idle.is_empty() && !state.sweeping {
             state.sweeping = true;
             tokio::task::spawn_local(self.pool.clone().sweep());
@@ -450,7 +523,7 @@ impl Drop for Lease {
         }
         let mut state = self.pool.lock();
         state.undo(self);
-        state.released(&self.pool, None);
+        state.released(&self.pool, None, self.since);
     }
 }
 
@@ -465,7 +538,8 @@ mod tests {
     }
 
     async fn at_once(pool: &Arc<Pool>) -> Lease {
-        timeout(Duration::from_millis(500), pool.lease(false)).await.unwrap()
+        let lease = pool.lease(false, Patience::default());
+        timeout(Duration::from_millis(500), lease).await.unwrap().unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -474,14 +548,14 @@ mod tests {
         let first = at_once(&pool).await;
         {
             // Given its turn, and gone before it noticed.
-            let mut second = Box::pin(pool.lease(false));
+            let mut second = Box::pin(pool.lease(false, Patience::default()));
             assert!(pending(second.as_mut()));
             drop(first);
         }
         let third = at_once(&pool).await;
         {
             // Gone while it waited.
-            let mut fourth = Box::pin(pool.lease(false));
+            let mut fourth = Box::pin(pool.lease(false, Patience::default()));
             assert!(pending(fourth.as_mut()));
         }
         drop(third);
@@ -499,11 +573,11 @@ mod tests {
         let mut second = at_once(&pool).await;
         assert!(second.probe);
         // A third waits for what becomes of it.
-        let mut third = Box::pin(pool.lease(false));
+        let mut third = Box::pin(pool.lease(false, Patience::default()));
         assert!(timeout(PROBE_FIRST * 8, third.as_mut()).await.is_err());
         second.answered();
         assert_eq!(pool.lock().limit, 2);
-        let third = timeout(Duration::from_secs(3), third).await.unwrap();
+        let third = timeout(Duration::from_secs(3), third).await.unwrap().unwrap();
         assert!(third.probe);
         // The process that becomes free now accepts the third.
         drop(first);
@@ -516,20 +590,53 @@ mod tests {
     async fn nobody_waits_for_long() {
         let pool = Arc::new(Pool::new(1));
         let _stuck = at_once(&pool).await;
-        let mut others: Vec<_> = (0..3).map(|_| Box::pin(pool.lease(false))).collect();
+        let mut others: Vec<_> =
+            (0..3).map(|_| Box::pin(pool.lease(false, Patience::default()))).collect();
         for other in &mut others {
             assert!(pending(other.as_mut()));
         }
         let begun = Instant::now();
         let mut leases = Vec::new();
         for other in others {
-            leases.push(other.await);
+            leases.push(other.await.unwrap());
         }
         assert!(begun.elapsed() <= MAX_WAIT + Duration::from_millis(5));
         assert_eq!(pool.lock().probes, 3);
         drop(leases);
         let state = pool.lock();
         assert_eq!((state.busy, state.probes), (1, 0));
+    }
+
+    /// Without a word about it who waits goes to the application's queue; with one he stays
+    /// here, and leaves in time.
+    #[tokio::test(start_paused = true)]
+    async fn a_limited_wait_ends_in_time() {
+        let pool = Arc::new(Pool::new(1));
+        let stuck = at_once(&pool).await;
+        let patience = Patience { timeout: 3, length: Some(2) };
+        // One is tried beside the first.
+        let tried = pool.lease(false, patience).await.unwrap();
+        assert!(tried.probe);
+        let begun = Instant::now();
+        let mut second = Box::pin(pool.lease(false, patience));
+        assert!(pending(second.as_mut()));
+        let mut third = Box::pin(pool.lease(false, patience));
+        assert!(pending(third.as_mut()));
+        // There is no place for a third one,
+        let full = pool.lease(false, patience).await.unwrap_err();
+        assert_eq!(full, Failure::QueueFull(2));
+        // but for who comes after one that has gone.
+        drop(third);
+        let mut fourth = Box::pin(pool.lease(false, patience));
+        assert!(pending(fourth.as_mut()));
+        assert_eq!(second.await.unwrap_err(), Failure::QueueTimeout(3));
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_secs(3) && waited < Duration::from_secs(4));
+        drop(tried);
+        drop(stuck);
+        drop(timeout(Duration::from_millis(1), fourth).await.unwrap().unwrap());
+        let state = pool.lock();
+        assert_eq!((state.busy, state.probes, state.pending), (0, 0, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -84,7 +84,7 @@ pub async fn serve(
                 let stage = server.config.reqtimeout.handshake();
                 stage.map_or(timeout, |stage| stage.allows(received.get()).min(timeout))
             };
-            let opening = open(&stream, &generation, &server, &received);
+            let opening = Box::pin(open(&stream, &generation, &server, &received));
             let opened = tokio::select! {
                 opened = within(limit, opening) => opened,
                 () = too_late(&mut stop) => return,
@@ -117,7 +117,8 @@ pub async fn serve(
     let _seat = live.seats.take(id, &shared);
     let about = About { client, local, reported, id };
     if shared.streams.is_some() {
-        return h2::serve(shared, live, about, stop).await;
+        // Apart: a connection of HTTP/1, idle most of the time, has no room for it.
+        return Box::pin(h2::serve(shared, live, about, stop)).await;
     }
     let service = service_fn({
         let (shared, live) = (shared.clone(), live.clone());

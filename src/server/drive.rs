@@ -19,6 +19,7 @@ use directives::reply::Reply;
 use directives::request::Request;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
 
 use super::Live;
 use super::apps::{Entry, Registry, Usage};
@@ -30,7 +31,7 @@ use super::socket::Shared;
 use super::status;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
-use crate::fcgi::pool::Lease;
+use crate::fcgi::pool::{Lease, Patience};
 use crate::fcgi::{Event, Exchange};
 use crate::password;
 use crate::upstream::exchange::Exchange as Upstream;
@@ -257,19 +258,8 @@ impl World {
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
         let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
-        let mut lease = None;
-        let keep = settings.keep_conn && !call.nph;
-        if keep {
-            let turn = entry.pool.lease(fresh);
-            lease = Some(self.hurry(&call.app, entry, turn).await);
-        }
-        let kept = lease.as_mut().and_then(Lease::take_kept);
-        let connected = match kept {
-            Some(stream) => Ok(stream),
-            None => self.connect(call, entry).await,
-        };
-        let stream = match connected {
-            Ok(stream) => stream,
+        let (lease, stream) = match self.reach(call, entry, fresh).await {
+            Ok(reached) => reached,
             Err(failure) => {
                 usage.failed(&failure);
                 if call.role == Role::Responder {
@@ -298,6 +288,37 @@ impl World {
             exchange.wait_first(self.start_delay());
         }
         Ok((exchange, is_safe))
+    }
+
+    /// A connection, within the limits that there are to waiting for one.
+    async fn reach(
+        &self,
+        call: &Call,
+        entry: &Arc<Entry>,
+        fresh: bool,
+    ) -> Result<(Option<Lease>, Stream), Failure> {
+        let settings = &call.app.settings;
+        if !settings.keep_conn || call.nph {
+            return Ok((None, self.connect(call, entry).await?));
+        }
+        let patience = Patience::of(settings);
+        let deadline = patience.deadline();
+        let turn = entry.pool.lease(fresh, patience);
+        let mut lease = self.hurry(&call.app, entry, turn).await?;
+        let stream = match lease.take_kept() {
+            Some(stream) => stream,
+            None => {
+                let connecting = self.connect(call, entry);
+                match deadline {
+                    None => connecting.await?,
+                    // The application's queue may be full.
+                    Some(deadline) => timeout_at(deadline, connecting)
+                        .await
+                        .unwrap_or_else(|_| Err(patience.failure()))?,
+                }
+            }
+        };
+        Ok((Some(lease), stream))
     }
 
     /// `-startDelay`, seconds.

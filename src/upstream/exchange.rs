@@ -216,6 +216,8 @@ impl Exchange {
             return;
         }
         self.answer = None;
+        // Its client may ask again before the last byte here is sent.
+        self.forward.hold = None;
         self.poll_connection(cx);
         let Some(mut open) = self.open.take().filter(|_| !self.done) else { return };
         let ready = matches!(open.sender.poll_ready(cx), Poll::Ready(Ok(())));

@@ -90,8 +90,14 @@ fn conform(suite: &Path, filter: Option<&OsStr>) -> Result<Vec<serde_json::Value
 }
 
 fn passes_alone(suite: &Path, id: &str) -> Result<bool> {
-    let again = conform(suite, Some(OsStr::new(id)))?;
-    Ok(again.iter().all(|case| case["status"] == "pass"))
+    // On a busy machine once more may not be enough.
+    for _ in 0..3 {
+        let again = conform(suite, Some(OsStr::new(id)))?;
+        if again.iter().all(|case| case["status"] == "pass") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What `deviations.toml` says, by case.

@@ -70,7 +70,7 @@ fn moved(site: &Path) -> Result<Moved> {
     std::fs::create_dir_all(root.join(server_root).join("logs"))?;
     let text = |name: &str| root.join(name).display().to_string();
     let (file, server_root) = (text(file), text(server_root));
-    Ok(Moved { file, server_root, root })
+    Ok(Moved { root, file, server_root })
 }
 
 /// Copies a tree; configurations speak of the copy.

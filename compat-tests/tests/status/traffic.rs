@@ -55,8 +55,9 @@ pub fn probed(more: &str) -> Result<Probed> {
     let external = Application::start(root, Address::Unix(path.clone()), &mut command)?;
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666))?;
     let address = external.address.option();
+    // A body is passed on as it comes: -flush.
     site.serve(&format!(
-        "{CONF}FastCgiExternalServer {{root}}/htdocs/external {address}\n{more}"
+        "{CONF}FastCgiExternalServer {{root}}/htdocs/external {address} -flush\n{more}"
     ))?;
     Ok(Probed { site, _external: external })
 }

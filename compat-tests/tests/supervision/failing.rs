@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use compat_tests::application::program;
 use compat_tests::load::{Count, Load};
 
-use crate::figures::say;
 use crate::site::Site;
+use compat_tests::figures::say;
 
 /// How long clients are at work.
 const LOAD: Duration = Duration::from_secs(5);

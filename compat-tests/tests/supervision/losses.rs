@@ -9,8 +9,8 @@ use compat_tests::family::ZombieWatch;
 use compat_tests::load::{Count, Load};
 use nix::sys::signal::{Signal, kill};
 
-use crate::figures::say;
 use crate::site::Site;
+use compat_tests::figures::say;
 
 const RELOADS: usize = 20;
 const APPLICATIONS_KILLED: usize = 20;

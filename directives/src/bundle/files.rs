@@ -161,4 +161,15 @@ pub trait Files: Send + Sync {
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
     /// Local time's distance from UTC at a moment (microseconds since 1970), seconds.
     fn utc_offset(&self, micros: i64) -> i32;
+
+    /// What local time is called at a moment, microseconds since 1970: `CET`, or `+0545`
+    /// where it has no name.
+    fn zone_name(&self, micros: i64) -> String {
+        let offset = self.utc_offset(micros);
+        let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60);
+        match offset {
+            0 => "UTC".to_owned(),
+            _ => format!("{sign}{:02}{:02}", minutes / 60, minutes % 60),
+        }
+    }
 }

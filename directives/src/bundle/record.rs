@@ -124,6 +124,10 @@ impl Files for Recorder<'_> {
         })
     }
 
+    fn zone_name(&self, micros: i64) -> String {
+        self.inner.zone_name(micros)
+    }
+
     fn utc_offset(&self, micros: i64) -> i32 {
         self.inner.utc_offset(micros)
     }

@@ -47,7 +47,7 @@ fn asked(line: &str) -> (Question, Answers) {
         match part.split_once(' ') {
             Some(("answer", answer)) => answers.add(answer).expect("an answer"),
             Some(("client", address)) => {
-                client = Some(address.parse().expect("an address"))
+                client = Some(address.parse().expect("an address"));
             }
             _ => fields.push(part.to_owned()),
         }

@@ -107,6 +107,8 @@ fn answer(text: &str) -> Answer {
         "unparsed" => Answer::Head(Bytes::new()),
         "failed incomplete" => failed(Failure::Incomplete),
         "failed idle" => failed(Failure::Idle(30)),
+        "failed queue" => failed(Failure::QueueTimeout(3)),
+        "failed full" => failed(Failure::QueueFull(20)),
         "failed connect" => failed(Failure::Connect(directives::bundle::OsError {
             code: 111,
             text: "Connection refused".to_owned(),

@@ -5,6 +5,10 @@
 //! `probe [address [directives]]`: the address is `unix:/path` or `host:port`; without one,
 //! or for `-`, the listening socket is descriptor 0, as the specification has it. With
 //! directives, every request is answered after them and not after its query string.
+//!
+//! The environment says how it lives: with `PROBE_WORKERS=n` it serves so many connections
+//! at a time, each to its end, as programs with so many processes do, and without it all
+//! that come; with `PROBE_LEAVE=n` it ends after so many answers.
 
 mod answer;
 mod wire;
@@ -14,11 +18,17 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wire::{Connection, Request};
 
 /// What to answer instead of what the query string says.
 type Fixed = Option<Arc<str>>;
+
+/// A number of the environment.
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -44,34 +54,49 @@ fn main() -> Result<()> {
 }
 
 fn unix(listener: &UnixListener, fixed: &Fixed) -> Result<()> {
-    loop {
+    work(fixed, || {
         let (stream, _) = listener.accept()?;
-        let input = stream.try_clone()?;
-        serve(input, stream, fixed.clone());
-    }
+        Ok((stream.try_clone()?, stream))
+    })
 }
 
 fn tcp(listener: &TcpListener, fixed: &Fixed) -> Result<()> {
-    loop {
+    work(fixed, || {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        let input = stream.try_clone()?;
-        serve(input, stream, fixed.clone());
-    }
+        Ok((stream.try_clone()?, stream))
+    })
 }
 
-/// Serves a connection beside the others.
-fn serve(
-    input: impl Read + Send + 'static,
-    output: impl Write + Send + 'static,
-    fixed: Fixed,
-) {
-    std::thread::spawn(move || {
-        let mut connection = Connection::new(input, output);
-        // The server's going away is nothing to report.
-        let _: std::result::Result<(), Error> =
-            requests(&mut connection, fixed.as_deref());
+/// Serves what comes: all at the same time, or so many.
+fn work<S: Read + Write + Send + 'static>(
+    fixed: &Fixed,
+    accept: impl Fn() -> Result<(S, S)> + Sync,
+) -> Result<()> {
+    let Some(workers) = number("PROBE_WORKERS") else {
+        loop {
+            let (input, output) = accept()?;
+            let fixed = fixed.clone();
+            std::thread::spawn(move || serve(input, output, &fixed));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Ok((input, output)) = accept() {
+                    serve(input, output, fixed);
+                }
+            });
+        }
     });
+    Ok(())
+}
+
+/// Serves a connection to its end.
+fn serve(input: impl Read, output: impl Write, fixed: &Fixed) {
+    let mut connection = Connection::new(input, output);
+    // The server's going away is nothing to report.
+    let _: std::result::Result<(), Error> = requests(&mut connection, fixed.as_deref());
 }
 
 fn requests<I: Read, O: Write>(
@@ -82,11 +107,21 @@ fn requests<I: Read, O: Write>(
         let keep = request.keeps_connection();
         let stays =
             answer::answer(connection, &request, fixed.unwrap_or(&query(&request)))?;
+        leave();
         if !keep || !stays {
             break;
         }
     }
     Ok(())
+}
+
+/// Ends the process if this was the last answer that it is to give.
+fn leave() {
+    static ANSWERS: AtomicUsize = AtomicUsize::new(0);
+    let answers = ANSWERS.fetch_add(1, Ordering::Relaxed) + 1;
+    if number("PROBE_LEAVE").is_some_and(|last| answers >= last) {
+        std::process::exit(0);
+    }
 }
 
 fn query(request: &Request) -> String {

@@ -6,7 +6,19 @@ use super::plan::{Content, Place, by_file, of_name, places, suffixes};
 use crate::convert::model::{App, Host, Matcher, Rule, Site};
 
 pub(super) fn text(site: &Site) -> String {
-    let mut out = "{\n\tadmin off\n\tauto_https off\n}\n".to_owned();
+    let mut out = "{\n\tadmin off\n\tauto_https off\n".to_owned();
+    // Caddy speaks no plain HTTP on the port that it takes for HTTPS, and the reverse.
+    let is_odd = |tls: bool, odd: &str| {
+        let mut hosts = site.hosts.iter().filter(|host| host.tls.is_some() == tls);
+        hosts.any(|host| host.listens.iter().any(|(_, port)| port.to_string() == odd))
+    };
+    if is_odd(false, "443") {
+        out += "\thttps_port 65535\n";
+    }
+    if is_odd(true, "80") {
+        out += "\thttp_port 65534\n";
+    }
+    out += "}\n";
     let mut taken = BTreeSet::new();
     for host in &site.hosts {
         let scheme = if host.tls.is_some() { "https" } else { "http" };

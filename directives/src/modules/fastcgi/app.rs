@@ -63,6 +63,11 @@ pub struct Settings {
     pub flush: bool,
     /// Not `-no-keep-conn`.
     pub keep_conn: bool,
+    /// `-queue-timeout`, seconds that a request waits here for its turn; 0 waits as the
+    /// original did, in the application's own queue.
+    pub queue_timeout: u32,
+    /// `-queue-length`: requests that may wait here for their turn; `None` for no limit.
+    pub queue_length: Option<u32>,
     /// `-nph`.
     pub nph: bool,
     /// `-kill-signal`: its number.
@@ -92,6 +97,8 @@ impl Default for Settings {
             pass_headers: Vec::new(),
             flush: false,
             keep_conn: true,
+            queue_timeout: 0,
+            queue_length: None,
             nph: false,
             kill_signal: TERM,
             user: None,

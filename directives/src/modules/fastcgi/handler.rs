@@ -163,8 +163,7 @@ fn status_field(head: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The lines and the status of a failure (section 14; every trouble with an application
-/// is 500, Q-12).
+/// The lines and the status of a failure (section 14).
 fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     let file = String::from_utf8_lossy(&r.filename).into_owned();
     match failure {
@@ -183,7 +182,8 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     }
     let is_dynamic = find(r).is_none_or(|app| app.kind == Kind::Dynamic);
     response::log_failure(r, &file, failure, received, is_dynamic);
-    Verdict::Status(500)
+    response::add_retry_after(r, failure);
+    Verdict::Status(response::failure_status(failure))
 }
 
 #[cfg(test)]

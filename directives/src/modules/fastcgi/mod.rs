@@ -214,7 +214,22 @@ fn read_options(
         let read = options::value(opt.arg, &value.bytes, at.files()).map_err(refused)?;
         (opt.set)(draft, &read).map_err(refused)?;
     }
-    Ok(())
+    let settings = &draft.settings;
+    let alone = match (settings.keep_conn, settings.nph) {
+        (false, _) => "-no-keep-conn",
+        (_, true) => "-nph",
+        _ => return Ok(()),
+    };
+    let queue = match (settings.queue_timeout, settings.queue_length) {
+        (0, None) => return Ok(()),
+        (0, Some(_)) => "-queue-length",
+        _ => "-queue-timeout",
+    };
+    let message = format!("{subject}: {queue} and {alone} are mutually exclusive options");
+    Err(Problem::from(message).help(
+        "how many requests an application takes at a time, and who has to wait, is learnt from \
+         connections that are used again",
+    ))
 }
 
 /// What could have been meant by an option that there is not.

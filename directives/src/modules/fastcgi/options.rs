@@ -118,6 +118,17 @@ opts! {
         "Each request gets a connection of its own, as with mod_fastcgi. Without it, connections \
          are used again as long as nobody waits for the application.",
         |d, _| Ok(d.settings.keep_conn = false);
+    "-queue-timeout", S | E | D, Arg::Uint(0), "0",
+        "Seconds that a request may wait until the application can take it; then it is answered \
+         503 with Retry-After. 0 waits as mod_fastcgi did, in the application's listen queue, as \
+         long as `-appConnTimeout` and `-idle-timeout` allow. Otherwise requests wait in the \
+         server, and what has been sent is under `-idle-timeout` alone. Not with `-no-keep-conn` \
+         or `-nph`.",
+        |d, v| Ok(d.settings.queue_timeout = v.number());
+    "-queue-length", S | E | D, Arg::Uint(0), "",
+        "Requests that may wait in the server until the application can take them; one more is \
+         answered 503 with Retry-After at once. Without it there is no limit. Not with `-no-keep-conn` or `-nph`.",
+        |d, v| Ok(d.settings.queue_length = Some(v.number()));
     "-nph", S | E, Arg::Flag, "",
         "Output is the complete HTTP response and is passed on as it is.",
         |d, _| Ok(d.settings.nph = true);

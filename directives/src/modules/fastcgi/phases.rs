@@ -198,7 +198,10 @@ fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
         Answer::Failed { failure, received } => {
             let is_dynamic = authorizer.app.kind == Kind::Dynamic;
             response::log_failure(r, &name, &failure, received, is_dynamic);
-            return refuse::<P>(r, 500);
+            if is_final::<P>(r) {
+                response::add_retry_after(r, &failure);
+            }
+            return refuse::<P>(r, response::failure_status(&failure));
         }
         _ => return refuse::<P>(r, 500),
     };

@@ -268,6 +268,26 @@ pub(crate) fn add_fields(r: &mut Request, fields: Vec<Field>) {
     }
 }
 
+/// The status of a failure: 500 for every trouble with an application (Q-12), but that it
+/// is the number of requests that is too much for it.
+pub fn failure_status(failure: &Failure) -> u16 {
+    match failure {
+        Failure::QueueTimeout(_) | Failure::QueueFull(_) => 503,
+        _ => 500,
+    }
+}
+
+/// When a request may be tried again that found no room: the field that goes with 503. The
+/// time that requests wait here is the only measure that there is.
+pub fn add_retry_after(r: &mut Request, failure: &Failure) {
+    let seconds = match failure {
+        Failure::QueueTimeout(seconds) => *seconds,
+        Failure::QueueFull(_) => 1,
+        _ => return,
+    };
+    r.err_headers_out.set("Retry-After", seconds.to_string());
+}
+
 /// The lines about an application that did not bring the head of a response.
 pub fn log_failure(
     r: &mut Request,
@@ -279,6 +299,10 @@ pub fn log_failure(
     let (level, module, error, text) = failure_line(file, failure, is_dynamic);
     if !text.is_empty() {
         r.log_os(level, module, 0, error, text);
+    }
+    if failure_status(failure) == 503 {
+        // It was not asked.
+        return;
     }
     let text =
         format!("FastCGI: incomplete headers ({received} bytes) received from server \"{file}\"");
@@ -305,6 +329,22 @@ pub fn failure_line(
             "fastcgi",
             None,
             format!("{connect}connect() timed out (appConnTimeout={seconds}sec)"),
+        ),
+        Failure::QueueTimeout(seconds) => (
+            "fastcgi",
+            None,
+            format!(
+                "FastCGI: server \"{file}\" is busy: the request waited for its turn in vain \
+                 (queue-timeout={seconds}sec)"
+            ),
+        ),
+        Failure::QueueFull(length) => (
+            "fastcgi",
+            None,
+            format!(
+                "FastCGI: server \"{file}\" is busy: as many requests as may wait do so already \
+                 (queue-length={length})"
+            ),
         ),
         Failure::Idle(seconds) if is_dynamic => (
             "fastcgi",

@@ -205,16 +205,15 @@ pub fn long_size(size: u64) -> String {
     out
 }
 
-/// A moment, seconds since 1970, on a clock that is `offset` seconds from UTC; `None` is
-/// Greenwich. `ap_ht_time`.
-pub fn time(seconds: i64, format: &[u8], offset: Option<i32>) -> Vec<u8> {
+/// A moment, seconds since 1970, on a clock that is so many seconds from UTC and has this
+/// name; `None` is Greenwich. `ap_ht_time`.
+pub fn time(seconds: i64, format: &[u8], zone: Option<(i32, String)>) -> Vec<u8> {
     let format = String::from_utf8_lossy(format).into_owned();
-    let format = match offset {
+    let format = match &zone {
         None => format.replace("%Z", "GMT").replace("%z", "+0000"),
-        Some(0) => format.replace("%Z", "UTC"),
-        Some(_) => format,
+        Some((_, name)) => format.replace("%Z", name),
     };
-    let zone = offset.and_then(|offset| Offset::from_seconds(offset).ok());
+    let zone = zone.and_then(|(offset, _)| Offset::from_seconds(offset).ok());
     let zone = zone.map_or(TimeZone::UTC, TimeZone::fixed);
     let Ok(time) = jiff::Timestamp::from_second(seconds) else { return Vec::new() };
     let shown = jiff::fmt::strtime::format(&format, &time.to_zoned(zone));

@@ -55,8 +55,9 @@ impl Page {
 
     /// A moment, seconds since 1970, on the server's clock.
     pub(super) fn local_time(&self, seconds: i64) -> Vec<u8> {
-        let offset = self.r.files.utc_offset(seconds * 1_000_000);
-        text::time(seconds, &self.settings.time_format, Some(offset))
+        let (files, micros) = (&self.r.files, seconds * 1_000_000);
+        let zone = (files.utc_offset(micros), files.zone_name(micros));
+        text::time(seconds, &self.settings.time_format, Some(zone))
     }
 
     /// A variable's value; `0` to `9` are groups of the last match. `get_include_var`.

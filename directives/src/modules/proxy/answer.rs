@@ -18,7 +18,11 @@ use crate::status;
 /// The answer, or why there is none.
 pub(super) fn answered(r: &mut Request, answer: Answer) -> Verdict {
     match answer {
-        Answer::Heard(heard) => take(r, *heard),
+        Answer::Heard(heard) => {
+            // Whoever reads the rest says when the upstream is no longer busy with it.
+            current(r).hold = None;
+            take(r, *heard)
+        }
         Answer::Failed { failure, .. } => {
             let status = failed(r, &failure);
             settle(r, status)

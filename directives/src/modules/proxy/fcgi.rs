@@ -183,7 +183,11 @@ fn adjust(r: &mut Request) -> Result<(), Verdict> {
 
 fn answered(r: &mut Request, answer: Answer) -> Verdict {
     match answer {
-        Answer::Head(head) => take(r, &head),
+        Answer::Head(head) => {
+            // Whoever reads the rest says when the upstream is no longer busy with it.
+            current(r).hold = None;
+            take(r, &head)
+        }
         Answer::Failed { failure, .. } => {
             let status = failed(r, &failure);
             settle(r, status)

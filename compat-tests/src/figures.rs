@@ -1,0 +1,51 @@
+//! What a server takes of the machine, and a voice for figures.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::family::{Process, process};
+use crate::site::Site;
+
+/// Says a line whether the test passes or not: it is for whoever reads.
+pub fn say(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+/// The proportional set size, bytes: memory that is shared with others counts in part.
+pub fn memory(processes: &[Process]) -> Result<u64> {
+    let of = |process: &Process| {
+        let rollup = process.file("smaps_rollup");
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let number = line.context("no Pss")?.trim().trim_end_matches(" kB");
+        anyhow::Ok(number.parse::<u64>()? * 1024)
+    };
+    processes.iter().map(of).sum()
+}
+
+/// The processor time of all, in the program and in the kernel.
+pub fn cpu(processes: &[Process]) -> Result<Duration> {
+    let second = sysconf(SysconfVar::CLK_TCK)?.context("no clock ticks")? as u64;
+    let mut ticks = 0;
+    for process in processes {
+        let stat = process.file("stat");
+        // Behind the name the state is the first field, and these are the 12th and 13th.
+        let fields = stat.rsplit_once(')').context("no stat")?.1;
+        for field in fields.split_whitespace().skip(11).take(2) {
+            ticks += field.parse::<u64>()?;
+        }
+    }
+    Ok(Duration::from_millis(ticks * 1000 / second))
+}
+
+impl Site {
+    /// The server's own processes: those of applications are not among them.
+    pub fn own_processes(&self) -> Result<Vec<Process>> {
+        let mut own = self.family()?;
+        own.retain(|p| p.name.starts_with("fcgi-"));
+        own.push(process(self.parent()?).context("no parent")?);
+        Ok(own)
+    }
+}
