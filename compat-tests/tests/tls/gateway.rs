@@ -45,7 +45,9 @@ fn call(site: &Site, host: &str, uri: &str, proto: &str, more: &[&str]) -> Resul
         "X-Forwarded-For: 203.0.113.7".to_owned(),
     ];
     let mut args = more.to_vec();
-    own.iter().for_each(|field| args.extend(["-H", field]));
+    for field in &own {
+        args.extend(["-H", field]);
+    }
     site.curl(host, "/", &args)
 }
 
