@@ -1,7 +1,7 @@
 //! The messages between the halves, and their framing: one packet each on a pair of
 //! sockets, descriptors beside them. One of two files with `unsafe`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -61,15 +61,25 @@ mod kind {
     pub const DRAIN: u8 = b'D';
     pub const STOP: u8 = b'S';
     pub const MESSAGE: u8 = b'M';
+    /// A message that is too long for a packet: in the first descriptor.
+    pub const LONG_MESSAGE: u8 = b'N';
 }
+
+/// The most descriptors that come with a packet.
+const MAX_FDS: usize = 4;
 
 struct Packet {
     kind: u8,
     payload: Vec<u8>,
-    fd: Option<OwnedFd>,
+    fds: VecDeque<OwnedFd>,
 }
 
 impl Packet {
+    /// The next descriptor.
+    fn fd(&mut self) -> Option<OwnedFd> {
+        self.fds.pop_front()
+    }
+
     fn number(&self) -> u64 {
         self.payload.as_slice().try_into().map_or(0, u64::from_le_bytes)
     }
@@ -81,9 +91,8 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
-fn send(fd: RawFd, kind: u8, payload: &[u8], passed: Option<RawFd>) -> nix::Result<()> {
-    let fds: Vec<RawFd> = passed.into_iter().collect();
-    let rights = [ControlMessage::ScmRights(&fds)];
+fn send(fd: RawFd, kind: u8, payload: &[u8], fds: &[RawFd]) -> nix::Result<()> {
+    let rights = [ControlMessage::ScmRights(fds)];
     let control = if fds.is_empty() { &[][..] } else { &rights[..] };
     let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
     let slices = [IoSlice::new(std::slice::from_ref(&kind)), IoSlice::new(payload)];
@@ -94,14 +103,14 @@ fn send(fd: RawFd, kind: u8, payload: &[u8], passed: Option<RawFd>) -> nix::Resu
 /// One packet, if one is there. `None` at the end.
 fn receive(fd: RawFd) -> nix::Result<Option<Packet>> {
     let mut packet = vec![0; MAX_PACKET];
-    let mut space = nix::cmsg_space!(RawFd);
+    let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
     let mut iov = [IoSliceMut::new(&mut packet)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(fd, &mut iov, Some(&mut space), flags)?;
-    let mut passed = None;
+    let mut passed = VecDeque::new();
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {
-            passed = fds.into_iter().map(own).next_back();
+            passed.extend(fds.into_iter().map(own));
         }
     }
     let length = message.bytes;
@@ -110,7 +119,7 @@ fn receive(fd: RawFd) -> nix::Result<Option<Packet>> {
     }
     packet.truncate(length);
     let kind = packet.remove(0);
-    Ok(Some(Packet { kind, payload: packet, fd: passed }))
+    Ok(Some(Packet { kind, payload: packet, fds: passed }))
 }
 
 /// Takes ownership of a descriptor that came as a number: by a packet, or from a service
@@ -156,7 +165,7 @@ impl ParentLink {
     fn send(&self, kind: u8, payload: &[u8], passed: Option<RawFd>) -> Result<()> {
         let fd = self.0.as_raw_fd();
         loop {
-            match send(fd, kind, payload, passed) {
+            match send(fd, kind, payload, passed.as_slice()) {
                 Err(nix::Error::EAGAIN) => {
                     let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
                     let ready = poll(&mut fds, ROOM_PATIENCE)?;
@@ -222,11 +231,15 @@ impl ParentLink {
     /// The next message that is there; an end if the server is gone.
     pub fn next(&self) -> Result<Received> {
         match receive(self.0.as_raw_fd()) {
-            Ok(Some(packet)) if packet.kind == kind::MESSAGE => {
+            Ok(Some(mut packet))
+                if [kind::MESSAGE, kind::LONG_MESSAGE].contains(&packet.kind) =>
+            {
+                if packet.kind == kind::LONG_MESSAGE {
+                    packet.payload = read_all(packet.fd())?;
+                }
                 let message = ToParent::decode(&packet.payload);
-                Ok(Received::Message(
-                    message.context("the server sent no message of ours")?,
-                ))
+                let message = message.context("the server sent no message of ours")?;
+                Ok(Received::Message(message, packet.fds.into()))
             }
             Ok(Some(packet)) => bail!("the server sent a packet of kind {}", packet.kind),
             Ok(None) | Err(nix::Error::ECONNRESET) => Ok(Received::End),
@@ -239,8 +252,8 @@ impl ParentLink {
 /// What [`ParentLink::next`] finds.
 #[derive(Debug)]
 pub enum Received {
-    /// A message.
-    Message(ToParent),
+    /// A message, with the descriptors that came with it.
+    Message(ToParent, Vec<OwnedFd>),
     /// Nothing now.
     Nothing,
     /// The server is gone.
@@ -281,9 +294,21 @@ impl Link {
 
     /// Says something to the parent.
     pub async fn send(&self, message: &ToParent) -> Result<()> {
-        let (fd, bytes) = (self.socket.as_raw_fd(), message.encode());
+        self.send_with(message, &[]).await
+    }
+
+    /// Says something to the parent, with descriptors.
+    pub async fn send_with(&self, message: &ToParent, fds: &[OwnedFd]) -> Result<()> {
+        let (fd, mut bytes) = (self.socket.as_raw_fd(), message.encode());
+        let mut passed: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let (mut kind, mut memory) = (kind::MESSAGE, None);
+        if bytes.len() >= MAX_PACKET {
+            kind = kind::LONG_MESSAGE;
+            passed.insert(0, memory.insert(in_memory(&bytes)?).as_raw_fd());
+            bytes.clear();
+        }
         let sent = self.socket.async_io(Interest::WRITABLE, || {
-            send(fd, kind::MESSAGE, &bytes, None).map_err(std::io::Error::from)
+            send(fd, kind, &bytes, &passed).map_err(std::io::Error::from)
         });
         Ok(sent.await?)
     }
@@ -308,18 +333,18 @@ impl Link {
             let packet = self.socket.async_io(Interest::READABLE, || {
                 receive(fd).map_err(std::io::Error::from)
             });
-            let packet = packet.await?.context("the parent has closed the link")?;
+            let mut packet = packet.await?.context("the parent has closed the link")?;
             let number = packet.number();
             match packet.kind {
                 kind::LISTENER => {
-                    let fd = packet.fd.context("no listener came")?;
+                    let fd = packet.fd().context("no listener came")?;
                     self.listeners.insert(number, fd);
                 }
                 kind::LOG => {
-                    self.logs.insert(number, packet.fd.context("no log came")?);
+                    self.logs.insert(number, packet.fd().context("no log came")?);
                 }
                 kind::CONFIGURE => {
-                    let generation = self.generation(number, &read_all(packet.fd)?)?;
+                    let generation = self.generation(number, &read_all(packet.fd())?)?;
                     return Ok(FromParent::Configure(Box::new(generation)));
                 }
                 kind::APP => {
@@ -328,7 +353,7 @@ impl Link {
                     return Ok(FromParent::App(key, state));
                 }
                 kind::STATUS => {
-                    let versions = status::decode(&read_all(packet.fd)?);
+                    let versions = status::decode(&read_all(packet.fd())?);
                     let versions = versions.context("the parent sent no status")?;
                     return Ok(FromParent::Status(versions));
                 }

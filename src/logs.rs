@@ -16,6 +16,8 @@ pub enum Name {
     Error(ErrorLog),
     /// The error log of a server that names none: `logs/error_log`.
     DefaultError,
+    /// A `ScriptLog`.
+    Script(Bytes),
 }
 
 impl Name {
@@ -59,6 +61,9 @@ pub fn names(snapshot: &Snapshot) -> Vec<Name> {
         for log in &server.config.gateway.logs {
             add(Name::Access(log.target.clone()));
         }
+        if let Some(path) = server.config.cgi.log() {
+            add(Name::Script(path.clone()));
+        }
     }
     names
 }
@@ -73,6 +78,7 @@ pub fn open(snapshot: &Snapshot, name: &Name) -> Open {
         | Name::Error(ErrorLog::Pipe { command, shell }) => {
             Open::Pipe { command: command.clone(), shell: *shell }
         }
+        Name::Script(path) => Open::File(path.clone()),
         Name::Error(ErrorLog::Syslog(text)) => Open::Syslog(text.clone()),
         Name::DefaultError => Open::File(
             directives::path::join(&snapshot.server_root, b"logs/error_log").into(),

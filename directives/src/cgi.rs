@@ -90,7 +90,8 @@ fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])
 /// Puts the variables into the request's environment, where an internal redirect finds
 /// them again as `REDIRECT_*` (E-16).
 pub fn populate(r: &mut Request) {
-    fill(r, &Extras::default());
+    // TZ is not the request's: `ap_create_environment` adds it for a program.
+    fill(r, &Extras { without: &["TZ"], ..Extras::default() });
 }
 
 /// The same, with the names that modules gave and without what `ap_create_environment` adds
@@ -332,15 +333,11 @@ fn push_number(out: &mut Vec<u8>, number: u16) {
     }
 }
 
-/// The target as the client sent it: `original_uri`.
+/// The target as the client sent it, or with `CGIVar` the path as it is now, which httpd gives
+/// without a query.
 fn request_uri(r: &Request) -> Cow<'_, [u8]> {
     if r.dir.core.request_uri_current == Some(true) {
-        let mut uri = r.uri.clone();
-        if let Some(args) = &r.args {
-            uri.push(b'?');
-            uri.extend_from_slice(args);
-        }
-        return uri.into();
+        return Cow::Borrowed(&r.uri);
     }
     Cow::Borrowed(&r.unparsed_uri)
 }

@@ -11,6 +11,7 @@ use crate::bundle::{Meta, OsError};
 use crate::cgi::{self, Extras};
 use crate::modules::auth_basic::Checked;
 use crate::modules::authn_core::Credentials;
+use crate::modules::cgi::Script;
 use crate::modules::fastcgi::App;
 use crate::modules::proxy::{Forward, Heard, Hold};
 use crate::modules::status::Report;
@@ -48,6 +49,8 @@ pub enum Effect {
     Finish,
     /// Run a FastCGI application and bring the head of its response.
     FastCgi(Call),
+    /// Run a CGI script and bring the head of its response; as with [`Effect::FastCgi`].
+    Cgi(Box<Script>),
     /// Ask an HTTP upstream and bring the head of its answer.
     Upstream(Box<Forward>),
     /// Wait.
@@ -153,7 +156,7 @@ pub enum Answer {
     Password(Checked),
     /// To [`Effect::Finish`].
     Finished(Result<(), Failure>),
-    /// To [`Effect::FastCgi`]: the head of the response, blank line included; what
+    /// To [`Effect::FastCgi`] and [`Effect::Cgi`]: the head of the response, blank line included; what
     /// follows it streams. Empty for an unparsed response.
     Head(Bytes),
     /// To [`Effect::Upstream`]: the head of the answer; what follows it streams.
@@ -170,7 +173,7 @@ pub enum Answer {
     Forgotten(u64),
     /// To [`Effect::Ready`].
     Ready(bool),
-    /// To [`Effect::FastCgi`] and [`Effect::Upstream`]: there is no head.
+    /// To [`Effect::FastCgi`], [`Effect::Cgi`] and [`Effect::Upstream`]: there is no head.
     Failed {
         /// Why.
         failure: Failure,

@@ -56,7 +56,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
       ExpireTimeout MaxProcessors MinProcessors MinSpareProcessors Multiplexer Processor \
       ServerEnvironment SimpleProcCount SimpleThreadCount",
     ),
-    ("mod_cgid.c", Ignored("there is no CGI daemon"), "ScriptSock CGIDScriptTimeout"),
     (
         "mod_ssl.c",
         Ignored("the TLS library looks after this itself"),
@@ -135,7 +134,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
     ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
-    ("mod_cgi.c", NOT_YET, "ScriptLog ScriptLogLength ScriptLogBuffer CGIScriptTimeout"),
     (
         "mod_proxy.c",
         Refused("upstreams are connected to directly, from any address"),
@@ -145,6 +143,11 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "mod_proxy.c",
         Ignored("it is for a forward proxy, which this server is not"),
         "AllowCONNECT",
+    ),
+    (
+        "mod_proxy_ftp.c",
+        Ignored("FTP is not spoken here"),
+        "ProxyFtpDirCharset ProxyFtpEscapeWildcards ProxyFtpListOnWildcard",
     ),
     (
         "mod_proxy_wstunnel.c",

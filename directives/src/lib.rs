@@ -11,6 +11,7 @@
 
 pub mod bundle;
 pub mod cgi;
+pub mod check;
 pub mod compile;
 pub mod content;
 pub mod convert;

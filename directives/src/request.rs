@@ -197,6 +197,8 @@ pub struct Request {
     pub findings: Findings,
     /// Lines for the error log, to be written by whoever runs the phases.
     pub lines: Vec<Line>,
+    /// Entries for the `ScriptLog`, likewise.
+    pub script_log: Vec<crate::modules::cgi::Entry>,
     /// Somebody wants to know how the phases come to what they say: lines are kept
     /// whatever `LogLevel` says, down to [`EXPLAINED`].
     pub explained: bool,
@@ -334,6 +336,7 @@ impl Request {
             decision: None,
             findings: Findings::default(),
             lines: Vec::new(),
+            script_log: Vec::new(),
             explained: false,
             connection,
         }

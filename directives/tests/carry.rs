@@ -92,7 +92,7 @@ fn every_directive_is_accounted_for() {
         let all = all(&compiled);
         total += all.len();
         for target in Target::ALL {
-            let carried = to::carry(&compiled, target);
+            let carried = to::carry(&compiled, target, &Tree::new(&site));
             let found: Vec<(String, u32)> = carried
                 .entries
                 .iter()
@@ -123,7 +123,7 @@ fn the_table_is_as_expected() {
         let compiled = compiled(&site);
         out += &format!("\n{name}\n");
         for target in Target::ALL {
-            let carried = to::carry(&compiled, target);
+            let carried = to::carry(&compiled, target, &Tree::new(&site));
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
             for line in &carried.entries {
                 *counts.entry(line.fate.name()).or_default() += 1;
@@ -151,7 +151,7 @@ fn the_table_is_as_expected() {
 fn what_protects_is_never_left_open() {
     let site = Path::new(TESTDATA).join("sites/13-authorizers");
     let compiled = compiled(&site);
-    let text = |target| to::carry(&compiled, target).text;
+    let text = |target| to::carry(&compiled, target, &Tree::new(&site)).text;
     let nginx = text(Target::Nginx);
     for prefix in ["/private", "/shop", "/staff"] {
         let open = format!("location ^~ \"{prefix}/\" {{\n            deny all;");

@@ -17,9 +17,13 @@ pub struct About<'a> {
 /// A line ready to be written.
 pub fn format(line: &Line, about: About<'_>) -> Vec<u8> {
     let (pid, tid) = super::ids();
-    let mut out =
-        format!("[{}] [{}:{}] [pid {pid}:tid {tid}] ", time(), line.module, line.level)
-            .into_bytes();
+    let mut out = format!(
+        "[{}] [{}:{}] [pid {pid}:tid {tid}] ",
+        time("%.6f"),
+        line.module,
+        line.level
+    )
+    .into_bytes();
     if let Some(error) = &line.error {
         out.extend_from_slice(format!("({}){}: ", error.code, error.text).as_bytes());
     }
@@ -47,12 +51,16 @@ pub fn plain(level: Level, module: &'static str, ah: u32, text: &str) -> Vec<u8>
     format(&line, About::default())
 }
 
-fn time() -> String {
+/// The time as httpd writes it, with `fraction` behind the seconds.
+pub fn time(fraction: &str) -> String {
     let micros = crate::log::now();
     let offset = jiff::tz::Offset::from_seconds(super::utc_offset(micros));
     let zone = offset.map_or(jiff::tz::TimeZone::UTC, jiff::tz::TimeZone::fixed);
     match jiff::Timestamp::from_microsecond(micros) {
-        Ok(time) => time.to_zoned(zone).strftime("%a %b %d %H:%M:%S%.6f %Y").to_string(),
+        Ok(time) => {
+            let format = format!("%a %b %d %H:%M:%S{fraction} %Y");
+            time.to_zoned(zone).strftime(&format).to_string()
+        }
         Err(_) => String::new(),
     }
 }

@@ -25,6 +25,19 @@ impl AppKey {
     }
 }
 
+/// A CGI script that is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// A number that no other script has.
+    pub id: u64,
+    /// Its file, and under whose name it runs.
+    pub key: AppKey,
+    /// Its arguments.
+    pub args: Vec<Bytes>,
+    /// Its environment.
+    pub env: Vec<(Bytes, Bytes)>,
+}
+
 /// What the server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToParent {
@@ -49,6 +62,11 @@ pub enum ToParent {
     Alive,
     /// The state of all processes is wanted.
     Status,
+    /// A script is to be run. Three descriptors come with this: what it reads, what it
+    /// writes, and where it complains.
+    Run(Box<Script>),
+    /// The script of this number is not waited for any more.
+    EndScript(u64),
 }
 
 /// What the parent says about an application.
@@ -73,6 +91,8 @@ mod tag {
     pub const BUSY: u8 = b'F';
     pub const ALIVE: u8 = b'A';
     pub const STATUS: u8 = b'Q';
+    pub const RUN: u8 = b'X';
+    pub const END_SCRIPT: u8 = b'x';
 }
 
 impl ToParent {
@@ -92,6 +112,8 @@ impl ToParent {
             }
             ToParent::Alive => out.tag(tag::ALIVE),
             ToParent::Status => out.tag(tag::STATUS),
+            ToParent::Run(script) => out.tag(tag::RUN).script(script),
+            ToParent::EndScript(id) => out.tag(tag::END_SCRIPT).number(*id),
         };
         out.0
     }
@@ -112,6 +134,8 @@ impl ToParent {
             }
             tag::ALIVE => ToParent::Alive,
             tag::STATUS => ToParent::Status,
+            tag::RUN => ToParent::Run(Box::new(input.script()?)),
+            tag::END_SCRIPT => ToParent::EndScript(input.number()?),
             _ => return None,
         };
         input.0.is_empty().then_some(message)
@@ -174,6 +198,17 @@ impl Writer {
                 .bytes(identity.group.as_bytes()),
         }
     }
+
+    fn script(&mut self, script: &Script) -> &mut Writer {
+        self.number(script.id).key(&script.key).number(script.args.len() as u64);
+        for arg in &script.args {
+            self.bytes(arg);
+        }
+        for (name, value) in &script.env {
+            self.bytes(name).bytes(value);
+        }
+        self
+    }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -223,6 +258,20 @@ impl Reader<'_> {
         };
         Some(AppKey { path, identity })
     }
+
+    /// What is left is the environment.
+    fn script(&mut self) -> Option<Script> {
+        let (id, key) = (self.number()?, self.key()?);
+        let (mut args, mut env) = (Vec::new(), Vec::new());
+        for _ in 0..self.number()? {
+            args.push(Bytes::copy_from_slice(self.field()?));
+        }
+        while !self.0.is_empty() {
+            let name = Bytes::copy_from_slice(self.field()?);
+            env.push((name, Bytes::copy_from_slice(self.field()?)));
+        }
+        Some(Script { id, key, args, env })
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +300,13 @@ mod tests {
                 ToParent::Slow(key.clone()),
                 ToParent::Busy(key.clone(), Duration::from_micros(12_345)),
                 ToParent::Status,
+                ToParent::Run(Box::new(Script {
+                    id: 9,
+                    key: key.clone(),
+                    args: vec!["a".into(), "".into()],
+                    env: vec![("A".into(), "b=c".into()), ("B".into(), "".into())],
+                })),
+                ToParent::EndScript(9),
             ];
             for message in messages {
                 assert_eq!(ToParent::decode(&message.encode()), Some(message));

@@ -33,7 +33,9 @@ const HURRY: Duration = Duration::from_millis(100);
 impl Parent {
     /// Has everything gone?
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Ending(_) | Stage::Killed) && self.apps.is_over()
+        matches!(self.stage, Stage::Ending(_) | Stage::Killed)
+            && self.apps.is_over()
+            && self.scripts.is_over()
     }
 
     /// Takes the next step towards the end when its time has come.
@@ -48,6 +50,7 @@ impl Parent {
             }
             Stage::Ending(deadline) if now >= deadline => {
                 self.apps.kill();
+                self.scripts.kill();
                 self.stage = Stage::Killed;
             }
             Stage::Running if self.server.is_due(now) => self.start_server(),
@@ -86,6 +89,7 @@ impl Parent {
         self.server.kill();
         if let Stage::Ending(_) = self.stage {
             self.apps.kill();
+            self.scripts.kill();
         }
     }
 
@@ -93,6 +97,8 @@ impl Parent {
     /// and applications do not notice.
     pub(super) fn server_gone(&mut self, status: Option<WaitStatus>) {
         self.apps.server_restarted();
+        // Who waited for them has gone.
+        self.scripts.end_all();
         let restarts = self.server.gone();
         if self.stage != Stage::Running || !restarts {
             systemd::stopping("Ending applications");

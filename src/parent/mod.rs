@@ -12,6 +12,7 @@ mod passed;
 mod policy;
 mod programs;
 mod reload;
+mod scripts;
 mod server;
 mod signals;
 mod sockets;

@@ -1,7 +1,7 @@
 //! The serving process, seen from its parent: started, configured, listened to, and
 //! started again if it ends by itself.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -161,7 +161,7 @@ impl Parent {
         loop {
             let Some(link) = self.server.link() else { return };
             let done = match link.next() {
-                Ok(Received::Message(message)) => self.message(message),
+                Ok(Received::Message(message, fds)) => self.message(message, fds),
                 Ok(Received::Nothing) => return,
                 Ok(Received::End) => {
                     match self.stage {
@@ -183,7 +183,7 @@ impl Parent {
         }
     }
 
-    fn message(&mut self, message: ToParent) -> Result<()> {
+    fn message(&mut self, message: ToParent, fds: Vec<OwnedFd>) -> Result<()> {
         let (key, state) = match message {
             ToParent::Serving(number) => {
                 self.serving(number);
@@ -208,6 +208,14 @@ impl Parent {
             ToParent::Newer(key) => {
                 let state = self.apps.newer(&key);
                 (key, state)
+            }
+            ToParent::Run(script) => {
+                self.scripts.run(&self.snapshot, &script, fds);
+                return Ok(());
+            }
+            ToParent::EndScript(id) => {
+                self.scripts.end(id);
+                return Ok(());
             }
             ToParent::Alive => {
                 systemd::alive();

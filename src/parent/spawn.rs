@@ -87,6 +87,11 @@ enum Start {
         /// Open files, as they were before the parent asked for more.
         files: (u64, u64),
     },
+    /// Ends with the parent, unless it becomes somebody else.
+    Script {
+        /// Open files, as they were before the parent asked for more.
+        files: (u64, u64),
+    },
 }
 
 /// Has `command` run under another name: what is done between fork and exec.
@@ -101,7 +106,10 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
         if kind == Start::Daemon {
             nix::unistd::setsid()?;
         }
-        if matches!(kind, Start::LogProgram | Start::Application { .. }) {
+        if matches!(
+            kind,
+            Start::LogProgram | Start::Application { .. } | Start::Script { .. }
+        ) {
             // Under nohup and its like some are ignored, and exec would leave it at that.
             for other in Signal::iterator() {
                 // SAFETY: no handler is installed. KILL and STOP cannot be set.
@@ -111,7 +119,12 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
         if kind == Start::LogProgram {
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
-        if let Start::Application { nice, files } = kind {
+        let programs = match kind {
+            Start::Application { nice, files } => Some((nice, files)),
+            Start::Script { files } => Some((0, files)),
+            _ => None,
+        };
+        if let Some((nice, files)) = programs {
             // SAFETY: no handler is installed: the signal is ignored, as the original's
             // applications have always had it.
             unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
@@ -126,6 +139,10 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
             nix::unistd::setgroups(&identity.groups)?;
             nix::unistd::setgid(identity.gid)?;
             nix::unistd::setuid(identity.uid)?;
+        }
+        if matches!(kind, Start::Script { .. }) {
+            // A change of the user takes this back.
+            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
         Ok(())
     };
@@ -195,8 +212,27 @@ pub struct Application<'a> {
 
 /// Starts an application in the directory of its program.
 pub fn application(app: Application<'_>) -> std::io::Result<Child> {
-    let path = crate::disk::path(app.path);
-    let mut command = match app.wrapper {
+    let mut command = program(app.path, app.wrapper, app.env);
+    command.stdin(Stdio::from(app.socket));
+    command.stdout(Stdio::from(app.output.try_clone()?)).stderr(Stdio::from(app.output));
+    let nice = i32::try_from(app.nice).unwrap_or(i32::MAX).min(19);
+    become_user(
+        &mut command,
+        app.identity,
+        Start::Application { nice, files: app.files },
+    );
+    command.spawn()
+}
+
+/// A program in its own directory, or the wrapper that starts it there; with this
+/// environment and no other.
+fn program(
+    path: &[u8],
+    wrapper: Option<(&[u8], &str, &str)>,
+    env: &[(bytes::Bytes, bytes::Bytes)],
+) -> Command {
+    let path = crate::disk::path(path);
+    let mut command = match wrapper {
         None => Command::new(path),
         Some((wrapper, user, group)) => {
             let mut command = Command::new(crate::disk::path(wrapper));
@@ -206,19 +242,43 @@ pub fn application(app: Application<'_>) -> std::io::Result<Child> {
         }
     };
     command.env_clear();
-    for (name, value) in app.env {
+    for (name, value) in env {
         command.env(OsStr::from_bytes(name), OsStr::from_bytes(value));
     }
     if let Some(directory) = path.parent() {
         command.current_dir(directory);
     }
-    command.stdin(Stdio::from(app.socket));
-    command.stdout(Stdio::from(app.output.try_clone()?)).stderr(Stdio::from(app.output));
-    let nice = i32::try_from(app.nice).unwrap_or(i32::MAX).min(19);
-    become_user(
-        &mut command,
-        app.identity,
-        Start::Application { nice, files: app.files },
-    );
+    command
+}
+
+/// What a CGI script is started with.
+#[derive(Debug)]
+pub struct Script<'a> {
+    /// Its file.
+    pub path: &'a [u8],
+    /// The wrapper's program and its first two arguments: user and group.
+    pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
+    /// Its arguments.
+    pub args: &'a [bytes::Bytes],
+    /// Its environment, which holds nothing else.
+    pub env: &'a [(bytes::Bytes, bytes::Bytes)],
+    /// Its descriptors 0, 1 and 2; what is not there is /dev/null.
+    pub fds: [Option<OwnedFd>; 3],
+    /// Its limit of open files, soft and hard.
+    pub files: (u64, u64),
+    /// Under whose name it, or its wrapper, runs.
+    pub identity: Option<Identity>,
+}
+
+/// Starts a script in its directory.
+pub fn script(script: Script<'_>) -> std::io::Result<Child> {
+    let mut command = program(script.path, script.wrapper, script.env);
+    for arg in script.args {
+        command.arg(OsStr::from_bytes(arg));
+    }
+    let [stdin, stdout, stderr] =
+        script.fds.map(|fd| fd.map_or_else(Stdio::null, Stdio::from));
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    become_user(&mut command, script.identity, Start::Script { files: script.files });
     command.spawn()
 }

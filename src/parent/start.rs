@@ -23,6 +23,7 @@ use super::log::MainLog;
 use super::open::{self, Bound, Logs};
 use super::passed::Passed;
 use super::programs::{Program, Retired};
+use super::scripts::Scripts;
 use super::server::Server;
 use super::signals::Signals;
 use super::systemd::{self, Watchdog};
@@ -44,6 +45,7 @@ pub struct Parent {
     pub(super) retired: Retired,
     pub(super) main_log: MainLog,
     pub(super) apps: Apps,
+    pub(super) scripts: Scripts,
     pub(super) server: Server,
     pub(super) number: u64,
     signals: Signals,
@@ -124,6 +126,7 @@ impl Parent {
         if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
         }
+        let scripts = Scripts::new();
         // What applications leave behind comes to us.
         nix::sys::prctl::set_child_subreaper(true).context("prctl")?;
         more_files();
@@ -151,6 +154,7 @@ impl Parent {
             retired: Retired::default(),
             main_log,
             apps,
+            scripts,
             server,
             number: 0,
             signals,
@@ -237,6 +241,7 @@ impl Parent {
             }
             self.advance();
             self.apps.tick();
+            self.scripts.tick();
             self.log_programs();
         }
         self.apps.clean_up();
@@ -267,6 +272,7 @@ impl Parent {
             stage,
             self.server.due(),
             self.apps.next_deadline(),
+            self.scripts.next_deadline(),
             programs,
             self.retired.next_deadline(),
             self.watchdog.as_ref().map(|watchdog| watchdog.due),
@@ -345,6 +351,8 @@ impl Parent {
                     let Some(pid) = status.pid() else { continue };
                     if self.server.is(pid) {
                         self.server_gone(Some(status));
+                    } else if self.scripts.ended(pid) {
+                        // Its answer has told the server half all there is to know.
                     } else if !self.apps.ended(pid, status) && !self.retired.ended(pid) {
                         // Others are orphans that came to us.
                         self.log_program_ended(pid);

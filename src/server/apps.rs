@@ -2,6 +2,7 @@
 //! to do, and what the parent is told about it.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -22,21 +23,35 @@ const PARENT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often busy time is reported.
 pub const REPORT_TIME: Duration = Duration::from_millis(500);
 
+/// A message on its way to the parent, with descriptors.
+#[derive(Debug)]
+pub struct Letter {
+    /// What is said.
+    pub message: ToParent,
+    /// What goes with it.
+    pub fds: Vec<OwnedFd>,
+}
+
 /// Messages on their way to the parent.
 #[derive(Clone, Debug)]
-pub struct Outbox(mpsc::UnboundedSender<ToParent>);
+pub struct Outbox(mpsc::UnboundedSender<Letter>);
 
 impl Outbox {
     /// Both ends.
-    pub fn new() -> (Outbox, mpsc::UnboundedReceiver<ToParent>) {
+    pub fn new() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Outbox(sender), receiver)
     }
 
     /// Says something to the parent.
     pub fn say(&self, message: ToParent) {
+        self.say_with(message, Vec::new());
+    }
+
+    /// Says something to the parent, with descriptors.
+    pub fn say_with(&self, message: ToParent, fds: Vec<OwnedFd>) {
         // Without a receiver the process is about to end.
-        let _ = self.0.send(message);
+        let _ = self.0.send(Letter { message, fds });
     }
 }
 
@@ -44,7 +59,8 @@ impl Outbox {
 #[derive(Debug)]
 pub struct Registry {
     entries: RwLock<HashMap<AppKey, Arc<Entry>>>,
-    outbox: Outbox,
+    /// To the parent.
+    pub outbox: Outbox,
     /// There is busy time to report.
     pub to_report: Notify,
     /// What authorizers said, and what became of it.

@@ -8,8 +8,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
 use directives::log::{Level, Line};
-use directives::modules::fastcgi::response::failure_line;
-use directives::modules::proxy;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -17,7 +15,8 @@ use super::drive::Answered;
 use super::file::FileParts;
 use super::filter::Filtered;
 use super::finish::Guard;
-use crate::fcgi::{Event, Exchange};
+use super::source::Source;
+use crate::fcgi::Event;
 use crate::upstream::exchange::Exchange as Upstream;
 
 /// Output is gathered to so many bytes unless `-flush`.
@@ -237,8 +236,8 @@ impl Drop for ReplyBody {
 
 /// The output of an application behind the head of its response.
 pub struct AppOutput {
-    /// The exchange.
-    pub exchange: Exchange,
+    /// Where it comes from.
+    pub source: Source,
     /// What is to be said in the error log.
     pub lines: Vec<Line>,
     gathered: Gathered,
@@ -293,12 +292,11 @@ impl Gathered {
 impl AppOutput {
     /// What is left of an answer.
     pub fn new(answered: Answered) -> AppOutput {
-        let Answered { exchange, rest, call, proxied } = answered;
+        let Answered { source, rest, flush, role, proxied } = answered;
         let gathered = Gathered { one: rest, several: BytesMut::new() };
-        let flush = call.app.settings.flush;
-        let limit = (call.role == Role::Authorizer).then_some(MAX_DENIAL);
+        let limit = (role == Role::Authorizer).then_some(MAX_DENIAL);
         AppOutput {
-            exchange,
+            source,
             lines: Vec::new(),
             gathered,
             flush,
@@ -335,7 +333,7 @@ impl AppOutput {
     /// Reads what is left of the request's body. With HTTP/2 that is only a courtesy (see
     /// [`COURTESY`]).
     fn poll_discard(&mut self, cx: &mut Context<'_>, is_h2: bool) -> Poll<()> {
-        if self.exchange.body_mut().poll_discard(cx).is_ready() {
+        if self.source.body_mut().poll_discard(cx).is_ready() {
             return Poll::Ready(());
         }
         if !is_h2 {
@@ -361,7 +359,7 @@ impl AppOutput {
             if self.ended {
                 return Poll::Ready(self.failed.then_some(Err(Cut)));
             }
-            let event = self.exchange.poll_event(cx);
+            let event = self.source.poll_event(cx);
             self.report(None);
             match event {
                 Poll::Ready(Ok(Event::Stdout(bytes))) => {
@@ -374,7 +372,7 @@ impl AppOutput {
                 Poll::Ready(Ok(Event::End)) => self.ended = true,
                 Poll::Ready(Err(failure)) => {
                     self.report(Some(&failure));
-                    self.exchange.usage.failed(&failure);
+                    self.source.failed(&failure);
                     (self.ended, self.failed) = (true, true);
                 }
                 Poll::Pending if self.gathered.is_empty() => return Poll::Pending,
@@ -397,26 +395,8 @@ impl AppOutput {
 
     /// Keeps what the application said, and what went wrong, for the log.
     fn report(&mut self, failure: Option<&Failure>) {
-        self.lines.append(&mut self.exchange.lines);
-        if let Some(failure) = failure {
-            let (level, module, ah, error, text) = if let Some(port) = &self.proxied {
-                let (ah, error, text) = proxy::failure_line(port, failure);
-                (Level::Error, "proxy_fcgi", ah, error, text)
-            } else {
-                let (level, module, error, text) =
-                    failure_line(&self.exchange.name(), failure, false);
-                (level, module, 0, error, text)
-            };
-            if !text.is_empty() {
-                self.lines.push(Line {
-                    level,
-                    module,
-                    ah,
-                    error,
-                    text: text.into(),
-                    of_server: false,
-                });
-            }
-        }
+        self.lines.append(self.source.lines());
+        let proxied = self.proxied.as_deref();
+        self.lines.extend(failure.and_then(|f| self.source.failure_line(f, proxied)));
     }
 }

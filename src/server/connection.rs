@@ -410,7 +410,7 @@ pub(super) async fn answer(
     if !streams {
         world.drop_answer();
     }
-    let has_body = |answered: &Answered| answered.call.role == Role::Responder;
+    let has_body = |answered: &Answered| answered.role == Role::Responder;
     let is_held = world.upstream.as_ref().is_some_and(|upstream| upstream.sent.is_held());
     if version == 20 {
         if !streams && !world.body.is_read() {
@@ -490,11 +490,9 @@ fn target(uri: &hyper::Uri) -> Bytes {
 async fn pass_raw(world: &mut World, shared: &Shared, guard: &mut Guard) {
     let Some(mut answered) = world.answered.take() else { return };
     loop {
-        let event = std::future::poll_fn(|cx| answered.exchange.poll_event(cx)).await;
+        let event = std::future::poll_fn(|cx| answered.source.poll_event(cx)).await;
         if let Some(held) = guard.held() {
-            for line in std::mem::take(&mut answered.exchange.lines) {
-                held.generation.write_line(&held.request, &line);
-            }
+            answered.source.write_lines(&held.generation, &held.request);
         }
         match event {
             Ok(Event::Stdout(bytes)) => {
@@ -505,7 +503,7 @@ async fn pass_raw(world: &mut World, shared: &Shared, guard: &mut Guard) {
             }
             Ok(Event::End) => return,
             Err(failure) => {
-                answered.exchange.usage.failed(&failure);
+                answered.source.failed(&failure);
                 return;
             }
         }

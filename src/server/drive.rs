@@ -10,6 +10,7 @@ use directives::bundle::{Meta, OsError};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
+use directives::modules::cgi::Script;
 use directives::modules::deflate;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
@@ -27,7 +28,9 @@ use super::board::Board;
 use super::file::{self, Content};
 use super::live::Generation;
 use super::request_body::RequestBody;
+use super::script::ScriptRun;
 use super::socket::Shared;
+use super::source::Source;
 use super::status;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
@@ -70,16 +73,41 @@ pub struct World {
     pub file: Option<Content>,
 }
 
-/// An application's answer, from its head on.
+/// An application's or a script's answer, from its head on.
 pub struct Answered {
-    /// The exchange.
-    pub exchange: Exchange,
+    /// Where it comes from.
+    pub source: Source,
     /// What came with the head.
     pub rest: Bytes,
-    /// The call.
-    pub call: Call,
+    /// What comes is passed on at once.
+    pub flush: bool,
+    /// In which role it answers.
+    pub role: Role,
     /// Of an upstream of mod_proxy: the server's port, for messages.
     pub proxied: Option<String>,
+}
+
+impl Answered {
+    fn of(
+        exchange: Exchange,
+        rest: Bytes,
+        call: &Call,
+        proxied: Option<String>,
+    ) -> Answered {
+        let (flush, role) = (call.app.settings.flush, call.role);
+        Answered {
+            source: Source::FastCgi(Box::new(exchange)),
+            rest,
+            flush,
+            role,
+            proxied,
+        }
+    }
+
+    /// Of a script.
+    fn of_script(source: Source, rest: Bytes) -> Answered {
+        Answered { source, rest, flush: true, role: Role::Responder, proxied: None }
+    }
 }
 
 /// Runs a request to its reply; `None` where a sub-request stops that is only looked up,
@@ -123,8 +151,9 @@ impl World {
                 // A check that did not end is no consent.
                 Answer::Password(checked.unwrap_or(Checked::Denied))
             }
-            Effect::Finish => Answer::Finished(self.finish().await),
+            Effect::Finish => Answer::Finished(self.finish(run.request()).await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
+            Effect::Cgi(script) => self.run(&script, run.request()).await,
             Effect::Upstream(forward) => self.forward(*forward, run.request_mut()).await,
             Effect::Wait(time) => {
                 tokio::time::sleep(time).await;
@@ -150,20 +179,78 @@ impl World {
         }
     }
 
-    /// The end of an authorizer's answer. What it says is not wanted.
-    async fn finish(&mut self) -> Result<(), Failure> {
+    /// The end of an answer, of which what it says is not wanted.
+    async fn finish(&mut self, r: &Request) -> Result<(), Failure> {
         let Some(mut answered) = self.answered.take() else { return Ok(()) };
-        loop {
-            let event = std::future::poll_fn(|cx| answered.exchange.poll_event(cx));
-            let event = event.await;
-            match event.inspect_err(|failure| answered.exchange.usage.failed(failure))? {
-                Event::Stdout(_) if answered.exchange.received > MAX_FORGOTTEN => {
-                    return Ok(());
-                }
-                Event::Stdout(_) => {}
-                Event::End => return Ok(()),
+        let done = loop {
+            let source = &mut answered.source;
+            let event = std::future::poll_fn(|cx| source.poll_event(cx)).await;
+            source.write_lines(&self.generation, r);
+            match event.inspect_err(|failure| source.failed(failure)) {
+                Ok(Event::Stdout(_)) if source.received() > MAX_FORGOTTEN => break Ok(()),
+                Ok(Event::Stdout(_)) => {}
+                Ok(Event::End) => break Ok(()),
+                Err(failure) => break Err(failure),
             }
+        };
+        self.take_back(&mut answered.source, answered.role);
+        done
+    }
+
+    /// Runs a script, as far as the head of its answer.
+    async fn run(&mut self, script: &Script, r: &Request) -> Answer {
+        self.drop_answer();
+        let run = match self.start(script, r).await {
+            Ok(run) => run,
+            Err(failure) => return Answer::Failed { failure, received: 0 },
+        };
+        let mut source = Source::Script(Box::new(run));
+        let mut head = BytesMut::new();
+        if script.nph {
+            let rest = Bytes::new();
+            self.answered = Some(Answered::of_script(source, rest));
+            return Answer::Head(Bytes::new());
         }
+        let failure = loop {
+            let event = std::future::poll_fn(|cx| source.poll_event(cx)).await;
+            source.write_lines(&self.generation, r);
+            match event {
+                Ok(Event::Stdout(bytes)) => {
+                    let before = head.len();
+                    head.extend_from_slice(&bytes);
+                    if let Some(end) = head_end(&head, before) {
+                        let rest = head.split_off(end).freeze();
+                        self.answered = Some(Answered::of_script(source, rest));
+                        return Answer::Head(head.freeze());
+                    }
+                    if head.len() > MAX_HEAD {
+                        break Failure::HeadTooLong;
+                    }
+                }
+                Ok(Event::End) => break Failure::Incomplete,
+                Err(failure) => break failure,
+            }
+        };
+        self.take_back(&mut source, Role::Responder);
+        Answer::Failed { failure, received: source.received() }
+    }
+
+    /// Has a script started, with the request's body: a slow client is not its business.
+    async fn start(
+        &mut self,
+        script: &Script,
+        r: &Request,
+    ) -> Result<ScriptRun, Failure> {
+        self.body.set_limit(r.dir.core.body_limit());
+        let mut length = None;
+        if !self.body.is_read() {
+            let total = self.body.spool().await?;
+            length = r.content_length().is_none().then_some(total);
+        }
+        let body = std::mem::replace(&mut self.body, RequestBody::empty());
+        let (generation, outbox) = (&self.generation, &self.registry.outbox);
+        ScriptRun::start(script, r, body, length, generation, outbox)
+            .map_err(|_| Failure::NotStarted)
     }
 
     fn open(&mut self, path: &Bytes, r: &Request) -> Result<Meta, OsError> {
@@ -193,12 +280,12 @@ impl World {
             };
             if call.nph {
                 let rest = Bytes::new();
-                self.answered = Some(Answered { exchange, rest, call, proxied });
+                self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                 return Answer::Head(Bytes::new());
             }
             let failure = match self.read_head(&mut exchange, &call, r, &entry).await {
                 Ok((head, rest)) => {
-                    self.answered = Some(Answered { exchange, rest, call, proxied });
+                    self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                     return Answer::Head(head);
                 }
                 Err(failure) => failure,
@@ -215,8 +302,9 @@ impl World {
                 continue;
             }
             exchange.usage.failed(&failure);
-            self.take_back(&mut exchange, call.role);
-            return Answer::Failed { failure, received: exchange.received };
+            let received = exchange.received;
+            self.take_back(&mut Source::FastCgi(Box::new(exchange)), call.role);
+            return Answer::Failed { failure, received };
         }
     }
 
@@ -482,14 +570,14 @@ impl World {
             upstream.keep(&mut cx);
         }
         if let Some(mut answered) = self.answered.take() {
-            self.take_back(&mut answered.exchange, answered.call.role);
+            self.take_back(&mut answered.source, answered.role);
         }
     }
 
     /// The request's body, from an exchange that had it: an authorizer gets none.
-    fn take_back(&mut self, exchange: &mut Exchange, role: Role) {
+    fn take_back(&mut self, source: &mut Source, role: Role) {
         if role == Role::Responder {
-            self.body = std::mem::replace(exchange.body_mut(), RequestBody::empty());
+            self.body = std::mem::replace(source.body_mut(), RequestBody::empty());
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use directives::Snapshot;
 use directives::log::{Level, Line};
+use directives::modules::cgi;
 use directives::request::Request;
 use directives::snapshot::Server;
 
@@ -49,8 +50,11 @@ impl Generation {
 
     /// Writes the lines that a request has gathered.
     pub fn write_lines(&self, r: &mut Request) {
-        if r.lines.is_empty() {
+        if r.lines.is_empty() && r.script_log.is_empty() {
             return;
+        }
+        for entry in std::mem::take(&mut r.script_log) {
+            self.write_script_log(&r.server.config.cgi, &entry);
         }
         let lines = std::mem::take(&mut r.lines);
         for line in &lines {
@@ -86,6 +90,17 @@ impl Generation {
         let referer = r.header("referer");
         let about = error::About { client: Some(client), referer: referer.as_deref() };
         sink.line(&error::format(line, about));
+    }
+
+    /// Writes an entry of a server's `ScriptLog`, unless that is long enough.
+    pub fn write_script_log(&self, config: &cgi::Server, entry: &[u8]) {
+        let name = config.log().cloned().map(Name::Script);
+        let Some(sink) = name.and_then(|name| self.log(&name)) else { return };
+        let most = i64::try_from(config.log_length()).unwrap_or(i64::MAX);
+        if nix::sys::stat::fstat(sink).is_ok_and(|found| found.st_size <= most) {
+            let time = error::time("");
+            sink.line(&[b"%% [", time.as_bytes(), b"] ", entry].concat());
+        }
     }
 
     /// The same as [`Generation::write_plain`], if its level is wanted.

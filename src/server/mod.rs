@@ -16,7 +16,9 @@ mod proxy_header;
 mod pulse;
 pub mod request_body;
 mod scoreboard;
+mod script;
 mod socket;
+mod source;
 mod status;
 mod streams;
 mod tunnel;
@@ -193,7 +195,7 @@ async fn orders(mut link: Link) -> Result<()> {
             },
             letter = letters.recv() => {
                 if let Some(letter) = letter {
-                    link.send(&letter).await?;
+                    link.send_with(&letter.message, &letter.fds).await?;
                 }
             }
             () = pulse.answered() => link.send(&ToParent::Alive).await?,

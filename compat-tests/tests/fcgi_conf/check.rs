@@ -130,8 +130,8 @@ fn programs_get_json() {
             "\"help\":\"did you mean SetHandler?\"}],",
             "\"directives\":{\"kept\":[{\"name\":\"Listen\",\"times\":1},",
             "{\"name\":\"ServerName\",\"times\":1}],\"differs\":[],",
-            &format!("\"ignored\":[{{\"name\":\"MaxClients\",\"times\":1,\"reason\":\"{ignored}\"}}],"),
-            "\"refused\":[],\"unknown\":[{\"name\":\"SetHandlr\",\"times\":1}]}}\n",
+            &format!("\"ignored\":[{{\"name\":\"MaxClients\",\"times\":1,\"reason\":\"{ignored}\",\"places\":[\"{{root}}/conf/httpd.conf:3\"]}}],"),
+            "\"refused\":[],\"unknown\":[{\"name\":\"SetHandlr\",\"times\":1,\"places\":[\"{root}/conf/httpd.conf:2\"]}]}}\n",
         ]
         .concat()
     );

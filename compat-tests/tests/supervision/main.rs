@@ -8,6 +8,7 @@ mod left;
 mod logs;
 mod losses;
 mod reloads;
+mod scripts;
 mod site;
 mod systemd;
 mod wrapper;

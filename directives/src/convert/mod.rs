@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod lighttpd;
 pub mod model;
 mod read;
+mod shield;
 pub mod target;
 pub mod to;
 

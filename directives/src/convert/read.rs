@@ -4,9 +4,11 @@
 use super::edit::backend;
 use super::ledger::{Fate, Ledger};
 use super::model::{App, Guard, Host, Matcher, Route, Rule, Site};
+use super::shield::{self, protects};
 use super::target::{Feature, Target};
 use super::{name_of, words_of};
 use crate::Compiled;
+use crate::bundle::Files;
 use crate::expand::Item;
 use crate::path;
 
@@ -20,10 +22,33 @@ struct Draft<'a> {
     handlers: Vec<(String, Matcher, &'a Item)>,
     sections: Vec<&'a Item>,
     listens: Vec<(String, u16)>,
+    /// Something closes URLs that cannot be said: all of the host is closed.
+    sealed: bool,
+    /// What patterns of rewriting refuse.
+    refused: Vec<Matcher>,
+    /// `RewriteCond` of the rule to come, and the rest of its words.
+    conditions: Vec<String>,
+    /// URLs whose files are no scripts whatever their names.
+    inert: Vec<String>,
+    /// What closes URLs whatever is said of those below: old directives, `Require`, and
+    /// applications do not open what another of them closed.
+    closed: [Vec<String>; 3],
+    /// The client's address is said by somebody else.
+    remote: bool,
+    /// The directives that let `.htaccess` files be read.
+    overrides: Vec<&'a Item>,
+    /// The names of such files.
+    access_names: Vec<String>,
 }
+
+/// Who closes URLs: see [`Draft::closed`].
+const OLD: usize = 0;
+const REQUIRE: usize = 1;
+const APPLICATION: usize = 2;
 
 pub(super) struct Reader<'a> {
     target: Target,
+    files: &'a dyn Files,
     root: Vec<u8>,
     site: Site,
     ledger: Ledger,
@@ -34,9 +59,14 @@ pub(super) struct Reader<'a> {
 }
 
 /// Reads a configuration for a target.
-pub(super) fn read(compiled: &Compiled, target: Target) -> (Site, Ledger) {
+pub(super) fn read(
+    compiled: &Compiled,
+    target: Target,
+    files: &dyn Files,
+) -> (Site, Ledger) {
     let mut reader = Reader {
         target,
+        files,
         root: compiled.server_root.clone(),
         site: Site::default(),
         ledger: Ledger::default(),
@@ -47,6 +77,8 @@ pub(super) fn read(compiled: &Compiled, target: Target) -> (Site, Ledger) {
     let mut main = Draft::default();
     main.host.index.push("index.html".to_owned());
     main.host.root = reader.path("htdocs");
+    main.access_names.push(".htaccess".to_owned());
+    overrides(&compiled.items, &mut main.overrides);
     reader.server(&compiled.items, &mut main);
     let hosts: Vec<&Item> =
         compiled.items.iter().filter(|item| name_of(item) == "<virtualhost").collect();
@@ -262,8 +294,34 @@ impl<'a> Reader<'a> {
                     }
                     None => self.lose(item, "it is no FastCGI application"),
                 },
+                "redirect" | "redirectmatch" if shield::is_refusal(&word(0)) => {
+                    let is_pattern = name_of(item) == "redirectmatch";
+                    let from = word(1);
+                    let from =
+                        if is_pattern { from } else { format!("^{}", escaped(&from)) };
+                    draft.refused.push(Matcher::Path(from));
+                    let why = "it is denied, with 403".to_owned();
+                    self.ledger.set(item, Fate::Partly(why));
+                }
                 "redirect" | "redirectpermanent" | "redirecttemp" | "redirectmatch" => {
                     self.redirect(item, &words, draft);
+                }
+                "rewritecond" => {
+                    draft.conditions.push(words.join(" ").to_ascii_lowercase());
+                    self.common(item, "rewritecond", &words);
+                }
+                "rewriterule" => self.rewrite(item, &words, draft),
+                "sslverifyclient" if word(0).eq_ignore_ascii_case("require") => {
+                    draft.sealed = true;
+                    self.lose(item, ALL_DENIED);
+                }
+                "remoteipheader" | "remoteipproxyprotocol" => {
+                    draft.remote = true;
+                    self.lose(item, "rules for addresses are denied: whose they are is said by a proxy");
+                }
+                "accessfilename" => {
+                    draft.access_names.clone_from(&words);
+                    self.common(item, "accessfilename", &words);
                 }
                 "errordocument" => match (word(0).parse(), word(1).starts_with('/')) {
                     (Ok(status), true) => {
@@ -286,6 +344,61 @@ impl<'a> Reader<'a> {
                 name if name.starts_with('<') => draft.sections.push(item),
                 name => self.common(item, name, &words),
             }
+        }
+    }
+
+    /// A rule of the whole host: what refuses is denied.
+    fn rewrite(&mut self, item: &'a Item, words: &[String], draft: &mut Draft<'a>) {
+        let conditions = std::mem::take(&mut draft.conditions);
+        self.common(item, "rewriterule", words);
+        if !shield::refuses(words) {
+            return;
+        }
+        // The others have no such method.
+        let only_trace = conditions.len() == 1
+            && conditions[0].starts_with("%{request_method}")
+            && conditions[0].contains("trac");
+        if only_trace {
+            self.needless(item, "the other server has no TRACE");
+            return;
+        }
+        match words.first().map(String::as_str) {
+            Some(pattern) if !pattern.starts_with('!') && !pattern.is_empty() => {
+                // A condition would let some pass: it is denied to all.
+                draft.refused.push(Matcher::Path(pattern.to_owned()));
+                self.lose(item, "it is denied whatever its conditions say");
+            }
+            _ => {
+                draft.sealed = true;
+                self.lose(item, ALL_DENIED);
+            }
+        }
+    }
+
+    /// Denies what `.htaccess` files among a host's documents close.
+    fn htaccess(&mut self, draft: &mut Draft<'a>) {
+        if draft.overrides.is_empty() || self.target == Target::Httpd {
+            return;
+        }
+        let (mut found, mut whole) = (0, true);
+        let root = (String::new(), draft.host.root.clone());
+        for (url, dir) in std::iter::once(root).chain(draft.host.aliases.clone()) {
+            let (closed, all) =
+                shield::of_htaccess(self.files, &draft.access_names, &dir, &url);
+            whole &= all;
+            found += closed.len();
+            for matcher in closed {
+                guard(&mut draft.host.guards, matcher, Rule::Denied);
+            }
+        }
+        let mut why = format!(
+            "the other server reads no .htaccess files; what they close is denied: {found} found"
+        );
+        if !whole {
+            why += "; NOT ALL COULD BE LOOKED AT, and what the others close is open";
+        }
+        for item in draft.overrides.clone() {
+            self.lose(item, &why);
         }
     }
 
@@ -530,7 +643,23 @@ impl<'a> Reader<'a> {
         for item in sections {
             self.section(item, &mut draft, None);
         }
+        self.htaccess(&mut draft);
+        for matcher in std::mem::take(&mut draft.refused) {
+            draft.host.guards.push(Guard { matcher, rule: Rule::Denied });
+        }
         self.handlers(&mut draft);
+        for url in std::mem::take(&mut draft.inert) {
+            for route in draft.host.routes.iter().filter(|route| !route.is_script) {
+                if let Matcher::Name(name) = &route.matcher {
+                    let matcher = shield::below(&url, name);
+                    draft.host.guards.push(Guard { matcher, rule: Rule::Denied });
+                }
+            }
+        }
+        if draft.sealed {
+            shield::seal(&mut draft.host);
+        }
+        shield::without_closed_indexes(&mut draft.host);
         self.site.hosts.push(draft.host);
     }
 
@@ -603,7 +732,10 @@ impl<'a> Reader<'a> {
         match name_of(item).as_str() {
             "<location" if is_pattern => Ok(vec![Matcher::Path(word)]),
             "<locationmatch" => Ok(vec![Matcher::Path(word)]),
-            "<location" if is_glob => lost("globs of URLs are not carried over"),
+            "<location" if is_glob => match shield::of_url_glob(&word) {
+                Some(pattern) => Ok(vec![Matcher::Path(pattern)]),
+                None => lost("such globs of URLs are not carried over"),
+            },
             "<location" => {
                 Ok(vec![Matcher::Prefix(word.trim_end_matches('/').to_owned())])
             }
@@ -620,47 +752,92 @@ impl<'a> Reader<'a> {
                 }
                 Ok(found)
             }
+            "<directorymatch" | "<directory" if is_pattern || !is_glob => {
+                let aliases = draft.aliases.iter().map(|(_, dir, ..)| &dir[..]);
+                let roots: Vec<&str> =
+                    std::iter::once(&draft.host.root[..]).chain(aliases).collect();
+                match shield::of_directories(&word, &roots) {
+                    Some(matcher) => Ok(vec![matcher]),
+                    None => lost("patterns on directories are not carried over"),
+                }
+            }
             _ => lost("such sections are not carried over"),
         }
     }
 
+    /// Reads a section; the answer is whether the one around it has to be denied.
     fn section(
         &mut self,
         item: &'a Item,
         draft: &mut Draft<'a>,
         outer: Option<&[Matcher]>,
-    ) {
-        let body = item.body.as_deref().unwrap_or_default();
-        let matchers = match self.matchers(item, draft) {
-            Ok(matchers) => matchers,
-            Err(fate) => {
-                self.all(item, &fate);
-                return;
-            }
-        };
+    ) -> bool {
         // Within a section for everything a section is what it is outside.
         let everything =
             |outer: &[Matcher]| outer.contains(&Matcher::Prefix(String::new()));
-        if let Some(outer) = outer.filter(|outer| !everything(outer)) {
-            let why = "it is a section in a section: what it decides is denied around it";
-            self.all(item, &Fate::Lost(why.to_owned()));
-            if protects(body) {
-                for matcher in outer {
-                    guard(&mut draft.host.guards, matcher.clone(), Rule::Denied);
+        let body = item.body.as_deref().unwrap_or_default();
+        let matchers = match self.matchers(item, draft) {
+            Ok(matchers) => matchers,
+            // It could be for anything: what it is in is closed, or all of the host.
+            Err(Fate::Lost(why)) if protects(body) => {
+                match outer.filter(|outer| !everything(outer)) {
+                    Some(_) => {
+                        self.all(
+                            item,
+                            &Fate::Lost(format!("{why}: it is denied around it")),
+                        );
+                        return true;
+                    }
+                    None => {
+                        draft.sealed = true;
+                        self.all(item, &Fate::Lost(format!("{why}: {ALL_DENIED}")));
+                        return false;
+                    }
                 }
             }
-            return;
+            Err(fate) => {
+                self.all(item, &fate);
+                return false;
+            }
+        };
+        if outer.is_some_and(|outer| !everything(outer)) {
+            let why = "it is a section in a section: what it decides is denied around it";
+            self.all(item, &Fate::Lost(why.to_owned()));
+            return protects(body);
         }
         self.carry(item);
         let mut rules: Vec<&Item> = Vec::new();
         let (mut realm, mut file) = (String::new(), None);
         let (mut asks, mut limited) = (false, false);
+        let mut styles = [false; 2];
         for inner in body {
             let words = words(inner);
             let name = name_of(inner);
             match name.as_str() {
-                "require" | "<requireall" | "<requireany" | "<requirenone" | "order"
-                | "allow" | "deny" | "satisfy" => rules.push(inner),
+                "require" | "<requireall" | "<requireany" | "<requirenone" => {
+                    styles[REQUIRE] = true;
+                    rules.push(inner);
+                }
+                "order" | "allow" | "deny" | "satisfy" => {
+                    styles[OLD] = true;
+                    rules.push(inner);
+                }
+                // Inner rules are met beside the outer ones, or one of both is.
+                "authmerging" => rules.push(inner),
+                "sethandler" if is_none(&words) => self.inert(inner, &matchers, draft),
+                "removehandler" | "removetype" | "php_flag" | "php_admin_flag"
+                    if !name.starts_with("php")
+                        || words.first().is_some_and(|word| word == "engine") =>
+                {
+                    self.inert(inner, &matchers, draft);
+                }
+                "redirect" | "redirectmatch" | "rewriterule" | "sslrequiressl"
+                | "sslrequire" | "sslverifyclient" | "allowmethods"
+                    if protects(std::slice::from_ref(inner)) =>
+                {
+                    limited = true;
+                    self.lose(inner, "it cannot be said there: it is denied");
+                }
                 "authtype" | "authbasicprovider" => rules.push(inner),
                 "authname" => {
                     realm = words.first().cloned().unwrap_or_default();
@@ -670,10 +847,16 @@ impl<'a> Reader<'a> {
                     file = words.first().map(|word| self.path(word));
                     rules.push(inner);
                 }
-                "fastcgiaccesschecker"
-                | "fastcgiauthenticator"
-                | "fastcgiauthorizer"
-                | "fastcgiaccesscheckerauthoritative"
+                "fastcgiaccesschecker" | "fastcgiauthenticator" | "fastcgiauthorizer" => {
+                    asks = true;
+                    for matcher in &matchers {
+                        if let Matcher::Prefix(prefix) = matcher {
+                            draft.closed[APPLICATION].push(prefix.clone());
+                        }
+                    }
+                    self.lose(inner, "applications decide nothing there: it is denied");
+                }
+                "fastcgiaccesscheckerauthoritative"
                 | "fastcgiauthenticatorauthoritative"
                 | "fastcgiauthorizerauthoritative" => {
                     asks = true;
@@ -692,7 +875,7 @@ impl<'a> Reader<'a> {
                     );
                 }
                 name if name.starts_with('<') => {
-                    self.section(inner, draft, Some(&matchers));
+                    limited |= self.section(inner, draft, Some(&matchers));
                 }
                 name => {
                     if let Some(why) = of_whole_host(name) {
@@ -704,13 +887,20 @@ impl<'a> Reader<'a> {
             }
         }
         if rules.is_empty() && !asks && !limited {
-            return;
+            return false;
         }
         let rule = match rule(&rules, &realm, file) {
             Some(Rule::Users { .. })
                 if self.target.lacks(Feature::Passwords).is_some() =>
             {
                 let why = self.target.lacks(Feature::Passwords).unwrap_or_default();
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
+                Rule::Denied
+            }
+            Some(Rule::Addresses(_)) if draft.remote => {
+                let why = "whose address it is, a proxy says: it is denied";
                 for item in &rules {
                     self.all(item, &Fate::Lost(why.to_owned()));
                 }
@@ -737,10 +927,37 @@ impl<'a> Reader<'a> {
                 for item in &rules {
                     self.all(item, &Fate::Lost(why.to_owned()));
                 }
-            } else {
-                guard(&mut draft.host.guards, matcher, rule.clone());
+                continue;
+            }
+            let mut rule = rule.clone();
+            if let Matcher::Prefix(prefix) = &matcher
+                && closed_by_others(&mut draft.closed, styles, prefix, &rule)
+                && rule != Rule::Denied
+            {
+                let why = "it does not open what a directive of another kind closes around it: \
+                           it is denied";
+                for item in &rules {
+                    self.all(item, &Fate::Lost(why.to_owned()));
+                }
+                rule = Rule::Denied;
+            }
+            guard(&mut draft.host.guards, matcher, rule);
+        }
+        false
+    }
+
+    /// Notes that files of some URLs are no scripts.
+    fn inert(&mut self, item: &Item, matchers: &[Matcher], draft: &mut Draft<'a>) {
+        for matcher in matchers {
+            match matcher {
+                Matcher::Prefix(prefix) if !prefix.is_empty() => {
+                    draft.inert.push(prefix.clone());
+                }
+                _ => {}
             }
         }
+        let why = "what would be a script elsewhere is denied there".to_owned();
+        self.ledger.set(item, Fate::Partly(why));
     }
 
     /// A fate for a directive and everything in it.
@@ -828,14 +1045,46 @@ fn of_whole_host(name: &str) -> Option<&'static str> {
     OF_HOSTS.contains(&name).then_some("it is carried over for whole hosts only")
 }
 
-fn protects(items: &[Item]) -> bool {
-    items.iter().any(|item| {
-        let name = name_of(item);
-        let decides = ["require", "order", "allow", "deny"].contains(&name.as_str());
-        decides
-            || name.starts_with("fastcgia")
-            || protects(item.body.as_deref().unwrap_or(&[]))
+/// What is said of a directive that closes what cannot be named.
+const ALL_DENIED: &str = "all of the host is denied: say by hand who may come in where";
+
+/// Is this no handler?
+fn is_none(words: &[String]) -> bool {
+    let none =
+        |word: &String| word.eq_ignore_ascii_case("none") || word == "default-handler";
+    words.first().is_some_and(none)
+}
+
+/// Do directives of another kind, or applications, close a prefix that a rule of `styles` is
+/// for? What the rule itself closes is remembered.
+fn closed_by_others(
+    closed: &mut [Vec<String>; 3],
+    styles: [bool; 2],
+    prefix: &str,
+    rule: &Rule,
+) -> bool {
+    for (style, _) in styles.iter().enumerate().filter(|(_, used)| **used) {
+        closed[style].retain(|other| !is_below(other, prefix));
+        if *rule != Rule::Granted {
+            closed[style].push(prefix.to_owned());
+        }
+    }
+    closed.iter().enumerate().any(|(style, prefixes)| {
+        let own = style < styles.len() && styles[style];
+        !own && prefixes.iter().any(|other| is_below(prefix, other))
     })
+}
+
+/// The directives that let `.htaccess` files say something.
+fn overrides<'a>(items: &'a [Item], out: &mut Vec<&'a Item>) {
+    for item in items {
+        let name = name_of(item);
+        let none = words(item).iter().all(|word| word.eq_ignore_ascii_case("none"));
+        if ["allowoverride", "allowoverridelist"].contains(&name.as_str()) && !none {
+            out.push(item);
+        }
+        overrides(item.body.as_deref().unwrap_or_default(), out);
+    }
 }
 
 /// Who may come in; `None` if it cannot be said.
@@ -858,7 +1107,7 @@ fn rule(items: &[&Item], realm: &str, file: Option<String>) -> Option<Rule> {
             }
             ("order", ["allow,deny" | "deny,allow"]) => continue,
             ("authtype", ["basic"]) | ("authbasicprovider", ["file"]) => continue,
-            ("authname" | "authuserfile", _) => continue,
+            ("authname" | "authuserfile", _) | ("authmerging", ["off"]) => continue,
             _ => return None,
         };
         if found.replace(said).is_some() {
@@ -885,7 +1134,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// A glob as a regular expression.
-fn of_glob(glob: &str) -> String {
+pub(super) fn of_glob(glob: &str) -> String {
     let mut out = "^".to_owned();
     for c in glob.chars() {
         match c {

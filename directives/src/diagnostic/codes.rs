@@ -79,5 +79,17 @@ codes! {
     SSL_CIPHERS = 51, Warning, "cipher suites that there are not", in "ssl";
     SSL_INIT = 52, Error, "certificates and keys that do not go together", in "ssl";
     WORKER_SHARED = 60, Warning, "an upstream that is defined already", AH 1146, in "proxy";
+    // From 70 on: what only fcgi-conf check looks for.
+    CHECK_AUTHORIZATION = 70, Warning, "credentials that an application does not get", in "fastcgi";
+    CHECK_WRAPPER = 71, Warning, "a wrapper beside applications that somebody else runs", in "fastcgi";
+    CHECK_IPC_DIR = 72, Warning, "sockets in a directory that is for everybody", in "fastcgi";
+    CHECK_IDLE = 73, Warning, "half a minute for what may take longer", in "fastcgi";
+    CHECK_SCRIPT_FILENAME = 74, Warning, "a script's path that an application elsewhere may not have", in "fastcgi";
+    CHECK_GATEWAY_TRUST = 75, Warning, "a gateway that nobody may ask", in "gateway";
+    CHECK_DOUBLE_EXTENSION = 76, Warning, "names with two suffixes that are run", in "mime";
+    CHECK_FILE = 77, Warning, "a file that is not there";
+    CHECK_SOCKET = 78, Warning, "an application that does not answer", in "fastcgi";
+    CHECK_PORT = 79, Warning, "an address that is taken";
+    CHECK_CERTIFICATE = 80, Warning, "a certificate that is not good, or not for long", in "ssl";
     FASTCGI_FIXED = 43, Note, "a FastCGI defect that is mended here", in "fastcgi";
 }

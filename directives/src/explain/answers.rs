@@ -120,6 +120,14 @@ impl Answers {
                 }))
             }
             Effect::Wait(_) => Answer::Waited,
+            Effect::Cgi(script) if script.nph => Answer::Head(Bytes::new()),
+            Effect::Cgi(script) => {
+                assume(format!(
+                    "the script {} says 200",
+                    String::from_utf8_lossy(&script.path)
+                ));
+                Answer::Head(head_of("200", "Content-Type: text/html"))
+            }
             Effect::Finish => Answer::Finished(Ok(())),
             Effect::Status => Answer::Status(std::sync::Arc::default()),
             Effect::Recall(_) => Answer::Recalled(None),

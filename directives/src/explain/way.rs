@@ -206,6 +206,7 @@ fn asked(effect: &Effect) -> String {
         Effect::FastCgi(call) => {
             format!("asks {} as {}", text(&call.app.path), super::answers::role(call))
         }
+        Effect::Cgi(script) => format!("runs the script {}", text(&script.path)),
         Effect::Upstream(forward) => format!(
             "asks the upstream {}: {} {}",
             forward.place,

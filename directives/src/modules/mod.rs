@@ -10,7 +10,7 @@ macro_rules! modules {
         &[
             &$core::MODULE, &$core::SO, &$core::HTTP, &$core::UNIXD, &$core::VERSION,
             &$core::MACRO, &$core::MPM, &proxy::HTTP, &proxy::WSTUNNEL, &proxy::BALANCER,
-            &proxy::BY_REQUESTS, &proxy::BY_BUSYNESS,
+            &proxy::BY_REQUESTS, &proxy::BY_BUSYNESS, &cgi::CGID,
             $(&$module::MODULE,)*
         ]
     };
@@ -103,7 +103,7 @@ use crate::schema::Module;
 
 modules! {
     core, reqtimeout, remoteip, unique_id, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir,
-    vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, expires,
+    vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, cgi, expires,
     filter, include, substitute, deflate, brotli, ratelimit, headers,
     access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,

@@ -36,6 +36,13 @@ pub struct Server {
 
 merge_options!(Server { root, scripts });
 
+impl Server {
+    /// Is there a `VirtualScriptAlias`? Where it leads depends on the request.
+    pub fn has_scripts(&self) -> bool {
+        self.scripts.as_ref().is_some_and(Option::is_some)
+    }
+}
+
 /// Checks a pattern: `vhost_alias_set`.
 fn map(word: &Word, of: Of) -> Result<Option<Map>> {
     if word.bytes.first() != Some(&b'/') {

@@ -26,11 +26,13 @@ pub(super) fn die(r: &mut Request, kind: u16) -> Fate {
             let Some(prev) = r.prev.take() else { break };
             let err_headers = std::mem::take(&mut r.err_headers_out);
             let lines = std::mem::take(&mut r.lines);
+            let script_log = std::mem::take(&mut r.script_log);
             let mut failed = std::mem::replace(r, *prev);
             r.err_headers_out = err_headers;
             r.gateway = failed.gateway.take();
             r.decision = failed.decision.take();
             r.lines.extend(lines);
+            r.script_log.extend(script_log);
             r.failed = failed.failed.take().or_else(|| Some(Box::new(failed)));
         }
         let status = r.status;

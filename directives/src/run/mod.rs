@@ -464,6 +464,7 @@ impl Run {
         let mut looked = done.r;
         let frame = self.top();
         frame.r.lines.append(&mut looked.lines);
+        frame.r.script_log.append(&mut looked.script_log);
         match frame.after_lookup.take() {
             Some((lookup, then)) => then(&mut frame.r, &lookup, looked),
             None => Verdict::Status(500),

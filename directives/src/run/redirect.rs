@@ -34,6 +34,7 @@ pub(super) fn redirect(frame: &mut Frame, to: Redirect) -> Turn {
     new.vlist_validator = frame.r.vlist_validator.take();
     new.no_cache = frame.r.no_cache;
     new.lines = std::mem::take(&mut frame.r.lines);
+    new.script_log = std::mem::take(&mut frame.r.script_log);
     new.gateway = frame.r.gateway.take();
     new.decision = frame.r.decision.take();
     new.env = renamed(&frame.r.env);

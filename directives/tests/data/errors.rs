@@ -44,7 +44,9 @@ const NOT_GIVEN: [&str; 4] = ["[FC0026]", "[FC0042]", "[FC0043]", "[FC0052]"];
 pub fn every_kind_is_shown(files: &[PathBuf]) {
     let texts = files.iter().map(|path| std::fs::read_to_string(path).expect("a file"));
     let all: String = texts.collect();
-    for code in codes::ALL {
+    // The last ones are looked for by fcgi-conf check alone, and so are their examples:
+    // compat-tests/tests/fcgi_conf.
+    for code in codes::ALL.iter().filter(|code| code.number < 70) {
         let id = format!("[FC{:04}]", code.number);
         let is_shown = all.contains(&id);
         assert_eq!(is_shown, !NOT_GIVEN.contains(&id.as_str()), "{id}");

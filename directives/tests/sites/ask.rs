@@ -114,6 +114,10 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
         Effect::Status => {
             ("reports on everything\n".to_owned(), Answer::Status(Arc::default()))
         }
+        Effect::Cgi(script) => {
+            let out = format!("runs {}\n", String::from_utf8_lossy(&script.path));
+            (out, Answer::Head("Content-Type: text/plain\n\n".into()))
+        }
         Effect::FastCgi(call) => {
             let kind = if call.app.kind == Kind::Dynamic { "dynamic " } else { "" };
             let path = String::from_utf8_lossy(&call.app.path);

@@ -248,7 +248,7 @@ async fn of_app(
         let next = ready!(app.poll_next(cx));
         if next.is_none() {
             // The rest of the request's body would stand before the next request.
-            ready!(app.exchange.body_mut().poll_discard(cx));
+            ready!(app.source.body_mut().poll_discard(cx));
         }
         Poll::Ready(next)
     })

@@ -1,6 +1,7 @@
 //! `fcgi-conf check`: every finding, then what becomes of the directives.
 
 use directives::bundle::{Entry, Files};
+use directives::check;
 use directives::diagnostic::{self, Severity};
 use directives::{Compiled, compile};
 
@@ -10,7 +11,7 @@ use lexopt::Parser;
 
 use crate::options::{self, Problem, configuration_options};
 use crate::tally::{Fate, Tally};
-use crate::{disk, report};
+use crate::{disk, probe, progress, report};
 
 /// `--format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub enum Format {
 /// The command.
 pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
     let (mut entry, mut format) = (options::configuration(), Format::Human);
+    let (mut offline, mut strict) = (false, false);
     while let Some(word) = options::next(parser)? {
         if options::names(&mut entry, &word, parser)? {
             continue;
@@ -41,13 +43,21 @@ pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
                     }
                 };
             }
+            "--offline" => offline = true,
+            "--strict" => strict = true,
             _ => return word.unexpected(),
         }
     }
     let color = std::io::stdout().is_terminal();
-    let checked = check(&entry, &disk::Disk);
+    let files = progress::Progress::new(disk::Disk);
+    let mut checked = look(&entry, &files);
+    if !offline {
+        checked.probe(&files);
+    }
+    files.done();
     crate::print(&mut std::io::stdout(), &checked.shown(format, color));
-    Ok(!checked.failed())
+    let warned = strict && checked.count(Severity::Warning) > 0;
+    Ok(!checked.failed() && !warned)
 }
 
 /// The page.
@@ -55,13 +65,19 @@ pub const USAGE: &str = concat!(
     "\
 Usage: fcgi-conf check [-f file] [-d directory] [-D name] [-T]
                        [-C \"directive\"] [-c \"directive\"]
-                       [--format human|json|sarif]
-Says what is wrong with a configuration, and what this server makes of it.
+                       [--format human|json|sarif] [--offline] [--strict]
+Says what is wrong with a configuration, what this server makes of it, and what is likely to
+go wrong with it: applications that do not answer, addresses that are taken, certificates
+that end, files that are missing, and the known traps of mod_fastcgi (FC0070 and above).
 ",
     configuration_options!(),
     "\
   --format           : for people, for programs, for code review
-Exit status: 0 without errors, 1 with errors, 2 if the command line is wrong.
+  --offline          : without a look at sockets: applications are not connected to, and
+                       addresses not tried
+  --strict           : warnings count as errors
+Exit status: 0 without errors, 1 with errors (with --strict also with warnings), 2 if the
+command line is wrong. Notes never count.
 "
 );
 
@@ -73,14 +89,28 @@ pub struct Checked {
     pub tally: Tally,
 }
 
-/// Looks at a configuration.
-pub fn check(entry: &Entry, files: &dyn Files) -> Checked {
-    let compiled = compile(entry, files);
+/// Looks at a configuration, and at the files that it names.
+pub fn look(entry: &Entry, files: &dyn Files) -> Checked {
+    let mut compiled = compile(entry, files);
+    let traps = check::traps(&compiled, files);
+    compiled.diagnostics.extend(traps);
+    if let Some(snapshot) = &compiled.snapshot {
+        let now = probe::now();
+        compiled.diagnostics.extend(check::certificates(snapshot, now));
+    }
     let tally = Tally::of(&compiled.items);
     Checked { compiled, tally }
 }
 
 impl Checked {
+    /// Looks at sockets, too.
+    fn probe(&mut self, files: &dyn Files) {
+        if let Some(snapshot) = &self.compiled.snapshot {
+            let found = probe::sockets(snapshot, files);
+            self.compiled.diagnostics.extend(found);
+        }
+    }
+
     /// Would the server refuse to start?
     pub fn failed(&self) -> bool {
         self.compiled.failed()

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use directives::bundle::{Entry, Files};
-use directives::convert::edit::{Change, applied, changes};
+use directives::convert::edit::{Change, applied, changes, to_fcgid};
 use directives::convert::ledger::Entry as Line;
 use directives::convert::target::Target;
 use directives::convert::{diff, lighttpd, to};
@@ -13,8 +13,8 @@ use directives::syntax::FileId;
 use directives::{Compiled, compile};
 use lexopt::Parser;
 
-use crate::disk;
 use crate::options::{self, Problem, configuration_options};
+use crate::{disk, progress};
 
 /// The command.
 pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
@@ -34,7 +34,11 @@ pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
         }
     }
     match (from.as_deref(), to.as_deref(), &files[..]) {
-        (None, None, []) => edit(&entry, write, json),
+        (None, None, []) => edit(&entry, write, json, changes),
+        (None, Some("mod_fcgid"), []) => edit(&entry, false, json, to_fcgid),
+        (None, Some("mod_proxy_fcgi"), []) => {
+            edit(&entry, false, json, |compiled| to::to_proxy_fcgi(compiled, &disk::Disk))
+        }
         (None, Some(name), []) => match Target::named(name) {
             Some(target) => carry(&entry, target, json),
             None => options::usage(format!("there is no way to {name}")),
@@ -50,7 +54,12 @@ pub fn run(parser: &mut Parser) -> Result<bool, Problem> {
 }
 
 /// Safe edits applied, the others shown.
-fn edit(entry: &Entry, write: bool, json: bool) -> Result<bool, Problem> {
+fn edit(
+    entry: &Entry,
+    write: bool,
+    json: bool,
+    changes: fn(&Compiled) -> Vec<Change>,
+) -> Result<bool, Problem> {
     let compiled = compile(entry, &disk::Disk);
     let changes = changes(&compiled);
     let mut out = String::new();
@@ -118,11 +127,13 @@ fn replace(name: &str, bytes: &[u8]) -> Result<(), Problem> {
 }
 
 fn carry(entry: &Entry, target: Target, json: bool) -> Result<bool, Problem> {
-    let compiled = compile(entry, &disk::Disk);
+    let files = progress::Progress::new(disk::Disk);
+    let compiled = compile(entry, &files);
     if !compiled.sources.iter().any(|source| source.is_file) {
         return options::failed("there is no such configuration");
     }
-    let carried = to::carry(&compiled, target);
+    let carried = to::carry(&compiled, target, &files);
+    files.done();
     tell(&carried.text, &carried.entries, json);
     Ok(true)
 }
@@ -171,6 +182,8 @@ pub const USAGE: &str = concat!(
 Usage: fcgi-conf convert [-f file] [-d directory] [-D name] [--write] [--json]
        fcgi-conf convert [-f file] [-d directory] [-D name]
                          --to nginx|caddy|lighttpd|httpd [--json]
+       fcgi-conf convert [-f file] [-d directory] [-D name]
+                         --to mod_fcgid|mod_proxy_fcgi [--json]
        fcgi-conf convert --from lighttpd [--json] lighttpd.conf
 Without --from and --to: brings a configuration to today's spelling. What changes nothing
 but the text is applied: older names of directives, IBM's spelling of options, Order, Allow
@@ -183,6 +196,8 @@ directives as mod_fastcgi's are shown and not applied.
   --to server        : the configuration for another server, on standard output. What it is
                        not told stands at the head of the text, and what protects something
                        and cannot be told is denied there. httpd: with its own modules only
+  --to module        : mod_fastcgi's directives as another module's, shown as a difference
+                       and not applied; what has no like there is a comment that says so
   --from lighttpd    : lighttpd's configuration as httpd's, on standard output
   --json             : for programs: all changes, or every directive and what became of it
 Exit status: 0, 1 if a file cannot be read or written, 2 if the command line is wrong.

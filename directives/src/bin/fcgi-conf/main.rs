@@ -16,6 +16,8 @@ mod convert;
 mod disk;
 mod explain;
 mod options;
+mod probe;
+mod progress;
 mod replay;
 mod report;
 mod request;

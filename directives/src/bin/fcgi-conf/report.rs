@@ -62,6 +62,13 @@ pub fn json(checked: &Checked) -> String {
             if !count.reason.is_empty() {
                 fields.push(("reason", Json::text(count.reason)));
             }
+            if !count.places.is_empty() {
+                let places = count.places.iter().map(|span| {
+                    let line = place(sources, *span, span.start).line;
+                    Json::text(format!("{}:{line}", sources.name(span.file)))
+                });
+                fields.push(("places", Json::list(places)));
+            }
             Json::Object(fields)
         });
         (fate.name(), Json::list(kinds))
@@ -89,6 +96,15 @@ pub fn sarif(checked: &Checked) -> String {
     ]);
     let sources = &checked.compiled.sources;
     let results = checked.compiled.diagnostics.iter().map(|found| result(found, sources));
+    // What works differently stands in no diagnostic.
+    let differing = checked.tally.with(Fate::Differs).flat_map(|(name, count)| {
+        count.places.iter().map(move |span| {
+            let text = format!("{name} works differently here: {}", count.reason);
+            let found = Diagnostic::new(&codes::DIFFERS, text, *span, 0);
+            result(&found, sources)
+        })
+    });
+    let results: Vec<Json> = results.chain(differing).collect();
     let run = Json::Object(vec![
         ("tool", Json::Object(vec![("driver", driver)])),
         ("columnKind", Json::text("unicodeCodePoints")),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use directives::expand::Item;
 use directives::known::{self, Known};
 use directives::schema::{Compat, lookup};
+use directives::syntax::Span;
 
 /// What becomes of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,12 +40,14 @@ impl Fate {
 }
 
 /// A kind of directive: how often it occurs, and why it is not simply kept.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Count {
     /// How often.
     pub times: usize,
     /// Why; empty for what is kept and for what is unknown.
     pub reason: &'static str,
+    /// Where; empty for what is kept.
+    pub places: Vec<Span>,
 }
 
 /// Kinds of directive by fate and name.
@@ -65,14 +68,17 @@ impl Tally {
             let count = self.0.entry((fate, name)).or_default();
             count.times += 1;
             count.reason = reason;
+            if fate != Fate::Kept {
+                count.places.push(item.name_span);
+            }
             self.add(item.body.as_deref().unwrap_or_default());
         }
     }
 
     /// The kinds with a fate, by name.
-    pub fn with(&self, fate: Fate) -> impl Iterator<Item = (&str, Count)> {
+    pub fn with(&self, fate: Fate) -> impl Iterator<Item = (&str, &Count)> {
         let kinds = self.0.iter().filter(move |((of, _), _)| *of == fate);
-        kinds.map(|((_, name), count)| (name.as_str(), *count))
+        kinds.map(|((_, name), count)| (name.as_str(), count))
     }
 }
 

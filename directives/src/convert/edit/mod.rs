@@ -5,12 +5,14 @@
 //! back byte for byte.
 
 mod access;
+mod back;
 mod fcgid;
 mod gate;
 mod proxy;
 mod spelling;
 
-pub(super) use proxy::backend;
+pub use back::to_fcgid;
+pub(crate) use proxy::backend;
 
 use crate::Compiled;
 use crate::expand::Item;
@@ -36,11 +38,35 @@ pub fn changes(compiled: &Compiled) -> Vec<Change> {
     let mut gates = gate::Gates::new(compiled);
     changes.extend(fcgid::changes(compiled, &mut gates));
     changes.extend(proxy::changes(compiled, &mut gates));
+    in_order(compiled, changes)
+}
+
+/// The edits of files, in the order of the texts.
+fn in_order(compiled: &Compiled, mut changes: Vec<Change>) -> Vec<Change> {
     changes.retain(|change| compiled.sources.get(change.span.file).is_file);
     changes.sort_by_key(|change| (change.span.file, change.span.start, change.span.end));
     // A file that is included twice has the same edits twice.
     changes.dedup();
     changes
+}
+
+/// mod_fastcgi's directives as those of the modules that come with httpd: `found` is what
+/// stands in the place of a directive, and of each that goes, why it does.
+pub(super) fn replaced(
+    compiled: &Compiled,
+    found: Vec<(&Item, Result<Vec<String>, String>)>,
+) -> Vec<Change> {
+    let changes = found.into_iter().map(|(item, said)| match said {
+        Err(why) => commented(compiled, item, &why),
+        Ok(said) => {
+            let blank = indent(compiled, item);
+            let text = said.iter().map(|line| format!("{blank}{line}\n")).collect();
+            let why =
+                "mod_proxy_fcgi connects to applications that run already".to_owned();
+            Change { span: lines(compiled, item), text, safe: false, why }
+        }
+    });
+    in_order(compiled, changes.collect())
 }
 
 /// A file's text with the edits for it that are wanted; the ones that would change what

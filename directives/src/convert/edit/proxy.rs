@@ -16,7 +16,7 @@ pub(super) fn changes(compiled: &Compiled, gates: &mut Gates) -> Vec<Change> {
 }
 
 /// Where a back end listens, as options say it.
-pub(in crate::convert) fn backend(url: &str) -> Option<String> {
+pub(crate) fn backend(url: &str) -> Option<String> {
     let url = url.strip_prefix("proxy:").unwrap_or(url);
     if let Some(rest) = url.strip_prefix("unix:") {
         let (socket, url) = rest.split_once('|')?;

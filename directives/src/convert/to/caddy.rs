@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::plan::{Content, Place, by_file, of_name, places, suffixes};
 use crate::convert::model::{App, Host, Matcher, Rule, Site};
+use crate::convert::shield::is_closed;
 
 pub(super) fn text(site: &Site) -> String {
     let mut out = "{\n\tadmin off\n\tauto_https off\n".to_owned();
@@ -153,8 +154,9 @@ impl Writer {
                 self.line(
                     4,
                     &format!(
-                        "file_server {{\n\t\t\t\t\troot {}\n\t\t\t\t}}",
-                        quoted(dir)
+                        "file_server {{\n\t\t\t\t\troot {}\n\t\t\t\t\tindex {}\n\t\t\t\t}}",
+                        quoted(dir),
+                        host.index.join(" ")
                     ),
                 );
             }
@@ -194,7 +196,7 @@ impl Writer {
             Matcher::Name(name) => {
                 let from = pattern(&of_name(name, "(?:/.*)?"));
                 let matcher = self.matcher(4, &format!("path_regexp {{name}} {from}"));
-                self.index(name);
+                self.index(host, name);
                 self.pass(&format!("@{matcher}"), host, app, &suffixes(name), &[]);
             }
             Matcher::Path(path) => {
@@ -210,8 +212,10 @@ impl Writer {
     }
 
     /// A directory's script is found before it is asked for.
-    fn index(&mut self, name: &str) {
-        if let [suffix, ..] = &suffixes(name)[..] {
+    fn index(&mut self, host: &Host, name: &str) {
+        if let [suffix, ..] = &suffixes(name)[..]
+            && !is_closed(host, &format!("index{suffix}"))
+        {
             let text = format!("file {{path}}index{suffix}");
             let matcher = self.matcher(4, &text);
             self.line(4, &format!("rewrite @{matcher} {{path}}index{suffix}"));

@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use super::Carried;
 use super::head;
 use crate::Compiled;
+use crate::bundle::Files;
+use crate::convert::edit::{Change, replaced};
 use crate::convert::ledger::{Fate, Ledger};
 use crate::convert::model::{App, Matcher, Route};
 use crate::convert::target::Target;
@@ -21,16 +23,19 @@ struct Writer {
     lines: HashMap<Span, Vec<String>>,
     modules: BTreeSet<&'static str>,
     ledger: Ledger,
+    /// The URLs of aliases that lead to applications.
+    gates: Vec<String>,
     out: String,
 }
 
-pub(super) fn carry(compiled: &Compiled) -> Carried {
-    let (site, facts) = crate::convert::read::read(compiled, Target::Httpd);
+pub(super) fn carry(compiled: &Compiled, files: &dyn Files) -> Carried {
+    let (site, facts) = crate::convert::read::read(compiled, Target::Httpd, files);
     let known = facts.entries(compiled);
     let mut w = Writer {
         lines: HashMap::new(),
-        modules: BTreeSet::from(["mpm_event"]),
+        modules: BTreeSet::from(["mpm_event", "dir"]),
         ledger: Ledger::default(),
+        gates: Vec::new(),
         out: String::new(),
     };
     let routes: Vec<(&Route, &App)> = site
@@ -39,8 +44,7 @@ pub(super) fn carry(compiled: &Compiled) -> Carried {
         .flat_map(|host| &host.routes)
         .map(|route| (route, &site.apps[route.app]))
         .collect();
-    let mut gates = Vec::new();
-    w.plan(&compiled.items, &compiled.items, &routes, &mut gates);
+    w.plan(&compiled.items, &compiled.items, &routes);
     w.write(&compiled.items, 0);
     // What is said of applications was found out by the reader.
     for item in apps(&compiled.items) {
@@ -71,6 +75,29 @@ pub(super) fn carry(compiled: &Compiled) -> Carried {
     Carried { text, entries }
 }
 
+/// mod_fastcgi's directives of a configuration that is httpd's as mod_proxy_fcgi's, one by
+/// one: the rest of the files stays as it is.
+pub(super) fn edits(compiled: &Compiled, files: &dyn Files) -> Vec<Change> {
+    let (site, _) = crate::convert::read::read(compiled, Target::Httpd, files);
+    let mut w = Writer {
+        lines: HashMap::new(),
+        modules: BTreeSet::new(),
+        ledger: Ledger::default(),
+        gates: Vec::new(),
+        out: String::new(),
+    };
+    let routes: Vec<(&Route, &App)> = site
+        .hosts
+        .iter()
+        .flat_map(|host| &host.routes)
+        .map(|route| (route, &site.apps[route.app]))
+        .collect();
+    w.plan(&compiled.items, &compiled.items, &routes);
+    let mut found = Vec::new();
+    w.one_by_one(&compiled.items, &mut found);
+    replaced(compiled, found)
+}
+
 /// All definitions of applications.
 fn apps(items: &[Item]) -> Vec<&Item> {
     let mut out = Vec::new();
@@ -96,13 +123,7 @@ fn url(app: &App, rest: &str) -> String {
 
 impl Writer {
     /// Finds what stands in the place of directives that lead to applications.
-    fn plan(
-        &mut self,
-        all: &[Item],
-        items: &[Item],
-        routes: &[(&Route, &App)],
-        gates: &mut Vec<String>,
-    ) {
+    fn plan(&mut self, all: &[Item], items: &[Item], routes: &[(&Route, &App)]) {
         for item in items {
             let words: Vec<String> = words_of(&item.args)
                 .iter()
@@ -121,7 +142,7 @@ impl Writer {
                         let line = passed(&prefix, app);
                         self.modules.extend(["proxy", "proxy_fcgi"]);
                         self.lines.insert(item.name_span, line);
-                        gates.push(prefix);
+                        self.gates.push(prefix);
                     }
                 }
                 "documentroot" => {
@@ -162,7 +183,7 @@ impl Writer {
                 }
                 _ => {}
             }
-            self.plan(all, item.body.as_deref().unwrap_or_default(), routes, gates);
+            self.plan(all, item.body.as_deref().unwrap_or_default(), routes);
         }
     }
 
@@ -184,8 +205,13 @@ impl Writer {
                     || name == "fastcgiauthenticator"
                     || name == "fastcgiauthorizer"
                 {
-                    self.modules.insert("authz_core");
-                    self.out += &format!("{blank}Require all denied\n");
+                    self.modules.extend(["authz_core", "access_compat"]);
+                    // What applications decide holds for inner sections whatever these say
+                    // themselves; <If> is the one section that comes after all of them.
+                    self.out += &format!(
+                        "{blank}<If \"true\">\n{blank}    Require all denied\n\
+                         {blank}    Satisfy All\n{blank}</If>\n"
+                    );
                 }
                 continue;
             };
@@ -219,6 +245,69 @@ impl Writer {
                 self.out.push('\n');
             }
         }
+    }
+
+    /// What stands in the place of each directive that changes, or why nothing does.
+    fn one_by_one<'a>(
+        &self,
+        items: &'a [Item],
+        found: &mut Vec<(&'a Item, Result<Vec<String>, String>)>,
+    ) {
+        for item in items {
+            let name = name_of(item);
+            if let Some(lines) = self.lines.get(&item.name_span) {
+                found.push((item, Ok(lines.clone())));
+            } else if DEFINITIONS.contains(&name.as_str()) {
+                let why = "its ProxyPass or SetHandler says where it listens; something else \
+                           has to start it";
+                found.push((item, Err(why.to_owned())));
+            } else if [
+                "fastcgiaccesschecker",
+                "fastcgiauthenticator",
+                "fastcgiauthorizer",
+            ]
+            .contains(&name.as_str())
+            {
+                let why =
+                    "# Not carried over: applications decide nothing there: it is denied";
+                let shown = String::from_utf8_lossy(item.args.bytes()).trim().to_owned();
+                found.push((
+                    item,
+                    Ok([
+                        why.to_owned(),
+                        format!("# {} {shown}", String::from_utf8_lossy(&item.name)),
+                        "<If \"true\">".to_owned(),
+                        "    Require all denied".to_owned(),
+                        "    Satisfy All".to_owned(),
+                        "</If>".to_owned(),
+                    ]
+                    .into()),
+                ));
+            } else if name.starts_with("fastcgi")
+                || name == "action" && self.is_gate(item)
+            {
+                let why = match name.as_str() {
+                    "action" => "what it led to is named by the handler",
+                    "fastcgiwrapper" | "fastcgisuexec" => {
+                        "start each application as its user: fcgi-conf spawn -u -g"
+                    }
+                    "fastcgiconfig" => "requests start no programs",
+                    _ => "mod_proxy_fcgi has no such directive",
+                };
+                found.push((item, Err(why.to_owned())));
+            }
+            self.one_by_one(item.body.as_deref().unwrap_or_default(), found);
+        }
+    }
+
+    /// Was a handler that this Action is for replaced?
+    fn is_gate(&self, item: &Item) -> bool {
+        let words = words_of(&item.args);
+        let Some(url) = words.get(1).map(crate::schema::word::Word::lossy) else {
+            return false;
+        };
+        !self.lines.is_empty()
+            && self.gates.iter().any(|gate| url.starts_with(gate.as_str()))
     }
 
     fn lose(&mut self, item: &Item, why: &str) {
@@ -431,6 +520,16 @@ fn stock(module: &str) -> Option<Vec<&'static str>> {
         "mod_ssl.c" => vec!["socache_shmcb", "ssl"],
         "mod_proxy.c" => vec!["proxy"],
         "mod_proxy_fcgi.c" => vec!["proxy", "proxy_fcgi"],
+        "mod_remoteip.c" => vec!["remoteip"],
+        "mod_autoindex.c" => vec!["autoindex"],
+        "mod_negotiation.c" => vec!["negotiation"],
+        "mod_include.c" => vec!["include"],
+        "mod_filter.c" => vec!["filter"],
+        "mod_deflate.c" => vec!["filter", "deflate"],
+        "mod_reqtimeout.c" => vec!["reqtimeout"],
+        "mod_speling.c" => vec!["speling"],
+        "mod_vhost_alias.c" => vec!["vhost_alias"],
+        "mod_authnz_fcgi.c" => vec!["authn_core", "authz_core", "authnz_fcgi"],
         _ => return None,
     })
 }

@@ -6,10 +6,14 @@ mod lighttpd;
 mod nginx;
 mod plan;
 
+pub(super) use plan::of_name;
+
+use super::edit::Change;
 use super::ledger::{Entry, Fate};
 use super::model::Site;
 use super::target::Target;
 use crate::Compiled;
+use crate::bundle::Files;
 
 /// A configuration for another server.
 #[derive(Debug)]
@@ -20,12 +24,13 @@ pub struct Carried {
     pub entries: Vec<Entry>,
 }
 
-/// Carries a configuration over.
-pub fn carry(compiled: &Compiled, target: Target) -> Carried {
+/// Carries a configuration over. `files` has the documents: what `.htaccess` files among
+/// them close is closed in the other server.
+pub fn carry(compiled: &Compiled, target: Target, files: &dyn Files) -> Carried {
     if target == Target::Httpd {
-        return httpd::carry(compiled);
+        return httpd::carry(compiled, files);
     }
-    let (site, ledger) = super::read::read(compiled, target);
+    let (site, ledger) = super::read::read(compiled, target, files);
     let entries = ledger.entries(compiled);
     let body = match target {
         Target::Nginx => nginx::text(&site),
@@ -34,6 +39,11 @@ pub fn carry(compiled: &Compiled, target: Target) -> Carried {
     };
     let commands = if target == Target::Lighttpd { Vec::new() } else { commands(&site) };
     Carried { text: head(&entries, &commands) + &body, entries }
+}
+
+/// mod_fastcgi's directives as mod_proxy_fcgi's, in files that stay httpd's.
+pub fn to_proxy_fcgi(compiled: &Compiled, files: &dyn Files) -> Vec<Change> {
+    httpd::edits(compiled, files)
 }
 
 /// How what httpd started is started now.

@@ -1,4 +1,4 @@
-//! May a file be run as a dynamic application at all? Asked by the process manager, which
+//! May a file be run as a dynamic application, or as a CGI script, at all? Asked by the process manager, which
 //! has the rights to start programs, about a path that the serving process named. Only the
 //! configuration answers: what the serving process says about the request is not believed.
 //!
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Identity;
 use super::permission;
-use crate::bundle::{Files, Who};
+use crate::bundle::{Files, Kind, Who};
 use crate::merge::Merged;
 use crate::modules::alias;
 use crate::modules::core::OptionSet;
@@ -27,9 +27,7 @@ pub fn may_start(
     files: &dyn Files,
 ) -> Result<(), String> {
     let process = &snapshot.process;
-    if file.first() != Some(&b'/') || path::normalize(file, true).as_deref() != Some(file) {
-        return Err("its path is not absolute and plain".to_owned());
-    }
+    is_plain(file)?;
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let wrapped = process.fastcgi.wrapper.is_some();
     if let Some(why) = permission::program(file, files.stat(file), uid, gid, wrapped, files) {
@@ -41,8 +39,43 @@ pub fn may_start(
         None => {}
         Some(identity) => is_configured(snapshot, identity, files)?,
     }
-    let allowed = process.fastcgi.is_authorizer(file)
-        || snapshot.servers.iter().any(|server| lets_run(snapshot, server, file));
+    if process.fastcgi.is_authorizer(file) { Ok(()) } else { is_let_run(snapshot, file) }
+}
+
+/// Why a file may not be run as a CGI script under an identity; `wrapped` says that there is
+/// a program that would see to the identity. Whether its mode lets it be run the system
+/// says, since nobody but `User` runs it.
+pub fn may_run(
+    snapshot: &Snapshot,
+    file: &[u8],
+    identity: Option<&Identity>,
+    wrapped: bool,
+    files: &dyn Files,
+) -> Result<(), String> {
+    is_plain(file)?;
+    match files.stat(file) {
+        Ok(meta) if meta.kind == Kind::File => {}
+        Ok(_) => return Err("it is no regular file".to_owned()),
+        Err(error) => return Err(format!("it cannot be looked at: {}", error.text)),
+    }
+    if let Some(identity) = identity {
+        if !wrapped {
+            return Err("there is no wrapper for its user".to_owned());
+        }
+        is_configured(snapshot, identity, files)?;
+    }
+    is_let_run(snapshot, file)
+}
+
+fn is_plain(file: &[u8]) -> Result<(), String> {
+    let plain = file.first() == Some(&b'/')
+        && !file.contains(&0)
+        && path::normalize(file, true).as_deref() == Some(file);
+    if plain { Ok(()) } else { Err("its path is not absolute and plain".to_owned()) }
+}
+
+fn is_let_run(snapshot: &Snapshot, file: &[u8]) -> Result<(), String> {
+    let allowed = snapshot.servers.iter().any(|server| lets_run(snapshot, server, file));
     if allowed { Ok(()) } else { Err("no section of the configuration lets it be run".to_owned()) }
 }
 
@@ -90,7 +123,7 @@ fn lets_run(snapshot: &Snapshot, server: &Server, file: &[u8]) -> bool {
             || alias::script_targets(&server.config, dir).any(below)
     };
     let mut dir = server.root.clone();
-    let mut found = enough(&dir);
+    let mut found = enough(&dir) || server.config.vhost_alias.has_scripts();
     for (i, _) in file.iter().enumerate().filter(|(_, b)| **b == b'/') {
         server.directories.at_level(&file[..=i], |section| {
             dir = dir.then(section);

@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 pub use app::{Address, App, Identity, Kind};
 pub use authorizers::{Dir, cautions};
-pub use identity::identity;
+pub use identity::{identity, identity_of};
 pub use ipc::IpcDir;
 pub use phases::remember_variables;
 pub(crate) use ipc::settle;

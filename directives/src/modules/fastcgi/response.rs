@@ -129,6 +129,12 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
     if let Some(verdict) = invalid_fields(r) {
         return verdict;
     }
+    lead(r)
+}
+
+/// Where a head that was taken leads: to the body behind it, or to another place that its
+/// `Location` names.
+pub(crate) fn lead(r: &mut Request) -> Verdict {
     let location = r.headers_out.get("Location").cloned();
     match location {
         Some(location) if r.status == 200 => {

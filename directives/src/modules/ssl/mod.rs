@@ -6,6 +6,7 @@ mod access;
 mod certificates;
 mod clients;
 mod der;
+mod fits;
 mod hooks;
 mod old;
 pub mod pem;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 
 pub use certificates::Key;
 pub use hooks::{check_call, variable};
+pub use fits::{fits, validity};
 pub use policy::{Policy, Revocation, SniPolicy};
 pub use protocol::Group;
 pub use proxied::{Proxied, Secured, issuer};

@@ -1,0 +1,152 @@
+//! CGI scripts: started as the server half asks, if the configuration lets them be run,
+//! and ended when nobody waits for them any more.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use directives::Snapshot;
+use directives::modules::cgi::suexec;
+use directives::modules::fastcgi::guard;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::spawn::{self, Identity};
+use crate::disk::{Disk, os_error};
+use crate::message::Script;
+
+/// How long a script has between TERM and KILL: APR's `TIMEOUT_USECS`.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The scripts that run.
+#[derive(Debug)]
+pub struct Scripts {
+    pids: HashMap<u64, Pid>,
+    ids: HashMap<Pid, u64>,
+    /// Those that were told to end, and when they are not asked any more.
+    due: Vec<(Instant, Pid)>,
+    /// Limit of open files of scripts, as it was before the parent asked for more.
+    files: (u64, u64),
+}
+
+impl Scripts {
+    /// None yet.
+    pub fn new() -> Scripts {
+        Scripts {
+            pids: HashMap::new(),
+            ids: HashMap::new(),
+            due: Vec::new(),
+            files: getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024)),
+        }
+    }
+
+    /// Starts a script. Why one is not started goes where it would complain: the server half
+    /// reads it there, and knows for whom it was.
+    pub fn run(&mut self, snapshot: &Snapshot, script: &Script, fds: Vec<OwnedFd>) {
+        let mut fds = fds.into_iter();
+        let (stdin, stdout, stderr) = match (fds.next(), fds.next(), fds.next()) {
+            (Some(stdin), Some(stdout), Some(stderr)) => (Some(stdin), stdout, stderr),
+            (Some(stdout), Some(stderr), None) => (None, stdout, stderr),
+            // The other ends read that nothing comes.
+            _ => return,
+        };
+        let Ok(complaints) = stderr.try_clone() else { return };
+        if let Err(why) =
+            self.start(snapshot, script, [stdin, Some(stdout), Some(stderr)])
+        {
+            // It fits into any pipe, and a reader who has gone does not want to know.
+            let _ = std::fs::File::from(complaints).write_all(why.as_bytes());
+        }
+    }
+
+    fn start(
+        &mut self,
+        snapshot: &Snapshot,
+        script: &Script,
+        fds: [Option<OwnedFd>; 3],
+    ) -> Result<(), String> {
+        let (path, identity) = (&script.key.path, script.key.identity.as_ref());
+        let name = String::from_utf8_lossy(path);
+        // Only who is to have another name needs one.
+        let wrapper = identity.and_then(|_| suexec::wrapper(snapshot, &Disk));
+        guard::may_run(snapshot, path, identity, wrapper.is_some(), &Disk)
+            .map_err(|why| format!("fcgi-pm refuses to run '{name}': {why}\n"))?;
+        let wrapped = wrapper.as_ref().zip(identity);
+        let started = spawn::script(spawn::Script {
+            path,
+            wrapper: wrapped
+                .map(|(wrapper, id)| (&wrapper[..], &id.user[..], &id.group[..])),
+            args: &script.args,
+            env: &script.env,
+            fds,
+            files: self.files,
+            identity: Identity::of(&snapshot.process.core),
+        });
+        let child = started.map_err(|error| {
+            let error = os_error(&error);
+            format!("({}){}: exec of '{name}' failed\n", error.code, error.text)
+        })?;
+        let pid = Pid::from_raw(child.id() as i32);
+        self.pids.insert(script.id, pid);
+        self.ids.insert(pid, script.id);
+        Ok(())
+    }
+
+    /// Nobody waits for a script any more. Usually it has ended by itself.
+    pub fn end(&mut self, id: u64) {
+        if let Some(pid) = self.pids.remove(&id) {
+            self.ask(pid);
+        }
+    }
+
+    fn ask(&mut self, pid: Pid) {
+        // It may have ended by itself; then it will be reaped.
+        let _ = kill(pid, Signal::SIGTERM);
+        self.due.push((Instant::now() + PATIENCE, pid));
+    }
+
+    /// Nobody waits for any.
+    pub fn end_all(&mut self) {
+        let pids: Vec<Pid> = self.pids.drain().map(|(_, pid)| pid).collect();
+        for pid in pids {
+            self.ask(pid);
+        }
+    }
+
+    /// A child has ended. Says whether it was a script.
+    pub fn ended(&mut self, pid: Pid) -> bool {
+        let Some(id) = self.ids.remove(&pid) else { return false };
+        self.pids.remove(&id);
+        self.due.retain(|(_, due)| *due != pid);
+        true
+    }
+
+    /// Ends what did not want to.
+    pub fn tick(&mut self) {
+        let now = Instant::now();
+        while let Some(position) = self.due.iter().position(|(due, _)| *due <= now) {
+            let (_, pid) = self.due.swap_remove(position);
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    }
+
+    /// Ends everything now.
+    pub fn kill(&mut self) {
+        for pid in self.ids.keys() {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        self.due.clear();
+    }
+
+    /// When [`Scripts::tick`] is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.due.iter().map(|(due, _)| *due).min()
+    }
+
+    /// Is there none any more?
+    pub fn is_over(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
