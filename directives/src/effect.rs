@@ -50,7 +50,7 @@ pub enum Effect {
     /// Run a FastCGI application and bring the head of its response.
     FastCgi(Call),
     /// Run a CGI script and bring the head of its response; as with [`Effect::FastCgi`].
-    Cgi(Script),
+    Cgi(Box<Script>),
     /// Ask an HTTP upstream and bring the head of its answer.
     Upstream(Box<Forward>),
     /// Wait.
@@ -93,7 +93,7 @@ pub struct Call {
     pub nph: bool,
     /// When the program was changed, nanoseconds since 1970: processes that are older
     /// are to be replaced first (`-autoUpdate`).
-    pub newest: Option<i128>,
+    pub newest: Option<i64>,
 }
 
 impl Call {
@@ -191,6 +191,8 @@ pub enum Failure {
     Socket(OsError),
     /// No connection within so many seconds.
     ConnectTimeout(u32),
+    /// No TLS handshake; the sentence says why.
+    Handshake(String),
     /// Its turn did not come within so many seconds (`-queue-timeout`).
     QueueTimeout(u32),
     /// So many wait already (`-queue-length`).

@@ -135,13 +135,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),
     (
-        "mod_ssl.c",
-        NOT_YET,
-        "SSLProxyEngine SSLProxyProtocol SSLProxyCipherSuite SSLProxyVerify SSLProxyVerifyDepth \
-      SSLProxyCACertificateFile SSLProxyCACertificatePath SSLProxyCheckPeerName \
-      SSLProxyCheckPeerCN SSLProxyCheckPeerExpire SSLProxyMachineCertificateFile",
-    ),
-    (
         "mod_proxy.c",
         Refused("upstreams are connected to directly, from any address"),
         "ProxyRemote ProxyRemoteMatch ProxySourceAddress",

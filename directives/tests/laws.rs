@@ -77,6 +77,7 @@ fn first_error(text: &str) -> Option<Diagnostic> {
         #-- /etc/ssl/certs/ssl-cert-snakeoil.pem\n-\n#-- /etc/ssl/certs/chain.pem\n-\n\
         #-- /etc/ssl/private/ssl-cert-snakeoil.key\n-\n#-- /etc/ssl/clients.pem\n-\n\
         #-- /etc/ssl/names.pem\n-\n#-- /etc/ssl/revoked.pem\n-\n#-- /etc/ssl/clients/\n\
+        #-- /etc/ssl/private/machine.pem\n-\n#-- /etc/ssl/certs/ca-certificates.crt\n-\n\
         #-- /etc/ssl/names/\n#-- /etc/ssl/revoked/\n";
     let world = World::parse(&format!("{text}{named}"));
     let entry = World::entry(&["User www-data", "Group www-data"]);

@@ -75,7 +75,7 @@ pub enum AppState {
     /// Its socket is there; processes are, or will be when somebody connects.
     Listening {
         /// Since when there is this version of it, nanoseconds since 1970.
-        since: i128,
+        since: i64,
     },
     /// It may not or cannot be started; the log says why.
     Refused,
@@ -158,7 +158,7 @@ pub fn decode_app(bytes: &[u8]) -> Option<(AppKey, AppState)> {
     let mut input = Reader(bytes);
     let state = match input.tag()? {
         1 => AppState::Listening {
-            since: i128::from_le_bytes(input.field()?.try_into().ok()?),
+            since: i64::from_le_bytes(input.field()?.try_into().ok()?),
         },
         0 => AppState::Refused,
         _ => return None,

@@ -176,7 +176,7 @@ impl Registry {
     pub async fn listening(
         &self,
         entry: &Entry,
-        newest: Option<i128>,
+        newest: Option<i64>,
         again: bool,
     ) -> Result<(), Failure> {
         let mut state = entry.state.subscribe();

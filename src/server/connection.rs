@@ -1,5 +1,7 @@
 //! One client's connection: hyper on one side, [`Run`] on the other.
 
+use std::cell::Cell;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,14 +80,28 @@ pub async fn serve(
             };
         }
         let opened = if may_begin_otherwise(&generation, &server) {
-            let opening = Box::pin(open(&stream, &generation, &server));
+            let received = Cell::new(0);
+            let limit = || {
+                let stage = server.config.reqtimeout.handshake();
+                stage.map_or(timeout, |stage| stage.allows(received.get()).min(timeout))
+            };
+            let opening = Box::pin(open(&stream, &generation, &server, &received));
             let opened = tokio::select! {
-                opened = tokio::time::timeout(timeout, opening) => opened,
+                opened = within(limit, opening) => opened,
                 () = too_late(&mut stop) => return,
             };
             match opened {
-                Ok(Some(opened)) => opened,
-                Ok(None) | Err(_) => return,
+                Some(Some(opened)) => opened,
+                Some(None) => return,
+                None => {
+                    log_overdue(
+                        &generation,
+                        &server,
+                        reported.unwrap_or(client),
+                        "handshake",
+                    );
+                    return;
+                }
             }
         } else {
             Opened::PLAIN
@@ -170,17 +186,34 @@ async fn too_late(stop: &mut Stop) {
     tokio::time::sleep(SECONDS_TO_LINGER).await;
 }
 
+/// Waits for something within a limit that may grow while it is waited for.
+async fn within<T>(
+    limit: impl Fn() -> Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let begun = tokio::time::Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout_at(begun + limit(), work.as_mut()).await {
+            Ok(done) => return Some(done),
+            Err(_) if begun.elapsed() < limit() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Finds out what a client begins with, and makes TLS's handshake.
 async fn open(
     stream: &TcpStream,
     generation: &Generation,
     server: &Arc<Server>,
+    received: &Cell<u64>,
 ) -> Option<Opened> {
     if !ssl::is_on(&generation.snapshot, server) {
         let is_h2 = wire::begins_with_h2(stream).await.ok()?;
         return Some(Opened { is_h2, ..Opened::PLAIN });
     }
-    match wire::handshake(stream, generation, server).await {
+    match wire::handshake(stream, generation, server, received).await {
         Ok(opened) => {
             if matches!(opened.security, Security::NotSpoken) {
                 let text = "SSL handshake failed: HTTP spoken on HTTPS port; trying to \
@@ -223,11 +256,21 @@ async fn overdue(shared: &Shared, about: About, live: &Live) {
     let generation = live.load();
     let server = about.default_server(&generation);
     let client = about.reported.unwrap_or(about.client);
-    let text = "Request header read timeout".into();
+    log_overdue(&generation, &server, client, "header");
+    shared.refuse_overdue().await;
+}
+
+/// Writes that a client took too long for a stage of a request.
+fn log_overdue(
+    generation: &Generation,
+    server: &Arc<Server>,
+    client: SocketAddr,
+    stage: &str,
+) {
+    let text = format!("Request {stage} read timeout").into();
     let (level, module) = (Level::Info, "reqtimeout");
     let line = Line { level, module, ah: 1382, error: None, text, of_server: false };
-    generation.write_client(&server, client, &line);
-    shared.refuse_overdue().await;
+    generation.write_client(server, client, &line);
 }
 
 /// Waits for a connection's first request; not long: it may have none.

@@ -21,7 +21,7 @@ const SMALL: u64 = 16 * 1024;
 const MOST_KEPT: u64 = 4 * 1024 * 1024;
 /// A file that was changed less than this ago may change again within the same tick of
 /// its clock, nanoseconds.
-const SETTLED: i128 = 2_000_000_000;
+const SETTLED: i64 = 2_000_000_000;
 /// What is read at a time where sendfile(2) does not pay, bytes.
 const PIECE: usize = 64 * 1024;
 /// What stands for a file's bytes until the socket sends them (see [`Shared`]).
@@ -64,7 +64,7 @@ pub fn open(path: &Bytes, seen: Option<Meta>) -> Result<(Content, Meta), OsError
         let text = "Permission denied".to_owned();
         return Err(OsError { code: OsError::DENIED, text });
     }
-    let now = i128::from(crate::log::now()) * 1000;
+    let now = crate::log::now() * 1000;
     if meta.size > SMALL || seen != Some(meta) || now - meta.modified() < SETTLED {
         return Ok((Content::Open(Rc::new(file)), meta));
     }

@@ -191,15 +191,28 @@ impl Shared {
     pub async fn read_raw(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;
-            match self.stream.try_read(buffer) {
-                Ok(n) => {
-                    self.read.set(self.read.get() + n as u64);
-                    return Ok(n);
-                }
+            let read = match &self.wire {
+                Some(wire) => Socket::read_wire(self, wire, &mut ReadBuf::new(buffer)),
+                None => self.stream.try_read(buffer).inspect(|n| {
+                    self.read.set(self.read.get() + *n as u64);
+                }),
+            };
+            match read {
+                Ok(n) => return Ok(n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Says past hyper that nothing follows: TLS's own word first, which tells an end from
+    /// a connection that was cut.
+    pub async fn end_raw(&self) -> io::Result<()> {
+        if let Some(wire) = &self.wire {
+            wire.borrow_mut().say_end();
+            self.drain_wire(wire).await?;
+        }
+        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
     }
 
     /// Sends some of the first piece of a file, `most` bytes of it.

@@ -41,8 +41,7 @@ pub async fn run(
             let read = patient(patience, &active, from.read(&mut piece)).await?;
             if read == 0 {
                 // The upstream has said all; the client is told so.
-                let _ = socket2::SockRef::from(&shared.stream)
-                    .shutdown(std::net::Shutdown::Write);
+                timeout(patience, shared.end_raw()).await.ok()?.ok()?;
                 return Some(());
             }
             timeout(patience, shared.write_raw(&piece[..read])).await.ok()?.ok()?;

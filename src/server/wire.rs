@@ -1,6 +1,7 @@
 //! TLS between the socket and hyper: rustls' state, fed with what comes and drained of what
 //! goes. It knows no clock; whoever waits for it has one.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,17 +162,19 @@ async fn begins_with(stream: &TcpStream, words: &[&[u8]]) -> io::Result<bool> {
 }
 
 /// Makes the handshake with a client of an address whose default host is `server`.
+/// `received` counts the bytes of the client's part, while they come.
 pub async fn handshake(
     stream: &TcpStream,
     generation: &Generation,
     server: &Arc<Server>,
+    received: &Cell<u64>,
 ) -> Result<Opened, Failed> {
     if begins_with(stream, &HTTP).await? {
         let security = Security::NotSpoken;
         return Ok(Opened { wire: None, security, is_h2: false, bytes: (0, 0) });
     }
-    let mut bytes = (0, 0);
-    let accepted = hello(stream, server, &mut bytes.0).await?;
+    let mut sent = 0;
+    let accepted = hello(stream, server, received).await?;
     let hello = accepted.client_hello();
     let snapshot = &generation.snapshot;
     let sni = hello.server_name().map(str::to_ascii_lowercase);
@@ -197,7 +200,7 @@ pub async fn handshake(
     loop {
         while connection.wants_write() {
             match connection.write_tls(&mut Raw(stream)) {
-                Ok(n) => bytes.1 += n as u64,
+                Ok(n) => sent += n as u64,
                 Err(error) if is_waiting(&error) => stream.writable().await?,
                 Err(error) => return Err(error.into()),
             }
@@ -208,7 +211,7 @@ pub async fn handshake(
         stream.readable().await?;
         match connection.read_tls(&mut Raw(stream)) {
             Ok(0) => return Err(Failed::Gone),
-            Ok(n) => bytes.0 += n as u64,
+            Ok(n) => received.set(received.get() + n as u64),
             Err(error) if is_waiting(&error) => continue,
             Err(error) => return Err(error.into()),
         }
@@ -219,6 +222,7 @@ pub async fn handshake(
     }
     let security = host.security(&connection, sni, own);
     let is_h2 = protocol == Protocol::H2;
+    let bytes = (received.get(), sent);
     Ok(Opened { wire: Some(Wire(connection)), security, is_h2, bytes })
 }
 
@@ -226,14 +230,14 @@ pub async fn handshake(
 async fn hello(
     stream: &TcpStream,
     server: &Server,
-    received: &mut u64,
+    received: &Cell<u64>,
 ) -> Result<Accepted, Failed> {
     let mut acceptor = Acceptor::default();
     loop {
         stream.readable().await?;
         match acceptor.read_tls(&mut Raw(stream)) {
             Ok(0) => return Err(Failed::Gone),
-            Ok(n) => *received += n as u64,
+            Ok(n) => received.set(received.get() + n as u64),
             Err(error) if is_waiting(&error) => continue,
             Err(error) => return Err(error.into()),
         }

@@ -100,12 +100,43 @@ pub(super) fn certificates(bytes: &[u8]) -> Vec<CertificateDer<'static>> {
     if !is_pem(bytes) {
         return vec![CertificateDer::from(bytes.to_vec())];
     }
-    let is_certificate = |label: &str| {
-        matches!(label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
-    };
-    let blocks = pem::blocks(bytes).into_iter();
-    let found = blocks.filter(|block| is_certificate(&block.label));
-    found.map(|block| CertificateDer::from(block.contents)).collect()
+    let parts = pem::blocks(bytes).into_iter().map(part);
+    let found = parts.filter_map(|part| match part {
+        Part::Certificate(der) => Some(der),
+        _ => None,
+    });
+    found.collect()
+}
+
+/// What a block of PEM is.
+pub(super) enum Part {
+    /// A certificate.
+    Certificate(CertificateDer<'static>),
+    /// A private key.
+    Key(PrivateKeyDer<'static>),
+    /// A private key behind a pass phrase.
+    Encrypted,
+    /// Something else.
+    Other,
+}
+
+/// See there.
+pub(super) fn part(block: pem::Block) -> Part {
+    let contents = block.contents;
+    match block.label.as_str() {
+        "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
+            Part::Certificate(CertificateDer::from(contents))
+        }
+        "PRIVATE KEY" => Part::Key(PrivatePkcs8KeyDer::from(contents).into()),
+        "RSA PRIVATE KEY" if !block.has_headers => {
+            Part::Key(PrivatePkcs1KeyDer::from(contents).into())
+        }
+        "EC PRIVATE KEY" if !block.has_headers => {
+            Part::Key(PrivateSec1KeyDer::from(contents).into())
+        }
+        "ENCRYPTED PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => Part::Encrypted,
+        _ => Part::Other,
+    }
 }
 
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
@@ -134,24 +165,16 @@ fn private_key_within(
     file: &str,
 ) -> Result<PrivateKeyDer<'static>, String> {
     for block in pem::blocks(bytes) {
-        let contents = block.contents;
-        let key = match block.label.as_str() {
-            "PRIVATE KEY" => PrivatePkcs8KeyDer::from(contents).into(),
-            "RSA PRIVATE KEY" if !block.has_headers => {
-                PrivatePkcs1KeyDer::from(contents).into()
-            }
-            "EC PRIVATE KEY" if !block.has_headers => {
-                PrivateSec1KeyDer::from(contents).into()
-            }
-            "ENCRYPTED PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY" => {
+        match part(block) {
+            Part::Key(key) => return Ok(key),
+            Part::Encrypted => {
                 return Err(format!(
                     "AH02564: Failed to configure encrypted (?) private key {id}, check \
                      {file}; take the pass phrase away: openssl pkey -in OLD -out NEW"
                 ));
             }
-            _ => continue,
-        };
-        return Ok(key);
+            Part::Certificate(_) | Part::Other => {}
+        }
     }
     Err(format!(
         "AH10130: Failed to configure private key {id} from {file}: there is none"

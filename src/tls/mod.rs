@@ -5,6 +5,8 @@
 mod clients;
 mod keys;
 mod sessions;
+mod trust;
+pub mod upstreams;
 
 use std::sync::Arc;
 
@@ -78,6 +80,7 @@ pub struct Hosts {
 impl Hosts {
     /// Of a configuration.
     pub fn new(snapshot: &Snapshot) -> Result<Hosts, Problem> {
+        upstreams::check(&snapshot.process.ssl)?;
         let servers = snapshot.servers.iter();
         let hosts = servers.map(|server| {
             if !ssl::is_on(snapshot, server) || is_only_default(snapshot, server) {
@@ -120,7 +123,7 @@ fn host(snapshot: &Snapshot, server: &Arc<Server>) -> Result<Host, Problem> {
     let shown = format!("{name}:{}", port.or(core.port).unwrap_or(443));
     let keys = Arc::new(Keys::new(ssl, &shown)?);
     let provider = Arc::new(CryptoProvider {
-        cipher_suites: suites(ssl),
+        cipher_suites: suites(&[ssl.suites13(), ssl.suites12()].concat()),
         kx_groups: groups(ssl),
         ..ring::default_provider()
     });
@@ -129,12 +132,8 @@ fn host(snapshot: &Snapshot, server: &Arc<Server>) -> Result<Host, Problem> {
         _ => Some(Arc::new(Clients::new(ssl, &provider, &shown)?)),
     };
     let failed = |error: rustls::Error| Problem::new(format!("{shown}: {error}"));
-    let (tls12, tls13) = ssl.protocols();
-    let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
-    versions.extend(tls13.then_some(&rustls::version::TLS13));
-    versions.extend(tls12.then_some(&rustls::version::TLS12));
     let builder = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions)
+        .with_protocol_versions(&versions(ssl.protocols()))
         .map_err(failed)?;
     let builder = match &clients {
         Some(clients) => builder.with_client_cert_verifier(clients.clone()),
@@ -161,9 +160,16 @@ fn host(snapshot: &Snapshot, server: &Arc<Server>) -> Result<Host, Problem> {
     })
 }
 
-/// The cipher suites of a server, in its order: TLS 1.3's first.
-fn suites(ssl: &ssl::Server) -> Vec<rustls::SupportedCipherSuite> {
-    let ids = [ssl.suites13(), ssl.suites12()].concat();
+/// TLS 1.2 and TLS 1.3, as far as they are to be spoken.
+fn versions((tls12, tls13): (bool, bool)) -> Vec<&'static SupportedProtocolVersion> {
+    let mut versions = Vec::new();
+    versions.extend(tls13.then_some(&rustls::version::TLS13));
+    versions.extend(tls12.then_some(&rustls::version::TLS12));
+    versions
+}
+
+/// Cipher suites, in this order.
+fn suites(ids: &[u16]) -> Vec<rustls::SupportedCipherSuite> {
     let all = ring::ALL_CIPHER_SUITES;
     let by_id = |id: &u16| all.iter().find(|suite| u16::from(suite.suite()) == *id);
     ids.iter().filter_map(by_id).copied().collect()

@@ -23,11 +23,12 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::io::{Moved, Watched};
+use super::io::{Line, Moved, Watched};
 use super::pool::{self, Open};
 use super::sent::{Gate, Sent};
-use crate::fcgi::connect::{Stream, connect};
+use crate::fcgi::connect::connect;
 use crate::server::request_body::RequestBody;
+use crate::tls::upstreams;
 
 /// An exchange under way.
 pub struct Exchange {
@@ -62,7 +63,7 @@ impl Exchange {
             Err(failure) => return Err((failure, body, false)),
         };
         let kept = forward.pool.as_ref().filter(|_| !fresh);
-        let kept = kept.and_then(|name| pool::take(name, &forward.address));
+        let kept = kept.and_then(|name| pool::take(name, forward));
         let reused = kept.is_some();
         let open = match kept {
             Some(open) => open,
@@ -221,7 +222,7 @@ impl Exchange {
         let Some(mut open) = self.open.take().filter(|_| !self.done) else { return };
         let ready = matches!(open.sender.poll_ready(cx), Poll::Ready(Ok(())));
         let Some(name) = self.forward.pool.clone().filter(|_| ready) else { return };
-        pool::keep(name, self.forward.address.clone(), open, self.forward.ttl);
+        pool::keep(name, &self.forward, open);
     }
 
     /// How long either side may be silent.
@@ -230,7 +231,7 @@ impl Exchange {
     }
 
     /// The socket of an upstream that has changed protocols, and what it has said already.
-    pub async fn into_socket(mut self) -> Option<(Stream, Bytes)> {
+    pub async fn into_socket(mut self) -> Option<(Line, Bytes)> {
         self.answer = None;
         let patience = self.forward.timeout;
         let changed = poll_fn(|cx| {
@@ -248,6 +249,13 @@ async fn open(forward: &Forward) -> Result<Open, Failure> {
     let seconds = forward.connect_timeout.as_secs() as u32;
     let connecting = timeout(forward.connect_timeout, connect(&forward.address, 0)).await;
     let stream = connecting.unwrap_or(Err(Failure::ConnectTimeout(seconds)))?;
+    let stream = match &forward.secured {
+        None => Line::Plain(stream),
+        Some(secured) => {
+            let tls = upstreams::secure(secured, stream, forward.timeout).await?;
+            Line::Tls(Box::new(tls))
+        }
+    };
     let (io, moved) = Watched::new(stream);
     let handshake = http1::Builder::new()
         .title_case_headers(true)

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use directives::effect::Failure;
 use directives::modules::fastcgi::Address;
 use directives::modules::proxy::Forward;
+use directives::modules::ssl::Secured;
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,6 +43,7 @@ pub struct Open {
 struct Kept {
     pool: Bytes,
     address: Address,
+    secured: Option<Secured>,
     open: Open,
     until: Instant,
 }
@@ -65,11 +67,16 @@ impl Open {
     }
 }
 
-/// A connection of this thread to an upstream, the latest one.
-pub fn take(pool: &Bytes, address: &Address) -> Option<Open> {
+/// A connection of this thread to an upstream, the latest one. One that was secured
+/// otherwise, or for another host, is none.
+pub fn take(pool: &Bytes, forward: &Forward) -> Option<Open> {
     KEPT_HERE.with_borrow_mut(|kept| {
         loop {
-            let fits = |one: &Kept| one.pool == *pool && one.address == *address;
+            let fits = |one: &Kept| {
+                one.pool == *pool
+                    && one.address == forward.address
+                    && one.secured == forward.secured
+            };
             let at = kept.iter().rposition(fits)?;
             let mut found = kept.remove(at);
             if found.until > Instant::now() && found.open.is_quiet() {
@@ -80,13 +87,14 @@ pub fn take(pool: &Bytes, address: &Address) -> Option<Open> {
 }
 
 /// Keeps a connection for the next request.
-pub fn keep(pool: Bytes, address: Address, open: Open, ttl: Option<Duration>) {
-    let until = Instant::now() + ttl.unwrap_or(KEPT);
+pub fn keep(pool: Bytes, forward: &Forward, open: Open) {
+    let until = Instant::now() + forward.ttl.unwrap_or(KEPT);
+    let (address, secured) = (forward.address.clone(), forward.secured.clone());
     let first = KEPT_HERE.with_borrow_mut(|kept| {
         if kept.iter().filter(|one| one.pool == pool).count() >= MOST {
             return false;
         }
-        kept.push(Kept { pool, address, open, until });
+        kept.push(Kept { pool, address, secured, open, until });
         kept.len() == 1
     });
     if first {

@@ -10,3 +10,4 @@ mod judge;
 mod kept;
 mod nginx;
 mod pitfalls;
+mod upstreams;

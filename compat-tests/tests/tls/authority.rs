@@ -32,6 +32,13 @@ fn make() -> Result<PathBuf> {
     certificate(&at, "new", "/CN=one.test/O=New", "ca", "subjectAltName=DNS:one.test")?;
     certificate(&at, "two", "/CN=two.test", "ca", "subjectAltName=DNS:two.test")?;
     certificate(&at, "three", "/CN=three.test", "ca", "subjectAltName=DNS:three.test")?;
+    certificate(&at, "star", "/O=Star", "ca", "subjectAltName=DNS:*.star.test")?;
+    certificate(&at, "common", "/CN=common.test", "ca", "keyUsage=digitalSignature")?;
+    certificate(&at, "apart", "/CN=apart.test", "ca", "subjectAltName=DNS:else.test")?;
+    let name = "subjectAltName=DNS:stranger.test";
+    certificate(&at, "stranger", "/CN=stranger.test", "other", name)?;
+    let name = "subjectAltName=DNS:expired.test";
+    certificate(&at, "expired", "/CN=expired.test", "ca", name)?;
     let subject = "/C=DE/O=Clients <x>/OU=Staff/CN=Joe Doe/UID=joe/serialNumber=77";
     certificate(&at, "client", subject, "ca", CLIENT)?;
     certificate(&at, "revoked", "/CN=Revoked", "ca", "extendedKeyUsage=clientAuth")?;
@@ -46,12 +53,24 @@ fn make() -> Result<PathBuf> {
         "-out",
         "encrypted.key",
     ]))?;
-    let conf = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ncrlnumber=number\n\
-                default_md=sha256\ndefault_crl_days=30\n";
+    let conf = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\ncrlnumber=number\n\
+                default_md=sha256\ndefault_crl_days=30\n\
+                [any]\ncommonName=optional\n";
     std::fs::write(at.join("ca.conf"), conf)?;
     std::fs::write(at.join("index"), "")?;
     std::fs::write(at.join("number"), "01\n")?;
+    std::fs::write(at.join("serial"), "1000\n")?;
     let authority = ["ca", "-config", "ca.conf", "-keyfile", "ca.key", "-cert", "ca.pem"];
+    let past = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"];
+    run(openssl(&at)
+        .args(authority)
+        .args(past)
+        .args(["-batch", "-notext", "-policy", "any", "-outdir", "."])
+        .args(["-in", "expired.csr", "-out", "expired.pem", "-extfile", "expired.ext"]))?;
+    let machine = [read(&at, "client.pem")?, read(&at, "client.key")?].concat();
+    std::fs::write(at.join("machine.pem"), machine)?;
+    let mixed = [read(&at, "client.pem")?, read(&at, "two.key")?].concat();
+    std::fs::write(at.join("mixed.pem"), mixed)?;
     run(openssl(&at).args(authority).args(["-revoke", "revoked.pem"]))?;
     run(openssl(&at).args(authority).args(["-gencrl", "-out", "ca.crl"]))?;
     // It stays as long as this process needs it, and is replaced by the next run's.

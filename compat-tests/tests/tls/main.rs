@@ -4,9 +4,13 @@
 mod authority;
 mod clients;
 mod configuration;
+mod gateway;
 mod names;
 mod reload;
 mod site;
 mod streams;
+mod together;
+mod upstreams;
 mod variables;
 mod versions;
+mod websocket;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
+use compat_tests::http::{Client, Response};
 use compat_tests::root::Root;
 use compat_tests::server::{Kind, Server};
 
@@ -13,6 +14,16 @@ use crate::authority;
 const PREAMBLE: &str = include_str!("../../side-by-side/preamble.conf");
 /// What only some tests of the pages need.
 const MODULES: [&str; 5] = ["socache_shmcb", "ssl", "http2", "headers", "log_config"];
+
+/// What proxying needs in apache2.
+pub const PROXY: &str = "\
+    LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so\n\
+    LoadModule proxy_http_module /usr/lib/apache2/modules/mod_proxy_http.so\n\
+    LoadModule proxy_wstunnel_module /usr/lib/apache2/modules/mod_proxy_wstunnel.so\n\
+    LoadModule proxy_fcgi_module /usr/lib/apache2/modules/mod_proxy_fcgi.so\n\
+    LoadModule proxy_balancer_module /usr/lib/apache2/modules/mod_proxy_balancer.so\n\
+    LoadModule slotmem_shm_module /usr/lib/apache2/modules/mod_slotmem_shm.so\n\
+    LoadModule lbmethod_byrequests_module /usr/lib/apache2/modules/mod_lbmethod_byrequests.so\n";
 
 /// A running server.
 pub struct Site {
@@ -128,6 +139,14 @@ impl Site {
     pub fn start(kind: Kind, conf: &str) -> Result<Site> {
         let root = configured(kind, conf)?;
         Ok(Site { server: Server::start(kind, &root)?, root })
+    }
+
+    /// Asks for a URL of a host at the port without TLS.
+    pub fn plain(&self, host: &str, path: &str, more: &str) -> Result<Response> {
+        let mut client = Client::connect(self.root.port)?;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}");
+        client.send(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
+        client.response("GET")
     }
 
     /// Asks for a URL of a host at the port of TLS, with further arguments for curl.

@@ -64,8 +64,10 @@ pub struct Meta {
 
 impl Meta {
     /// When it was changed, nanoseconds since 1970.
-    pub fn modified(&self) -> i128 {
-        i128::from(self.mtime) * 1_000_000_000 + i128::from(self.mtime_nanos)
+    pub fn modified(&self) -> i64 {
+        // What does not fit (after 2262) is as late as can be.
+        let seconds = self.mtime.saturating_mul(1_000_000_000);
+        seconds.saturating_add(i64::from(self.mtime_nanos))
     }
 }
 

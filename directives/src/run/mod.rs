@@ -237,14 +237,25 @@ impl Run {
         }
     }
 
-    /// Runs the hook at hand; behind the last one, the phase's own answer.
+    /// Runs the hook at hand, and those behind it as long as they have nothing to say that
+    /// counts: most hooks of most requests. Behind the last one it is the phase's own
+    /// answer. A trace is of each hook.
     fn hook(&mut self) -> Verdict {
+        let traced = self.trace.is_some();
         let frame = self.top();
-        let hook = frame.r.snapshot.hooks(frame.at.phase).get(frame.at.index).copied();
-        match (hook, frame.at.phase.rule()) {
-            (Some(hook), _) => hook(&mut frame.r),
-            (None, Rule::All) => Verdict::Ok,
-            (None, Rule::First) => Verdict::Declined,
+        let is_all = frame.at.phase.rule() == Rule::All;
+        loop {
+            let hooks = frame.r.snapshot.hooks(frame.at.phase);
+            let Some(hook) = hooks.get(frame.at.index).copied() else {
+                return if is_all { Verdict::Ok } else { Verdict::Declined };
+            };
+            let said = hook(&mut frame.r);
+            let goes_on = matches!(said, Verdict::Declined)
+                || is_all && matches!(said, Verdict::Ok);
+            if traced || !goes_on {
+                return said;
+            }
+            frame.at.index += 1;
         }
     }
 

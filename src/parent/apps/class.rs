@@ -26,7 +26,7 @@ pub struct Class {
     /// When a socket that could not be made is tried again.
     pub retry: Option<Instant>,
     /// Since when there is this version, nanoseconds since 1970.
-    pub since: i128,
+    pub since: i64,
     /// How its end goes, once it is to end.
     pub leaving: Option<Leaving>,
     /// Its processes by slot.
@@ -119,9 +119,9 @@ impl Class {
 }
 
 /// Nanoseconds since 1970.
-fn now() -> i128 {
+fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as i128)
+    since.map_or(0, |since| since.as_nanos() as i64)
 }
 
 /// How a process ended, in the original's words (P-11), and whether that was a success.

@@ -338,7 +338,7 @@ fn describe(
     meta: Meta,
     found: &Request,
 ) {
-    entry.modified = Some((meta.modified() / 1000) as i64);
+    entry.modified = Some(meta.modified() / 1000);
     if is_directory {
         entry.is_folder = options.any(Bits::FOLDERS_FIRST);
         let choose = |list| {

@@ -93,7 +93,7 @@ fn run(r: &mut Request) -> Verdict {
         nph: is_nph(r),
         timeout: r.dir.cgi.timeout.unwrap_or_else(|| r.server.config.core.timeout()),
     };
-    Verdict::Ask(Effect::Cgi(script), answered)
+    Verdict::Ask(Effect::Cgi(Box::new(script)), answered)
 }
 
 /// The words of a query without `=`, with what a shell would take for its own behind

@@ -67,7 +67,7 @@ fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     handle(r)
 }
 
-fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
+fn call(r: &mut Request, app: Arc<App>, newest: Option<i64>) -> Verdict {
     // HTTP/2 has no head that could be passed on as it is.
     let nph = app.is_nph(&r.filename) && r.version < 20;
     let call = Call {
@@ -85,7 +85,7 @@ fn call(r: &mut Request, app: Arc<App>, newest: Option<i128>) -> Verdict {
 
 /// A file that no configured application matches: may it be run? Missing is 404 before
 /// anything else, then permission, then `ExecCGI` (3.2, H-8).
-fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
+fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i64>), u16> {
     let file = r.filename.clone();
     let found = program(r, &file)?;
     if !r.dir.core.options.set.has(OptionSet::EXEC_CGI) && !r.script_alias {
@@ -102,7 +102,7 @@ fn dynamic(r: &mut Request) -> Result<(Arc<App>, Option<i128>), u16> {
 pub(super) fn program(
     r: &mut Request,
     file: &[u8],
-) -> Result<(Arc<App>, Option<i128>), u16> {
+) -> Result<(Arc<App>, Option<i64>), u16> {
     let shown = String::from_utf8_lossy(file).into_owned();
     let files = r.files.clone();
     let meta = match files.stat(file) {

@@ -174,7 +174,7 @@ fn recalled<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
 fn resolve(
     r: &mut Request,
     authorizer: &Authorizer,
-) -> Result<(Arc<App>, Option<i128>), u16> {
+) -> Result<(Arc<App>, Option<i64>), u16> {
     if authorizer.app.kind != Kind::Dynamic {
         let path = &authorizer.app.path;
         let ids = identity(r).map(|identity| (identity.uid, identity.gid));

@@ -363,7 +363,7 @@ pub fn failure_line(
         Failure::Idle(seconds) => ("fastcgi", None, format!("{comm}idle timeout ({seconds} sec)")),
         Failure::Read(error) => ("fastcgi", Some(error.clone()), format!("{comm}read failed")),
         Failure::Write(error) => ("fastcgi", Some(error.clone()), format!("{comm}write failed")),
-        Failure::Protocol(why) => ("", None, format!("{comm}protocol error: {why}")),
+        Failure::Handshake(why) | Failure::Protocol(why) => ("", None, format!("{comm}protocol error: {why}")),
         Failure::BodyTooLong => {
             ("fastcgi", None, format!("{comm}it says more to a refusal than is passed on"))
         }

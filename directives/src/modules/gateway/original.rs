@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::service::{Caller, Dialect, Service};
 use crate::log::Level;
 use crate::modules::authz_host::Address;
+use crate::modules::ssl::{self, Security};
 use crate::request::{Connection, Head, Request};
 use crate::response::has_token;
 
@@ -58,7 +59,8 @@ pub(crate) fn is_service(r: &Request) -> bool {
 pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
     let dir = r.dir.clone();
     let Some(service) = &dir.gateway.service else { return Err(500) };
-    let caller = Caller { dialect: service.dialect, passed: Vec::new() };
+    let handshake = r.connection.security.tls().map(|tls| tls.policy.clone());
+    let caller = Caller { dialect: service.dialect, passed: Vec::new(), handshake };
     r.gateway = Some(Box::new(caller));
     let peer = r.connection.client.ip().to_canonical();
     let trusted = dir.gateway.trust.as_deref().unwrap_or_default();
@@ -68,6 +70,7 @@ pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
         r.log(Level::Error, "gateway", 0, text);
         return Err(403);
     }
+    ssl::check_call(r)?;
     let original = match read(r, service, trusted) {
         Ok(original) => original,
         Err(why) => {
@@ -78,7 +81,13 @@ pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
         }
     };
     let headers = fields(&r.headers_in, &original.host);
-    let connection = Connection { secure: original.secure, ..(*r.connection).clone() };
+    // The call's own TLS is the caller's: neither its certificate nor its cipher says
+    // anything about the client of the original request.
+    let connection = Connection {
+        secure: original.secure,
+        security: Security::Plain,
+        ..(*r.connection).clone()
+    };
     let head = Head {
         method: original.method,
         target: original.uri,

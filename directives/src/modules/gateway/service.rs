@@ -1,9 +1,12 @@
 //! Which servers ask us, in which dialect, and whom of them we believe.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::compile::Scope;
 use crate::modules::authz_host::{Address, NoAddress};
+use crate::modules::ssl::Policy;
 use crate::schema::{Context, Directive, Problem, Result, Set, Word};
 
 /// How a caller describes the original request, and what it understands for an answer.
@@ -52,6 +55,8 @@ pub struct Caller {
     pub dialect: Dialect,
     /// Fields of a consent that go with the answer (`GatewayPassHeader`).
     pub passed: Vec<(Bytes, Bytes)>,
+    /// What its own handshake asked of it, where it came over TLS.
+    pub handshake: Option<Arc<Policy>>,
 }
 
 pub(super) static GATEWAY_SERVICE: Directive = Directive {

@@ -60,6 +60,11 @@ fn failed(r: &mut Request, failure: &Failure) -> u16 {
             r.log_server(Level::Error, "proxy", 941, None, text);
             503
         }
+        Failure::Handshake(why) => {
+            let text = format!("TLS handshake with upstream {} failed: {why}", place(r));
+            r.log_server(Level::Error, "ssl", 0, None, text);
+            says(r, 500, "Error during SSL Handshake with remote server")
+        }
         Failure::Protocol(why) if why.starts_with("Corrupt") => says(r, 502, why),
         Failure::Protocol(_) | Failure::HeadTooLong => {
             let uri = String::from_utf8_lossy(&r.uri).into_owned();

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 
 use super::handler::{current, pool, timeouts};
-use super::url::bracketed;
+use super::section;
+use super::url::{Parts, bracketed};
 use super::worker::Worker;
 use super::{Forward, Framing, Via, answer, url_of};
 use crate::effect::Effect;
 use crate::log::Level;
+use crate::modules::ssl::Secured;
 use crate::phase::Verdict;
 use crate::reply::Headers;
 use crate::request::Request;
@@ -34,6 +36,10 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
     let forwards_100 = r.dir.proxy.forward_100.unwrap_or(true);
     let expects =
         !old && (expects && forwards_100 || params.ping.is_some() && r.has_body());
+    let secured = match secured(r, &parts) {
+        Ok(secured) => secured,
+        Err(status) => return super::handler::settle(r, status),
+    };
     let upgrade = upgrade(r, worker, &parts.scheme);
     match upgrade {
         Some(_) => r.notes.set("proxy-tunnel", "1"),
@@ -60,6 +66,7 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
     let forward = Forward {
         pool: pool(r).filter(|_| reuse),
         address,
+        secured,
         place: format!("{}:{}", parts.host, parts.port()),
         method: r.method.clone(),
         target: target.into(),
@@ -82,6 +89,28 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
     Verdict::Ask(Effect::Upstream(Box::new(forward)), answer::answered)
 }
 
+/// TLS, where the URL asks for it. It is not left away where `SSLProxyEngine` is off.
+fn secured(r: &mut Request, parts: &Parts) -> Result<Option<Secured>, u16> {
+    if !matches!(parts.scheme.as_str(), "https" | "wss") {
+        return Ok(None);
+    }
+    let settings = section::secured(r).filter(|settings| settings.is_on());
+    let Some(settings) = settings else {
+        let (host, port) = (&parts.host, parts.port());
+        let text = format!(
+            "SSL Proxy requested for {host}:{port} but not enabled [Hint: SSLProxyEngine]"
+        );
+        r.log_server(Level::Error, "ssl", 1961, None, text);
+        let text = format!("HTTPS: failed to enable ssl support for {host}:{port}");
+        r.log_server(Level::Error, "proxy", 961, None, text);
+        return Err(500);
+    };
+    let preserved = r.dir.proxy.preserve_host == Some(true);
+    let sent = r.hostname.clone().filter(|_| preserved);
+    let host = sent.unwrap_or_else(|| parts.host.clone());
+    Ok(Some(Secured { settings, host }))
+}
+
 /// The protocol that the client wants to change to, if it may:
 /// `ap_proxy_worker_can_upgrade`.
 fn upgrade(r: &Request, worker: Option<&Worker>, scheme: &str) -> Option<Bytes> {
@@ -91,7 +120,7 @@ fn upgrade(r: &Request, worker: Option<&Worker>, scheme: &str) -> Option<Bytes> 
     let wanted = r.header("upgrade")?;
     let allowed =
         worker.and_then(|worker| worker.params.upgrade.as_ref()).map(|name| &name[..]);
-    let allowed = allowed.or((scheme == "ws").then_some(b"WebSocket"))?;
+    let allowed = allowed.or(matches!(scheme, "ws" | "wss").then_some(b"WebSocket"))?;
     (allowed == b"*" || has_token(&wanted, allowed)).then_some(wanted)
 }
 

@@ -37,6 +37,13 @@ pub struct Attempt {
     waited: Duration,
 }
 
+impl Attempt {
+    /// Was the upstream chosen by a balancer?
+    pub(super) fn is_balanced(&self) -> bool {
+        self.balancer.is_some()
+    }
+}
+
 /// The hook.
 pub fn handle(r: &mut Request) -> Verdict {
     let by_handler =
@@ -212,7 +219,7 @@ fn locate(r: &mut Request) -> Verdict {
             other => other,
         };
     };
-    if !matches!(parts.scheme.as_str(), "http" | "ws" | "fcgi") {
+    if !matches!(parts.scheme.as_str(), "http" | "https" | "ws" | "wss" | "fcgi") {
         let uri = String::from_utf8_lossy(&r.uri).into_owned();
         let text = format!(
             "No protocol handler was valid for the URL {uri} (scheme '{}').",

@@ -2,6 +2,8 @@
 //! upstream, and of the upstream itself. `proxysection`, `set_proxy_param`, `add_member`,
 //! `proxy_walk`.
 
+use std::sync::Arc;
+
 use super::balancer::Balancer;
 use super::define::{self, Target};
 use super::pass::location;
@@ -10,12 +12,13 @@ use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::fnmatch::{self, Rules};
 use crate::modules::DirPart;
+use crate::modules::ssl::Proxied;
 use crate::pattern::{Groups, Pattern};
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 use crate::run::remember;
 use crate::schema::{Context, Directive, Problem, Result, Set, Word};
-use crate::section::{Kind, Matcher};
+use crate::section::{Kind, Matcher, Section};
 use crate::syntax::Text;
 
 fn section(at: &mut Scope, args: &Text, regex: bool) -> Result {
@@ -200,6 +203,22 @@ pub fn map(r: &mut Request) -> Verdict {
         }
     }
     OK
+}
+
+/// The TLS of the upstream that was chosen: the request's own sections say it, and for a
+/// member of a balancer also the member's, which have the last word.
+pub(super) fn secured(r: &Request) -> Option<Arc<Proxied>> {
+    let own = r.dir.ssl.proxied.clone();
+    if !r.attempt.as_ref().is_some_and(|attempt| attempt.is_balanced()) {
+        return own;
+    }
+    let url = super::url_of(r)?;
+    let sections = r.server.config.proxy.sections.iter();
+    let of = |section: &Section| section.part.ssl.as_ref()?.proxied.clone();
+    let fitting = sections.filter(|section| matches(&section.matcher, &url).is_some());
+    fitting
+        .filter_map(|section| of(section))
+        .fold(own, |outer, inner| Proxied::over(outer.as_ref(), Some(&inner)))
 }
 
 pub static PROXY: Directive = Directive {

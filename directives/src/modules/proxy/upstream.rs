@@ -9,6 +9,7 @@ use http::Method;
 
 use super::worker::Hold;
 use crate::modules::fastcgi::Address;
+use crate::modules::ssl::Secured;
 use crate::reply::Headers;
 
 /// A request to an HTTP upstream.
@@ -18,6 +19,8 @@ pub struct Forward {
     pub pool: Option<Bytes>,
     /// Where it listens.
     pub address: Address,
+    /// It is spoken to over TLS.
+    pub secured: Option<Secured>,
     /// `host:port`, for the log.
     pub place: String,
     /// The method.

@@ -198,14 +198,9 @@ pub fn check_handler(url: &[u8]) -> Result<(), String> {
 /// The schemes that there is something for.
 fn check_scheme(scheme: &str) -> Result<(), String> {
     match scheme {
-        "http" | "fcgi" | "ws" | "balancer" => Ok(()),
-        "https" | "wss" => Err(format!(
-            "{scheme}:// upstreams are not possible: nothing here encrypts what is sent to an \
-             upstream; let it listen on this machine, or behind a tunnel, and name it by {}://",
-            if scheme == "https" { "http" } else { "ws" }
-        )),
+        "http" | "https" | "fcgi" | "ws" | "wss" | "balancer" => Ok(()),
         other => Err(format!(
-            "there is no protocol {other} here; upstreams speak http, ws or fcgi"
+            "there is no protocol {other} here; upstreams speak http, https, ws, wss or fcgi"
         )),
     }
 }

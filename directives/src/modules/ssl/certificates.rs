@@ -32,6 +32,15 @@ pub(super) fn file(at: &Scope, word: &Word) -> Result<Given> {
     Ok(Given { path, bytes, span: word.span, line: at.cmd.item.line })
 }
 
+/// The same for a file that has a private key in it.
+pub(super) fn secret(at: &Scope, word: &Word) -> Result<Key> {
+    let path = at.file_path(word)?;
+    let secret =
+        at.files().secret(&path).ok().filter(|secret| !secret.bytes().is_empty());
+    let secret = secret.ok_or_else(|| missing(at, &path, word))?;
+    Ok(Key { path, secret, span: word.span, line: at.cmd.item.line })
+}
+
 fn missing(at: &Scope, path: &[u8], word: &Word) -> Problem {
     let (name, path) = (at.cmd.name, String::from_utf8_lossy(path));
     Problem::from(format!("{name}: file '{path}' does not exist or is empty"))
@@ -75,11 +84,7 @@ the file; the serving process is handed the key, and is not dumped when it crash
     SSLCertificateKeyFile /etc/ssl/private/ssl-cert-snakeoil.key
 ",
     set: Set::One(|at, word| {
-        let path = at.file_path(word)?;
-        let secret =
-            at.files().secret(&path).ok().filter(|secret| !secret.bytes().is_empty());
-        let secret = secret.ok_or_else(|| missing(at, &path, word))?;
-        let key = Key { path, secret, span: word.span, line: at.cmd.item.line };
+        let key = secret(at, word)?;
         at.server.ssl().keys.push(key);
         Ok(())
     }),

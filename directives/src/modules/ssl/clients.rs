@@ -2,6 +2,7 @@
 
 use super::certificates::{file, hashed};
 use super::{Revocation, Verify};
+use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::schema::{Compat, Context, Directive, Override, Problem, Result, Set, Word};
 
@@ -143,26 +144,7 @@ unless `no_crl_for_cert_ok` stands behind it.
     SSLCARevocationCheck chain no_crl_for_cert_ok
 ",
     set: Set::OneOrTwo(|at, word, flags| {
-        let (leaf, chain) = match word.lossy().to_ascii_lowercase().as_str() {
-            "none" => (false, false),
-            "leaf" => (true, false),
-            "chain" => (true, true),
-            _ => {
-                let message =
-                    format!("{}: Invalid argument '{}'", at.cmd.name, word.lossy());
-                return Err(Problem::from(message).at(word.span));
-            }
-        };
-        let no_list_is_ok = match flags {
-            None => false,
-            Some(flag) if flag.is("no_crl_for_cert_ok") => true,
-            Some(flag) => {
-                let message =
-                    format!("{}: Invalid argument '{}'", at.cmd.name, flag.lossy());
-                return Err(Problem::from(message).at(flag.span));
-            }
-        };
-        at.server.ssl().revocation = Some(Revocation { leaf, chain, no_list_is_ok });
+        at.server.ssl().revocation = Some(revocation(at, word, flags)?);
         Ok(())
     }),
     ..Directive::EXACT
@@ -196,17 +178,7 @@ nobody is let in.
 ",
     compat: Compat::Differs("in a section it does not make a new handshake"),
     set: Set::One(|at, word| {
-        let verify = match word.lossy().to_ascii_lowercase().as_str() {
-            "none" | "off" => Verify::None,
-            "optional" => Verify::Optional,
-            "require" | "on" => Verify::Require,
-            "optional_no_ca" => Verify::OptionalNoCa,
-            _ => {
-                let message =
-                    format!("{}: Invalid argument '{}'", at.cmd.name, word.lossy());
-                return Err(Problem::from(message).at(word.span));
-            }
-        };
+        let verify = verify(at, word)?;
         let line = at.cmd.item.line;
         if is_of_server(at.place.context) {
             at.server.ssl().verify = Some(verify);
@@ -235,7 +207,7 @@ authority itself. In a section it is refused: the handshake is over by then.
 ",
     compat: Compat::Differs("not in sections"),
     set: Set::One(|at, word| {
-        let depth = depth(word)?;
+        let depth = depth(at, word)?;
         if !is_of_server(at.place.context) {
             let message = "SSLVerifyDepth in a section is refused: the handshake is over by \
                            then, and is not made again; put it into the virtual host";
@@ -247,9 +219,49 @@ authority itself. In a section it is refused: the handshake is over by then.
     ..Directive::EXACT
 };
 
-fn depth(word: &Word) -> Result<u32> {
-    u32::try_from(word.atoi())
-        .map_err(|_| Problem::from("SSLVerifyDepth: Invalid argument").at(word.span))
+pub(super) fn depth(at: &Scope, word: &Word) -> Result<u32> {
+    let problem = |_| Problem::from(format!("{}: Invalid argument", at.cmd.name));
+    u32::try_from(word.atoi()).map_err(problem).map_err(|problem| problem.at(word.span))
+}
+
+/// `ssl_cmd_verify_parse`.
+pub(super) fn verify(at: &Scope, word: &Word) -> Result<Verify> {
+    Ok(match word.lossy().to_ascii_lowercase().as_str() {
+        "none" | "off" => Verify::None,
+        "optional" => Verify::Optional,
+        "require" | "on" => Verify::Require,
+        "optional_no_ca" => Verify::OptionalNoCa,
+        _ => {
+            let message = format!("{}: Invalid argument '{}'", at.cmd.name, word.lossy());
+            return Err(Problem::from(message).at(word.span));
+        }
+    })
+}
+
+/// `ssl_cmd_crlcheck_parse`.
+pub(super) fn revocation(
+    at: &Scope,
+    word: &Word,
+    flags: Option<&Word>,
+) -> Result<Revocation> {
+    let (leaf, chain) = match word.lossy().to_ascii_lowercase().as_str() {
+        "none" => (false, false),
+        "leaf" => (true, false),
+        "chain" => (true, true),
+        _ => {
+            let message = format!("{}: Invalid argument '{}'", at.cmd.name, word.lossy());
+            return Err(Problem::from(message).at(word.span));
+        }
+    };
+    let no_list_is_ok = match flags {
+        None => false,
+        Some(flag) if flag.is("no_crl_for_cert_ok") => true,
+        Some(flag) => {
+            let message = format!("{}: Invalid argument '{}'", at.cmd.name, flag.lossy());
+            return Err(Problem::from(message).at(flag.span));
+        }
+    };
+    Ok(Revocation { leaf, chain, no_list_is_ok })
 }
 
 /// The main server or a virtual host, outside of sections.

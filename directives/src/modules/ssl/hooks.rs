@@ -13,6 +13,7 @@ use super::{SniPolicy, Verify, x509};
 use crate::log::Level;
 use crate::modules::authn_core;
 use crate::modules::core::expr_wants;
+use crate::modules::gateway::Caller;
 use crate::phase::{DECLINED, Verdict};
 use crate::request::Request;
 
@@ -42,7 +43,6 @@ pub fn compare_names(r: &mut Request) -> Verdict {
         Security::Tls(tls) => tls.clone(),
     };
     let server = r.server.clone();
-    let own = server.config.ssl.policy();
     if tls.sni.is_some() && r.hostname.is_none() {
         let sni = tls.sni.as_deref().unwrap_or_default();
         let text = format!(
@@ -57,6 +57,26 @@ pub fn compare_names(r: &mut Request) -> Verdict {
         r.notes.set("error-notes", NO_SNI);
         return Verdict::Status(403);
     }
+    match compare_policies(r, &tls) {
+        Some(status) => Verdict::Status(status),
+        None => DECLINED,
+    }
+}
+
+/// May a call of a gateway come over this connection? What it describes is checked by
+/// nobody else: the connection says nothing about that.
+pub fn check_call(r: &mut Request) -> Result<(), u16> {
+    match r.connection.security.clone() {
+        Security::Plain => Ok(()),
+        Security::NotSpoken => Err(400),
+        Security::Tls(tls) => compare_policies(r, &tls).map_or(Ok(()), Err),
+    }
+}
+
+/// Does the request's host ask no more of a client than the handshake's?
+fn compare_policies(r: &mut Request, tls: &Arc<Tls>) -> Option<u16> {
+    let server = r.server.clone();
+    let own = server.config.ssl.policy();
     // A connection may be older than the configuration. Its host is still the same one; but
     // what it asks of clients may have changed.
     let is_same = server.addresses == tls.addresses
@@ -80,13 +100,18 @@ pub fn compare_names(r: &mut Request) -> Verdict {
              SSL setup for policy '{rule}'"
         );
         r.log(Level::Error, "ssl", 2032, text);
-        return Verdict::Status(421);
+        return Some(421);
     }
-    DECLINED
+    None
 }
 
 /// `ssl_hook_Access`.
 pub fn check_access(r: &mut Request) -> Verdict {
+    if r.gateway.as_ref().is_some_and(|caller| wants_certificate(r, caller)) {
+        let why =
+            "a client certificate is required, and no caller of a gateway shows one";
+        return forbid(r, 0, why);
+    }
     let ssl = &r.dir.ssl;
     if !ssl.require_ssl && ssl.verify.is_none() && ssl.requires.is_empty() {
         return DECLINED;
@@ -123,6 +148,21 @@ pub fn check_access(r: &mut Request) -> Verdict {
         }
     }
     DECLINED
+}
+
+/// Is a client without a good certificate not let in? What a host asks for in handshakes
+/// its caller may have shown; what a section asks for is the client's own.
+fn wants_certificate(r: &Request, caller: &Caller) -> bool {
+    let host = &r.server.config.ssl;
+    let has_shown = || {
+        let policy = host.policy();
+        let shown = caller.handshake.as_ref();
+        shown.is_some_and(|shown| policy.accepts(shown, SniPolicy::AuthOnly))
+    };
+    r.dir.ssl.verify == Some(Verify::Require)
+        || host.verify() == Verify::Require
+            && super::is_on(&r.snapshot, &r.server)
+            && !has_shown()
 }
 
 fn forbid(r: &mut Request, number: u32, why: &str) -> Verdict {

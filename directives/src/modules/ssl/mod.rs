@@ -12,6 +12,8 @@ mod old;
 pub mod pem;
 mod policy;
 mod protocol;
+mod proxied;
+mod proxy;
 mod require;
 mod session;
 mod sessions;
@@ -25,10 +27,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use certificates::Key;
+pub use hooks::{check_call, variable};
 pub use fits::{fits, validity};
-pub use hooks::variable;
 pub use policy::{Policy, Revocation, SniPolicy};
 pub use protocol::Group;
+pub use proxied::{Proxied, Secured, issuer};
 pub use session::{Security, Tls, Verified};
 pub use variables::Name;
 
@@ -95,6 +98,8 @@ pub struct Dir {
     user_name: Option<Name>,
     /// `SSLVerifyClient`.
     verify: Option<Verify>,
+    /// The `SSLProxy...` directives.
+    pub(crate) proxied: Option<Arc<Proxied>>,
 }
 
 impl Merge for Dir {
@@ -119,6 +124,7 @@ impl Merge for Dir {
             mentioned: all(&either),
             user_name: inner.user_name.or(outer.user_name),
             verify: inner.verify.or(outer.verify),
+            proxied: Proxied::over(outer.proxied.as_ref(), inner.proxied.as_ref()),
         }
     }
 }
@@ -256,6 +262,10 @@ pub struct Process {
     pub session_time: Duration,
     /// `SSLVHostSNIPolicy`.
     pub sni_policy: SniPolicy,
+    /// Authorities of upstreams that any section names, to be looked at when it starts.
+    pub trusted: Vec<Given>,
+    /// Certificates with keys for upstreams, likewise.
+    pub machines: Vec<Key>,
 }
 
 impl Default for Process {
@@ -264,6 +274,8 @@ impl Default for Process {
             keeps_sessions: false,
             session_time: Duration::from_mins(5),
             sni_policy: SniPolicy::default(),
+            trusted: Vec::new(),
+            machines: Vec::new(),
         }
     }
 }
@@ -343,6 +355,21 @@ pub static MODULE: Module = Module {
         &sessions::SESSION_CACHE_TIMEOUT,
         &sessions::SESSION_TICKETS,
         &sessions::SESSION_TICKET_KEY_FILE,
+        &proxy::ENGINE,
+        &proxy::VERIFY,
+        &proxy::VERIFY_DEPTH,
+        &proxy::CHECK_PEER_EXPIRE,
+        &proxy::CHECK_PEER_NAME,
+        &proxy::CHECK_PEER_CN,
+        &proxy::CA_CERTIFICATE_FILE,
+        &proxy::CA_CERTIFICATE_PATH,
+        &proxy::CA_REVOCATION_FILE,
+        &proxy::CA_REVOCATION_PATH,
+        &proxy::CA_REVOCATION_CHECK,
+        &proxy::MACHINE_CERTIFICATE_FILE,
+        &proxy::MACHINE_CERTIFICATE_CHAIN_FILE,
+        &proxy::PROTOCOL,
+        &proxy::CIPHER_SUITE,
         &old::PASS_PHRASE_DIALOG,
         &old::FIPS,
         &old::OCSP_ENABLE,

@@ -75,8 +75,15 @@ configuration that would leave nothing else is an error.
     ..Directive::EXACT
 };
 
-/// `ssl_cmd_protocol_parse`.
 fn protocol(at: &mut Scope, words: &[Word]) -> Result {
+    let chosen = versions(at, words)?;
+    at.server.ssl().protocols = Some(chosen);
+    Ok(())
+}
+
+/// TLS 1.2 and TLS 1.3, as far as they are chosen: `ssl_cmd_protocol_parse`.
+pub(super) fn versions(at: &mut Scope, words: &[Word]) -> Result<(bool, bool)> {
+    let own = at.cmd.name;
     let all = TLS10 | TLS11 | TLS12 | TLS13;
     let mut chosen = 0;
     for word in words {
@@ -88,7 +95,7 @@ fn protocol(at: &mut Scope, words: &[Word]) -> Result {
         let meant = match name.to_ascii_lowercase().as_str() {
             "sslv2" if sign == b'-' => continue,
             "sslv2" => {
-                let message = "SSLProtocol: SSLv2 is no longer supported";
+                let message = format!("{own}: SSLv2 is no longer supported");
                 return Err(Problem::from(message).at(word.span));
             }
             "sslv3" => SSL3,
@@ -120,8 +127,9 @@ fn protocol(at: &mut Scope, words: &[Word]) -> Result {
     }
     if chosen & (TLS12 | TLS13) == 0 {
         let message =
-            "SSLProtocol leaves nothing: this server speaks TLSv1.2 and TLSv1.3 only";
-        return Err(Problem::new(&codes::REFUSED, message).help("write SSLProtocol all"));
+            format!("{own} leaves nothing: this server speaks TLSv1.2 and TLSv1.3 only");
+        let help = format!("write {own} all");
+        return Err(Problem::new(&codes::REFUSED, message).help(help));
     }
     // Who writes `all` has not asked for the old ones by name.
     let by_name = |word: &Word| {
@@ -130,11 +138,10 @@ fn protocol(at: &mut Scope, words: &[Word]) -> Result {
     };
     if let Some(word) = words.iter().find(|word| by_name(word)) {
         let message =
-            "versions before TLSv1.2 are not spoken here, whatever SSLProtocol says";
+            format!("versions before TLSv1.2 are not spoken here, whatever {own} says");
         at.note(Problem::new(&codes::IGNORED, message).at(word.span));
     }
-    at.server.ssl().protocols = Some((chosen & TLS12 != 0, chosen & TLS13 != 0));
-    Ok(())
+    Ok((chosen & TLS12 != 0, chosen & TLS13 != 0))
 }
 
 pub static CIPHER_SUITE: Directive = Directive {
@@ -162,41 +169,56 @@ it is refused: the handshake is over by then.
                            then, and is not made again; SSLRequire can look at %{SSL_CIPHER}";
             return Err(Problem::new(&codes::REFUSED, message));
         }
-        let Some(list) = second else {
-            let chosen = suites::select(&first.lossy());
-            at.server.ssl().suites12 = Some(taken(at, first, chosen)?);
-            return Ok(());
-        };
-        match first.lossy().to_ascii_lowercase().as_str() {
-            "ssl" => {
-                let chosen = suites::select(&list.lossy());
-                at.server.ssl().suites12 = Some(taken(at, list, chosen)?);
-            }
-            "tlsv1.3" => {
-                let chosen = suites::select13(&list.lossy());
-                at.server.ssl().suites13 = Some(taken(at, list, chosen)?);
-            }
-            _ => {
-                let message = format!("procotol '{}' not supported", first.lossy());
-                return Err(Problem::from(message).at(first.span));
-            }
+        match suites_of(at, first, second)? {
+            (true, ids) => at.server.ssl().suites13 = Some(ids),
+            (false, ids) => at.server.ssl().suites12 = Some(ids),
         }
         Ok(())
     }),
     ..Directive::EXACT
 };
 
+/// The suites that a directive's words choose, and whether they are TLS 1.3's.
+pub(super) fn suites_of(
+    at: &mut Scope,
+    first: &Word,
+    second: Option<&Word>,
+) -> Result<(bool, Vec<u16>)> {
+    let Some(list) = second else {
+        let chosen = suites::select(&first.lossy());
+        return Ok((false, taken(at, first, chosen)?));
+    };
+    match first.lossy().to_ascii_lowercase().as_str() {
+        "ssl" => {
+            let chosen = suites::select(&list.lossy());
+            Ok((false, taken(at, list, chosen)?))
+        }
+        "tlsv1.3" => {
+            let chosen = suites::select13(&list.lossy());
+            Ok((true, taken(at, list, chosen)?))
+        }
+        _ => {
+            let message = format!("procotol '{}' not supported", first.lossy());
+            Err(Problem::from(message).at(first.span))
+        }
+    }
+}
+
 /// What a list selects; what it names and is not here is told.
 fn taken(at: &mut Scope, word: &Word, chosen: Chosen) -> Result<Vec<u16>> {
     if chosen.ids.is_empty() {
-        let message = "SSLCipherSuite selects none of the suites that there are: Unable to \
-                       configure permitted SSL ciphers";
+        let message = format!(
+            "{} selects none of the suites that there are: Unable to configure permitted SSL \
+             ciphers",
+            at.cmd.name
+        );
         let help = "write HIGH, or name suites with ECDHE and GCM or CHACHA20-POLY1305";
         return Err(Problem::from(message).at(word.span).help(help));
     }
     if !chosen.missing.is_empty() {
         let names = chosen.missing.join(", ");
-        let message = format!("SSLCipherSuite names suites that there are not: {names}");
+        let own = at.cmd.name;
+        let message = format!("{own} names suites that there are not: {names}");
         at.note(Problem::new(&codes::SSL_CIPHERS, message).at(word.span));
     }
     Ok(chosen.ids)

@@ -299,6 +299,8 @@ fn short_name(kind: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// `commonName`.
+pub const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 /// `emailAddress`.
 pub const EMAIL: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1];
 /// `userId`.
