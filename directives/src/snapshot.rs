@@ -276,17 +276,11 @@ fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
     hooks
 }
 
-/// All hooks with their modules, by phase and place. A module that shows or does something
-/// without a directive of its own is left out where `LoadModule` names others and not it:
-/// who took it out of a configuration wanted it out.
+/// All hooks with their modules, by phase and place; without the modules that are not
+/// [at work](modules::is_at_work).
 fn in_order(loaded: &HashSet<String>) -> Vec<(&'static Module, &'static Hooked)> {
-    let is_there = |id: &str| {
-        loaded.contains(id)
-            || !modules::NAMED.contains(&id)
-                && (loaded.is_empty() || !modules::LOADED.contains(&id))
-    };
     let mut hooked = Vec::new();
-    for &module in MODULES.iter().filter(|module| is_there(module.id)) {
+    for &module in MODULES.iter().filter(|module| modules::is_at_work(module.id, loaded)) {
         hooked.extend(module.hooks.iter().map(|hook| (module, hook)));
     }
     hooked.sort_by_key(|(_, hooked)| (hooked.phase, hooked.place));

@@ -4,6 +4,7 @@
 use super::{Item, Reader};
 use crate::diagnostic::codes;
 use crate::known;
+use crate::modules::is_at_work;
 use crate::pattern::Pattern;
 use crate::schema::{Read, Word, lookup};
 use crate::version::HTTPD;
@@ -52,7 +53,9 @@ impl Reader<'_> {
         };
         let holds = match read {
             Read::IfModule => {
-                lookup::module(&text).is_some() || known::is_served_module(&text)
+                let built_in = lookup::module(&text);
+                built_in.is_some_and(|module| is_at_work(module.id, &self.loaded))
+                    || known::is_served_module(&text)
             }
             Read::IfDefine => self.defines.contains_key(&text),
             Read::IfFile => {

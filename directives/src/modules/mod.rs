@@ -109,12 +109,26 @@ modules! {
     authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,
 }
 
-/// Modules that show or do something without being asked by a directive of their own. In a
-/// configuration with `LoadModule` lines they do so only if one of the lines names them.
-pub const LOADED: &[&str] = &["autoindex_module", "negotiation_module"];
+/// Modules that show or do something without being asked by a directive of their own, or
+/// that distributions' configurations ask whether they are there before something is
+/// opened. In a configuration with `LoadModule` lines they are there only if one of the
+/// lines names them.
+const LOADED: &[&str] =
+    &["autoindex_module", "cgi_module", "cgid_module", "negotiation_module"];
 
 /// Modules that do something for every request: only for who names them in `LoadModule`.
-pub const NAMED: &[&str] = &["unique_id_module"];
+const NAMED: &[&str] = &["unique_id_module"];
+
+/// Is a module that is built in at work, in a configuration whose `LoadModule` lines name
+/// these? Who took it out of a configuration wanted it out.
+pub fn is_at_work(id: &str, loaded: &std::collections::HashSet<String>) -> bool {
+    // One is the other with a daemon.
+    let twin = if id == "cgi_module" { "cgid_module" } else { id };
+    if loaded.contains(id) || loaded.contains(twin) {
+        return true;
+    }
+    !NAMED.contains(&id) && (loaded.is_empty() || !LOADED.contains(&id))
+}
 
 impl DirPart {
     /// A section that names an application for users, and has no `Require`, wants a user
