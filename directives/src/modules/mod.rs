@@ -121,7 +121,10 @@ const NAMED: &[&str] = &["unique_id_module"];
 
 /// Is a module that is built in at work, in a configuration whose `LoadModule` lines name
 /// these? Who took it out of a configuration wanted it out.
-pub fn is_at_work(id: &str, loaded: &std::collections::HashSet<String>) -> bool {
+pub fn is_at_work<S: std::hash::BuildHasher>(
+    id: &str,
+    loaded: &std::collections::HashSet<String, S>,
+) -> bool {
     // One is the other with a daemon.
     let twin = if id == "cgi_module" { "cgid_module" } else { id };
     if loaded.contains(id) || loaded.contains(twin) {
