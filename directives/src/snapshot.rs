@@ -280,7 +280,8 @@ fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
 /// [at work](modules::is_at_work).
 fn in_order(loaded: &HashSet<String>) -> Vec<(&'static Module, &'static Hooked)> {
     let mut hooked = Vec::new();
-    for &module in MODULES.iter().filter(|module| modules::is_at_work(module.id, loaded)) {
+    for &module in MODULES.iter().filter(|module| modules::is_at_work(module.id, loaded))
+    {
         hooked.extend(module.hooks.iter().map(|hook| (module, hook)));
     }
     hooked.sort_by_key(|(_, hooked)| (hooked.phase, hooked.place));
