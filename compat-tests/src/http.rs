@@ -1,6 +1,6 @@
 //! An HTTP/1 client that sends what it is told and keeps what it gets.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -156,7 +156,13 @@ impl Client {
 
     fn more(&mut self) -> Result<()> {
         let mut buffer = [0; 16 * 1024];
-        let n = self.stream.read(&mut buffer)?;
+        let n = loop {
+            match self.stream.read(&mut buffer) {
+                // A read with a time limit ends when the process is stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         if n == 0 {
             bail!("the connection ended after {:?}", String::from_utf8_lossy(&self.rest));
         }

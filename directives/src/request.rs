@@ -1,4 +1,5 @@
 //! httpd's `request_rec`, without the socket. Field names are httpd's where it has one.
+//! Longer than others: one record, and what is asked of it.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,5 @@
-//! Connections to one application that are used again.
+//! Connections to one application that are used again. Longer than others: one state
+//! machine.
 //!
 //! An application's process serves one connection at a time as a rule, and one that is
 //! kept open without a request keeps the process from accepting another. So a connection

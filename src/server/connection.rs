@@ -14,35 +14,32 @@ use directives::log::{Level, Line};
 use directives::modules::core::Protocol;
 use directives::modules::reqtimeout;
 use directives::modules::ssl::{self, Security};
-use directives::reply::{Body, Reply};
+use directives::reply::Body;
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
 use directives::snapshot::Server;
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{AppOutput, COURTESY, Cut, Kind, ReplyBody};
+use super::body::{COURTESY, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
-use super::file::FileParts;
-use super::filter::{Filtered, Source, Tools};
+use super::filter::Filtered;
 use super::finish::{Guard, Held};
 use super::live::Generation;
 use super::proxy_header;
 use super::request_body::RequestBody;
 use super::request_line;
+use super::respond::{body, filtered, pass_raw, response, source_of};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Streams;
 use super::tunnel;
 use super::wire::{self, Failed, Opened};
 use super::{Live, Stop, h2};
 use crate::disk::Disk;
-use crate::fcgi::Event;
 
 /// How long a closed connection waits for the client's next byte, and in all: httpd's
 /// `SECONDS_TO_LINGER` and `MAX_SECS_TO_LINGER`.
@@ -486,141 +483,4 @@ fn target(uri: &hyper::Uri) -> Bytes {
     }
     let text = uri.path_and_query().map_or("", |target| target.as_str());
     Bytes::copy_from_slice(text.as_bytes())
-}
-
-/// Output of `-nph`: to the socket as it comes.
-async fn pass_raw(world: &mut World, shared: &Shared, guard: &mut Guard) {
-    let Some(mut answered) = world.answered.take() else { return };
-    loop {
-        let event = std::future::poll_fn(|cx| answered.source.poll_event(cx)).await;
-        if let Some(held) = guard.held() {
-            answered.source.write_lines(&held.generation, &held.request);
-        }
-        match event {
-            Ok(Event::Stdout(bytes)) => {
-                guard.count(bytes.len() as u64);
-                if shared.write_raw(&bytes).await.is_err() {
-                    return;
-                }
-            }
-            Ok(Event::End) => return,
-            Err(failure) => {
-                answered.source.failed(&failure);
-                return;
-            }
-        }
-    }
-}
-
-fn body(reply: &mut Reply, world: &mut World) -> Kind {
-    if reply.header_only {
-        return Kind::None;
-    }
-    match std::mem::take(&mut reply.body) {
-        Body::None | Body::Raw | Body::Tunnel => Kind::None,
-        Body::Bytes(bytes) => Kind::Bytes(bytes),
-        Body::File { parts, .. } => match world.file.take() {
-            Some(file) => Kind::File(FileParts::new(file, parts)),
-            None => Kind::None,
-        },
-        Body::Stream => match (world.upstream.take(), world.answered.take()) {
-            (Some(upstream), _) => Kind::Upstream(upstream),
-            (None, Some(answered)) => Kind::App(Box::new(AppOutput::new(answered))),
-            (None, None) => Kind::None,
-        },
-    }
-}
-
-/// A body that filters look at; `None` if there is none.
-pub fn source(reply: &mut Reply, world: &mut World) -> Option<Source> {
-    source_of(body(reply, world))
-}
-
-fn source_of(kind: Kind) -> Option<Source> {
-    match kind {
-        Kind::Bytes(bytes) => Some(Source::bytes(bytes)),
-        Kind::File(file) => Some(Source::file(file)),
-        Kind::App(app) => Some(Source::app(app)),
-        Kind::Upstream(upstream) => Some(Source::upstream(upstream)),
-        Kind::Filtered(filtered) => Some(Source::filtered(filtered)),
-        Kind::None => None,
-    }
-}
-
-/// The body behind its filters. If it is short enough, its length is known before the head
-/// is sent; also for a HEAD request, which gets no more than the head.
-async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -> Kind {
-    let header_only = std::mem::replace(&mut reply.header_only, false);
-    let filters = std::mem::take(&mut reply.filters);
-    let Some(source) = source(reply, world) else { return Kind::None };
-    let tools = Tools {
-        generation: world.generation.clone(),
-        registry: world.registry.clone(),
-        board: world.board.clone(),
-        shared: world.shared.clone(),
-        live: world.live.clone(),
-    };
-    let mut filtered = Filtered::new(source, filters, tools);
-    let whole = filtered.prime().await;
-    guard.heard(filtered.pipe());
-    if let Some(whole) = &whole {
-        reply.headers.set("Content-Length", whole.len().to_string());
-    }
-    match whole {
-        _ if header_only => Kind::None,
-        Some(whole) => Kind::Bytes(whole),
-        None => Kind::Filtered(Box::new(filtered)),
-    }
-}
-
-fn response(
-    reply: &mut Reply,
-    version: u8,
-    kind: Kind,
-    mut guard: Guard,
-) -> hyper::Response<ReplyBody> {
-    let announced = reply.headers.get("Content-Length").map(|value| {
-        std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok())
-    });
-    if announced == Some(None) {
-        // A length that is none would leave the client to guess.
-        reply.headers.unset("Content-Length");
-    }
-    let announced =
-        announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
-    let mut headers = HeaderMap::with_capacity(reply.headers.iter().len());
-    for (name, value) in reply.headers.iter() {
-        let name = HeaderName::from_bytes(name);
-        let value = HeaderValue::from_maybe_shared(value.clone());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
-    }
-    if let Some(held) = guard.held() {
-        // The log formats can ask for them.
-        held.request.headers_out = std::mem::take(&mut reply.headers);
-    }
-    let mut response = hyper::Response::new(ReplyBody::new(kind, guard, announced));
-    *response.headers_mut() = headers;
-    if version == 10 {
-        // hyper would promise an HTTP/1.0 client to keep the connection.
-        *response.version_mut() = hyper::Version::HTTP_10;
-    }
-    let status = hyper::StatusCode::from_u16(reply.status);
-    let status = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    *response.status_mut() = status;
-    let reason = match &reply.reason {
-        // `404 Gone Fishing`: the code stands before the reason.
-        Some(line) => line.get(4..).map(<[u8]>::to_vec),
-        None => match directives::status::reason(reply.status) {
-            // What hyper says by itself.
-            Some(reason) if status.canonical_reason() == Some(reason) => None,
-            Some(reason) => Some(reason.as_bytes().to_vec()),
-            None => Some(format!("Status {}", reply.status).into_bytes()),
-        },
-    };
-    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
-        response.extensions_mut().insert(reason);
-    }
-    response
 }

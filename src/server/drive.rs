@@ -1,4 +1,4 @@
-//! THE LOOP: step, perform the effect, resume.
+//! THE LOOP: step, perform the effect, resume. Longer than others: it has every effect.
 
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};

@@ -16,6 +16,7 @@ mod proxy_header;
 mod pulse;
 pub mod request_body;
 mod request_line;
+mod respond;
 mod scoreboard;
 mod script;
 mod socket;

@@ -1,5 +1,6 @@
 //! The client's socket as hyper sees it: counted, timed, and where httpd does something
-//! that hyper does not, put right on its way out.
+//! that hyper does not, put right on its way out. Longer than others: reading and writing
+//! share its state.
 //!
 //! - `KeepAliveTimeout` between requests, `Timeout` within one.
 //! - What hyper answers by itself to a request that it cannot parse gets httpd's page.

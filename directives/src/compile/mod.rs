@@ -1,5 +1,6 @@
 //! From texts to a [`Snapshot`]: context check, arity, setter, then the laws between
-//! directives, once everything is known.
+//! directives, once everything is known. Longer than others: the scope that setters see
+//! belongs to it.
 
 mod place;
 

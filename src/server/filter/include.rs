@@ -15,10 +15,10 @@ use super::super::Live;
 use super::super::apps::Registry;
 use super::super::board::Board;
 use super::super::body::{Cut, Piece};
-use super::super::connection::source;
 use super::super::drive::{World, drive};
 use super::super::live::Generation;
 use super::super::request_body::RequestBody;
+use super::super::respond::source;
 use super::super::socket::Shared;
 use super::{Next, Pipe, Stage, stages};
 
