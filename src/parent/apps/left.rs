@@ -3,6 +3,7 @@
 //! (prctl(2)), and are told to end when they have nothing to answer any more.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use directives::log::Level;
@@ -51,9 +52,13 @@ impl Apps {
         self.left.retain(|left| left.pid != ended);
         let Some(own) = own else { return };
         let limit = Instant::now() + self.patience();
+        let server = program(Pid::this());
         for pid in busy::children(Pid::this()) {
+            // The serving half has a descriptor for each client: it is not looked through
+            // whenever an application's process ends.
             let known = self.pids.contains_key(&pid)
-                || self.left.iter().any(|left| left.pid == pid);
+                || self.left.iter().any(|left| left.pid == pid)
+                || server.is_some() && program(pid) == server;
             if known || !busy::sockets(pid).any(|inode| inode == own.inode) {
                 continue;
             }
@@ -120,6 +125,11 @@ impl Apps {
     pub(super) fn left_pids(&self) -> impl Iterator<Item = Pid> {
         self.left.iter().map(|left| left.pid)
     }
+}
+
+/// What a process executes, if it may be known.
+fn program(pid: Pid) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// The number under which `/proc/PID/fd` shows a socket.
