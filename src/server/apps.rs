@@ -1,7 +1,7 @@
 //! The applications, seen from the serving process: which of them listen, what they have
 //! to do, and what the parent is told about it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -11,6 +11,7 @@ use directives::effect::Failure;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::status::WAITS;
+use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -58,7 +59,7 @@ impl Outbox {
 /// All applications that requests went to.
 #[derive(Debug)]
 pub struct Registry {
-    entries: RwLock<HashMap<AppKey, Arc<Entry>>>,
+    entries: RwLock<FxHashMap<AppKey, Arc<Entry>>>,
     /// To the parent.
     pub outbox: Outbox,
     /// There is busy time to report.
