@@ -234,7 +234,8 @@ impl Parent {
                 self.messages();
             }
             if signal {
-                while let Some(signal) = self.signals.next()? {
+                // What else has come is there when it is waited for again.
+                if let Some(signal) = self.signals.next()? {
                     self.signal(signal)?;
                 }
             }
