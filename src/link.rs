@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
@@ -276,9 +276,9 @@ fn read_all(fd: Option<OwnedFd>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The server's end, to speak: for all threads.
+/// The server's end, to speak: for all threads, as long as there is a [`Link`].
 #[derive(Clone, Debug)]
-pub struct Mouth(Arc<OwnedFd>);
+pub struct Mouth(Weak<OwnedFd>);
 
 impl Mouth {
     /// Says something to the parent, with descriptors, if there is room for it now.
@@ -291,13 +291,17 @@ impl Mouth {
             passed.insert(0, memory.insert(in_memory(&bytes)?).as_raw_fd());
             bytes.clear();
         }
-        Ok(send(self.0.as_raw_fd(), kind, &bytes, &passed)?)
+        Ok(send(self.fd()?.as_raw_fd(), kind, &bytes, &passed)?)
+    }
+
+    fn fd(&self) -> std::io::Result<Arc<OwnedFd>> {
+        self.0.upgrade().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
     }
 
     /// Waits until there is room. Who always asked for it would be woken by each packet that
     /// the parent takes.
     async fn room(&self) -> std::io::Result<()> {
-        let another = Arc::new(self.0.try_clone()?);
+        let another = Arc::new(self.fd()?.try_clone()?);
         let another = registered(another, Interest::WRITABLE)?;
         another.writable().await?.retain_ready();
         Ok(())
@@ -327,7 +331,7 @@ impl Link {
     /// Over the inherited descriptor. Needs a runtime.
     pub fn new(fd: OwnedFd) -> Result<Link> {
         let fd = Arc::new(fd);
-        let mouth = Mouth(fd.clone());
+        let mouth = Mouth(Arc::downgrade(&fd));
         let ear = registered(fd, Interest::READABLE)?;
         Ok(Link { mouth, ear, listeners: HashMap::new(), logs: HashMap::new() })
     }

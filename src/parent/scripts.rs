@@ -51,7 +51,7 @@ impl Scripts {
         &mut self,
         snapshot: &Snapshot,
         user: Option<&Identity>,
-        script: &Script,
+        mut script: Script,
         fds: Vec<OwnedFd>,
     ) {
         let [stdin, stdout, stderr] = match &fds[..] {
@@ -61,7 +61,7 @@ impl Scripts {
             _ => return,
         };
         let passed = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        match self.start(snapshot, user, script, passed) {
+        match self.start(snapshot, user, &mut script, passed) {
             Ok(pid) => {
                 self.pids.insert(script.id, pid);
                 self.ids.insert(pid, script.id);
@@ -77,7 +77,7 @@ impl Scripts {
         &self,
         snapshot: &Snapshot,
         user: Option<&Identity>,
-        script: &Script,
+        script: &mut Script,
         fds: [BorrowedFd<'_>; 3],
     ) -> Result<Pid, String> {
         let (path, identity) = (&script.key.path, script.key.identity.as_ref());
@@ -92,7 +92,7 @@ impl Scripts {
             wrapper: wrapped
                 .map(|(wrapper, id)| (&wrapper[..], &id.user[..], &id.group[..])),
             args: &script.args,
-            env: &script.env,
+            env: std::mem::take(&mut script.env),
             fds,
             files: self.files,
             identity: user,

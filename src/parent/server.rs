@@ -210,7 +210,7 @@ impl Parent {
                 (key, state)
             }
             ToParent::Run(script) => {
-                self.scripts.run(&self.snapshot, self.apps.identity(), &script, fds);
+                self.scripts.run(&self.snapshot, self.apps.identity(), *script, fds);
                 return Ok(());
             }
             ToParent::EndScript(id) => {

@@ -101,6 +101,20 @@ impl Strings {
         Ok(())
     }
 
+    /// Of strings that have their NULs already.
+    fn whole(mut bytes: Vec<u8>) -> Strings {
+        if bytes.last().is_some_and(|last| *last != 0) {
+            bytes.push(0);
+        }
+        let mut starts = Vec::with_capacity(48);
+        let mut next = 0;
+        for string in bytes.split_inclusive(|byte| *byte == 0) {
+            starts.push(next);
+            next += string.len();
+        }
+        Strings { bytes, starts }
+    }
+
     /// Pointers to all of them, and a null pointer. They are good as long as `self` is not
     /// changed.
     fn pointers(&self) -> Vec<*const c_char> {
@@ -148,12 +162,10 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// In its own directory, or the wrapper that starts it there; with this environment and
-    /// no other. Of variables with the same name the last one counts.
+    /// In its own directory, or the wrapper that starts it there.
     fn of_others(
         path: &[u8],
         wrapper: Option<(&[u8], &str, &str)>,
-        env: &[(bytes::Bytes, bytes::Bytes)],
         start: Start,
     ) -> std::io::Result<Program<'a>> {
         let path = crate::disk::path(path);
@@ -164,13 +176,6 @@ impl<'a> Program<'a> {
             let name = path.file_name().unwrap_or_default();
             for arg in [user.as_bytes(), group.as_bytes(), name.as_bytes()] {
                 program.args.add(&[arg])?;
-            }
-        }
-        let mut env: Vec<_> = env.iter().collect();
-        env.sort_by_key(|(name, _)| name);
-        for (i, (name, value)) in env.iter().enumerate() {
-            if env.get(i + 1).is_none_or(|(next, _)| next != name) {
-                program.env.add(&[name, b"=", value])?;
             }
         }
         let directory = path.parent().map(|parent| parent.as_os_str().as_bytes());
@@ -405,7 +410,13 @@ pub struct Application<'a> {
 pub fn application(app: Application<'_>) -> std::io::Result<Pid> {
     let nice = i32::try_from(app.nice).unwrap_or(i32::MAX).min(19);
     let start = Start::Application { nice, files: app.files };
-    let mut program = Program::of_others(app.path, app.wrapper, app.env, start)?;
+    let mut program = Program::of_others(app.path, app.wrapper, start)?;
+    for (i, (name, value)) in app.env.iter().enumerate() {
+        // Of those with the same name the last one counts.
+        if app.env[i + 1..].iter().all(|(other, _)| other != name) {
+            program.env.add(&[name, b"=", value])?;
+        }
+    }
     let output = Some(app.output.as_fd());
     program.fds = [Some(app.socket), output, output];
     program.identity = app.identity;
@@ -421,8 +432,8 @@ pub struct Script<'a> {
     pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
     /// Its arguments.
     pub args: &'a [bytes::Bytes],
-    /// Its environment, which holds nothing else.
-    pub env: &'a [(bytes::Bytes, bytes::Bytes)],
+    /// Its environment, which holds nothing else: `NAME=value` and a NUL, again and again.
+    pub env: Vec<u8>,
     /// Its descriptors 0, 1 and 2.
     pub fds: [BorrowedFd<'a>; 3],
     /// Its limit of open files, soft and hard.
@@ -434,11 +445,78 @@ pub struct Script<'a> {
 /// Starts a script in its directory.
 pub fn script(script: Script<'_>) -> std::io::Result<Pid> {
     let start = Start::Script { files: script.files };
-    let mut program = Program::of_others(script.path, script.wrapper, script.env, start)?;
+    let mut program = Program::of_others(script.path, script.wrapper, start)?;
+    program.env = Strings::whole(script.env);
     for arg in script.args {
         program.args.add(&[arg])?;
     }
     program.fds = script.fds.map(Some);
     program.identity = script.identity;
     program.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What exec would read.
+    fn read(strings: &Strings) -> Vec<&[u8]> {
+        let ends = strings.starts.iter().map(|start| {
+            let rest = &strings.bytes[*start..];
+            let end = rest.iter().position(|byte| *byte == 0);
+            &rest[..end.expect("a NUL behind each")]
+        });
+        ends.collect()
+    }
+
+    #[test]
+    fn strings_end_where_they_should() {
+        for (bytes, expected) in [
+            (&b""[..], &[][..]),
+            (b"A=1\0B=\0", &[&b"A=1"[..], b"B="]),
+            (b"A=1\0B=2", &[b"A=1", b"B=2"]),
+            (b"\0A=1\0", &[b"", b"A=1"]),
+        ] {
+            let strings = Strings::whole(bytes.to_vec());
+            assert_eq!(read(&strings), expected);
+            let pointers = strings.pointers();
+            assert_eq!(pointers.len(), expected.len() + 1);
+            assert!(pointers.last().is_some_and(|last| last.is_null()));
+        }
+        let mut strings = Strings::default();
+        strings.add(&[b"A", b"=", b"1"]).unwrap();
+        strings.add(&[b""]).unwrap();
+        assert_eq!(read(&strings), [&b"A=1"[..], b""]);
+        assert!(strings.add(&[b"A=1\0B=2"]).is_err());
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error() {
+        let mut program =
+            Program::bare(Path::new("/nowhere/program"), Start::Plain).unwrap();
+        program.args.add(&[b"program"]).unwrap();
+        let error = program.spawn().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+    }
+
+    #[test]
+    fn a_program_is_executed_with_what_it_was_given() {
+        let (reading, writing) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let start = Start::Script { files: (64, 64) };
+        let path = b"/bin/sh";
+        let mut program = Program::of_others(path, None, start).unwrap();
+        for arg in ["-c", "echo $A $(pwd) $(ulimit -n)", "sh"] {
+            program.args.add(&[arg.as_bytes()]).unwrap();
+        }
+        program.env = Strings::whole(b"A=a b\0".to_vec());
+        let null = null().unwrap();
+        program.fds = [Some(null.as_fd()), Some(writing.as_fd()), Some(null.as_fd())];
+        let pid = program.spawn().unwrap();
+        drop(writing);
+        let said = std::io::read_to_string(std::fs::File::from(reading)).unwrap();
+        let directory = std::fs::canonicalize("/bin").unwrap();
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines[0], format!("a b {} 64", directory.display()));
+        waitpid(pid, None).unwrap();
+    }
 }
