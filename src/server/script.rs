@@ -20,13 +20,13 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::apps::Outbox;
 use super::live::Generation;
 use super::request_body::RequestBody;
 use crate::disk::os_error;
-use crate::fcgi::Event;
+use crate::fcgi::{Event, spare};
 use crate::message::{AppKey, Script, ToParent};
 
 /// The room for a read, bytes.
@@ -59,10 +59,21 @@ pub struct ScriptRun {
     /// Bytes of its output so far.
     pub received: u64,
     silence: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// `None` while nothing was waited for; and how long it was last set for.
+    timer: Option<Pin<Box<Sleep>>>,
+    waits: Duration,
     armed: bool,
     name: Bytes,
     ended: bool,
+}
+
+impl Drop for ScriptRun {
+    fn drop(&mut self) {
+        spare::put_buffer(std::mem::take(&mut self.room));
+        if let Some(timer) = self.timer.take() {
+            spare::put_timer(self.waits, timer);
+        }
+    }
 }
 
 /// The process; dropped, it is not waited for any more.
@@ -129,7 +140,7 @@ impl ScriptRun {
             stdin,
             stdout: Some(Receiver::from_owned_fd_unchecked(stdout)?),
             stderr: Some(Receiver::from_owned_fd_unchecked(stderr)?),
-            room: BytesMut::new(),
+            room: spare::buffer(),
             body,
             sending: Bytes::new(),
             complaints: Complaints {
@@ -141,7 +152,8 @@ impl ScriptRun {
             lines: Vec::new(),
             received: 0,
             silence: script.timeout,
-            timer: Box::pin(sleep_until(Instant::now() + script.timeout)),
+            timer: None,
+            waits: script.timeout,
             armed: false,
             name: script.path.clone(),
             ended: false,
@@ -193,9 +205,15 @@ impl ScriptRun {
         if !self.armed {
             self.armed = true;
             let time = if self.stdout.is_some() { self.silence } else { COMPLAINT_TIME };
-            self.timer.as_mut().reset(Instant::now() + time);
+            self.waits = time;
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(Instant::now() + time),
+                none => *none = Some(spare::timer(time)),
+            }
         }
-        ready!(self.timer.as_mut().poll(cx));
+        if let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+        }
         if self.stdout.is_none() {
             self.leave();
             self.finish();
