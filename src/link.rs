@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
@@ -17,7 +17,7 @@ use nix::sys::socket::{
     recvmsg, sendmsg, socketpair,
 };
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::unix::AsyncFd;
 
 use crate::log::Sink;
 use crate::logs;
@@ -261,7 +261,7 @@ pub enum Received {
 }
 
 /// Bytes as a file that only has a descriptor.
-fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
+fn in_memory(bytes: &[u8]) -> std::io::Result<std::fs::File> {
     let fd = memfd_create(c"fcgi-httpd", MFdFlags::MFD_CLOEXEC)?;
     let mut memory = std::fs::File::from(fd);
     memory.write_all(bytes)?;
@@ -276,9 +276,53 @@ fn read_all(fd: Option<OwnedFd>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The server's end, to speak: for all threads, as long as there is a [`Link`].
+#[derive(Clone, Debug)]
+pub struct Mouth(Weak<OwnedFd>);
+
+impl Mouth {
+    /// Says something to the parent, with descriptors, if there is room for it now.
+    pub fn say(&self, message: &ToParent, fds: &[OwnedFd]) -> std::io::Result<()> {
+        let mut bytes = message.encode();
+        let mut passed: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let (mut kind, mut memory) = (kind::MESSAGE, None);
+        if bytes.len() >= MAX_PACKET {
+            kind = kind::LONG_MESSAGE;
+            passed.insert(0, memory.insert(in_memory(&bytes)?).as_raw_fd());
+            bytes.clear();
+        }
+        Ok(send(self.fd()?.as_raw_fd(), kind, &bytes, &passed)?)
+    }
+
+    fn fd(&self) -> std::io::Result<Arc<OwnedFd>> {
+        self.0.upgrade().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    /// Waits until there is room. Who always asked for it would be woken by each packet that
+    /// the parent takes.
+    async fn room(&self) -> std::io::Result<()> {
+        let another = Arc::new(self.fd()?.try_clone()?);
+        let another = registered(another, Interest::WRITABLE)?;
+        another.writable().await?.retain_ready();
+        Ok(())
+    }
+}
+
+/// A descriptor that the runtime looks after: only what is asked for wakes anybody.
+#[allow(unsafe_code)]
+fn registered(
+    fd: Arc<OwnedFd>,
+    interest: Interest,
+) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: an `OwnedFd` is open, and is the same descriptor, for as long as there is one;
+    // the result holds it.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
 /// The server's end.
 pub struct Link {
-    socket: UnixStream,
+    mouth: Mouth,
+    ear: AsyncFd<Arc<OwnedFd>>,
     listeners: HashMap<u64, OwnedFd>,
     logs: HashMap<u64, OwnedFd>,
 }
@@ -286,10 +330,15 @@ pub struct Link {
 impl Link {
     /// Over the inherited descriptor. Needs a runtime.
     pub fn new(fd: OwnedFd) -> Result<Link> {
-        let socket = std::os::unix::net::UnixStream::from(fd);
-        socket.set_nonblocking(true)?;
-        let socket = UnixStream::from_std(socket)?;
-        Ok(Link { socket, listeners: HashMap::new(), logs: HashMap::new() })
+        let fd = Arc::new(fd);
+        let mouth = Mouth(Arc::downgrade(&fd));
+        let ear = registered(fd, Interest::READABLE)?;
+        Ok(Link { mouth, ear, listeners: HashMap::new(), logs: HashMap::new() })
+    }
+
+    /// What other threads speak with.
+    pub fn mouth(&self) -> Mouth {
+        self.mouth.clone()
     }
 
     /// Says something to the parent.
@@ -299,18 +348,14 @@ impl Link {
 
     /// Says something to the parent, with descriptors.
     pub async fn send_with(&self, message: &ToParent, fds: &[OwnedFd]) -> Result<()> {
-        let (fd, mut bytes) = (self.socket.as_raw_fd(), message.encode());
-        let mut passed: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-        let (mut kind, mut memory) = (kind::MESSAGE, None);
-        if bytes.len() >= MAX_PACKET {
-            kind = kind::LONG_MESSAGE;
-            passed.insert(0, memory.insert(in_memory(&bytes)?).as_raw_fd());
-            bytes.clear();
+        loop {
+            match self.mouth.say(message, fds) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.mouth.room().await?;
+                }
+                said => return Ok(said?),
+            }
         }
-        let sent = self.socket.async_io(Interest::WRITABLE, || {
-            send(fd, kind, &bytes, &passed).map_err(std::io::Error::from)
-        });
-        Ok(sent.await?)
     }
 
     /// The first configuration.
@@ -329,9 +374,8 @@ impl Link {
     /// The next order. Descriptors that come before a configuration are kept for it.
     pub async fn next(&mut self) -> Result<FromParent> {
         loop {
-            let fd = self.socket.as_raw_fd();
-            let packet = self.socket.async_io(Interest::READABLE, || {
-                receive(fd).map_err(std::io::Error::from)
+            let packet = self.ear.async_io(Interest::READABLE, |fd| {
+                receive(fd.as_raw_fd()).map_err(std::io::Error::from)
             });
             let mut packet = packet.await?.context("the parent has closed the link")?;
             let number = packet.number();

@@ -34,8 +34,8 @@ pub struct Script {
     pub key: AppKey,
     /// Its arguments.
     pub args: Vec<Bytes>,
-    /// Its environment.
-    pub env: Vec<(Bytes, Bytes)>,
+    /// Its environment as exec takes it: `NAME=value` and a NUL, again and again.
+    pub env: Vec<u8>,
 }
 
 /// What the server says.
@@ -204,9 +204,7 @@ impl Writer {
         for arg in &script.args {
             self.bytes(arg);
         }
-        for (name, value) in &script.env {
-            self.bytes(name).bytes(value);
-        }
+        self.0.extend_from_slice(&script.env);
         self
     }
 }
@@ -262,14 +260,11 @@ impl Reader<'_> {
     /// What is left is the environment.
     fn script(&mut self) -> Option<Script> {
         let (id, key) = (self.number()?, self.key()?);
-        let (mut args, mut env) = (Vec::new(), Vec::new());
+        let mut args = Vec::new();
         for _ in 0..self.number()? {
             args.push(Bytes::copy_from_slice(self.field()?));
         }
-        while !self.0.is_empty() {
-            let name = Bytes::copy_from_slice(self.field()?);
-            env.push((name, Bytes::copy_from_slice(self.field()?)));
-        }
+        let env = std::mem::take(&mut self.0).to_vec();
         Some(Script { id, key, args, env })
     }
 }
@@ -304,7 +299,7 @@ mod tests {
                     id: 9,
                     key: key.clone(),
                     args: vec!["a".into(), "".into()],
-                    env: vec![("A".into(), "b=c".into()), ("B".into(), "".into())],
+                    env: b"A=b=c\0B=\0".to_vec(),
                 })),
                 ToParent::EndScript(9),
             ];

@@ -6,6 +6,7 @@
 mod apps;
 mod ending;
 mod guardian;
+mod identity;
 mod log;
 mod open;
 mod passed;

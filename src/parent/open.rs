@@ -13,8 +13,8 @@ use directives::modules::fastcgi::permission::{Access, refusal};
 use directives::syntax::Span;
 use nix::unistd::Pid;
 
+use super::identity::Identity;
 use super::programs::Program;
-use super::spawn::Identity;
 use crate::disk::{Disk, os_error, path};
 use crate::listeners;
 use crate::logs::{self, Name, Open};

@@ -97,9 +97,8 @@ fn is_alive(pid: Pid) -> bool {
 /// Starts this program again in a session of its own, and waits until it serves or says
 /// why not.
 fn daemon(cli: &Cli) -> Result<ExitCode> {
-    let mut child = spawn::daemon(&cli.args).context("starting in the background")?;
-    let words = child.stderr.take().context("no pipe from the background process")?;
-    for line in BufReader::new(words).lines() {
+    let words = spawn::daemon(&cli.args).context("starting in the background")?;
+    for line in BufReader::new(std::fs::File::from(words)).lines() {
         let line = line?;
         if line == READY {
             return Ok(ExitCode::SUCCESS);
@@ -126,7 +125,7 @@ impl Parent {
         if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
         }
-        let scripts = Scripts::new();
+        let scripts = Scripts::new().context("opening /dev/null")?;
         // What applications leave behind comes to us.
         nix::sys::prctl::set_child_subreaper(true).context("prctl")?;
         more_files();
@@ -235,7 +234,8 @@ impl Parent {
                 self.messages();
             }
             if signal {
-                while let Some(signal) = self.signals.next()? {
+                // What else has come is there when it is waited for again.
+                if let Some(signal) = self.signals.next()? {
                     self.signal(signal)?;
                 }
             }

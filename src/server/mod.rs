@@ -136,7 +136,7 @@ pub fn run(link: OwnedFd) -> Result<()> {
 }
 
 async fn orders(mut link: Link) -> Result<()> {
-    let (outbox, mut letters) = Outbox::new();
+    let (outbox, mut letters) = Outbox::new(Some(link.mouth()));
     let registry = Arc::new(Registry::new(outbox.clone()));
     let mut first = link.configuration().await.context("no configuration came")?;
     first.released = Some(outbox.clone());
@@ -198,6 +198,7 @@ async fn orders(mut link: Link) -> Result<()> {
             letter = letters.recv() => {
                 if let Some(letter) = letter {
                     link.send_with(&letter.message, &letter.fds).await?;
+                    outbox.delivered();
                 }
             }
             () = pulse.answered() => link.send(&ToParent::Alive).await?,
