@@ -58,7 +58,9 @@ pub fn matches(pattern: &[u8], text: &[u8], rules: Rules) -> bool {
             continue;
         }
         match star {
-            Some((after, from)) if from < text.len() && !(rules.path && text[from] == b'/') => {
+            Some((after, from))
+                if from < text.len() && !(rules.path && text[from] == b'/') =>
+            {
                 (p, t) = (after, from + 1);
                 star = Some((p, t));
             }
@@ -189,7 +191,9 @@ mod tests {
         };
         for _ in 0..40_000 {
             let (pattern, subject) = (text(b"a/.**?", 8), text(b"a/.", 8));
-            for (path, period) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (path, period) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
                 let rules = Rules { path, period, ignore_case: false };
                 assert_eq!(
                     matches(&pattern, &subject, rules),

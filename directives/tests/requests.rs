@@ -14,7 +14,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use world::World;
 
 /// The first effect of a request with these fields.
-fn first_effect(configuration: &str, version: u8, fields: &[(&str, &str)]) -> (Effect, Run) {
+fn first_effect(
+    configuration: &str,
+    version: u8,
+    fields: &[(&str, &str)],
+) -> (Effect, Run) {
     let world = World::parse(configuration);
     let compiled = compile(&World::entry(&["Listen 80", "ServerName h"]), &world);
     let snapshot = compiled.snapshot.expect("a configuration without errors");

@@ -85,7 +85,8 @@ fn change(r: &mut Request, side: Side, changes: &[Arc<Change>], early: bool) {
             When::Holds(condition) => match condition.holds(r) {
                 Ok(Ok(holds)) => holds,
                 Ok(Err(why)) => {
-                    let text = format!("Failed to evaluate expression ({why}) - ignoring");
+                    let text =
+                        format!("Failed to evaluate expression ({why}) - ignoring");
                     r.log(Level::Error, "headers", 1501, text);
                     true
                 }

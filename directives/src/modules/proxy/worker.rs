@@ -224,7 +224,8 @@ fn resolve(at: &Scope, host: &str) -> Vec<IpAddr> {
 fn matches_groups(name: &[u8], url: &[u8]) -> bool {
     let (mut name, mut rest, mut is_first) = (name, url, true);
     loop {
-        let group = name.windows(2).position(|two| two[0] == b'$' && two[1].is_ascii_digit());
+        let group =
+            name.windows(2).position(|two| two[0] == b'$' && two[1].is_ascii_digit());
         let (text, behind) = match group {
             Some(at) => (&name[..at], Some(&name[at + 2..])),
             None => (name, None),
@@ -316,7 +317,8 @@ mod tests {
 
     #[test]
     fn groups_of_a_name_stand_for_anything() {
-        let fits = |name: &str, url: &str| matches_groups(name.as_bytes(), url.as_bytes());
+        let fits =
+            |name: &str, url: &str| matches_groups(name.as_bytes(), url.as_bytes());
         assert!(fits("http://h/$1/x/$2.php", "http://h/a/x/b/x/c.php?d"));
         assert!(fits("http://h$1", "http://h") && fits("http://h/$1", "http://h/"));
         assert!(!fits("http://h/$1.php", "http://h/php") && !fits("x$1", "ax"));
