@@ -78,7 +78,7 @@ fn is_hidden(text: &[u8], at: usize, rules: Rules) -> bool {
 /// What follows in the pattern if its first part, no star, matches the byte there.
 fn one<'p>(p: &'p [u8], text: &[u8], at: usize, rules: Rules) -> Option<&'p [u8]> {
     let &x = text.get(at)?;
-    let special = !is_hidden(text, at, rules) && !(rules.path && x == b'/');
+    let special = !(is_hidden(text, at, rules) || rules.path && x == b'/');
     match (p[0], p.get(1)) {
         (b'?', _) => special.then(|| &p[1..]),
         (b'[', _) if !special => None,
