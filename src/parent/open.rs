@@ -59,7 +59,13 @@ pub fn prepare(snapshot: &Snapshot) -> Result<(), NotPrepared> {
         message: format!("FastCgiIpcDir {shown}: {why}"),
         place: directory.given,
     };
-    let identity = Identity::of(&snapshot.process.core);
+    let core = &snapshot.process.core;
+    let identity = Identity::of(core);
+    if identity.is_some() && [core.uid(), core.gid()].contains(&u32::MAX) {
+        return Err(fail(
+            "nothing says whose it is to be: User and Group are needed".into(),
+        ));
+    }
     make(snapshot, &directory.path, identity.as_ref(), directory.given.is_none())
         .map_err(&fail)?;
     let dynamic = snapshot.process.fastcgi.dynamic_directory();
