@@ -7,6 +7,7 @@ mod apps;
 mod ending;
 mod guardian;
 mod log;
+mod maps;
 mod open;
 mod passed;
 mod policy;

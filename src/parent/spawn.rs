@@ -23,11 +23,16 @@ pub struct Identity {
 impl Identity {
     /// `User` and `Group`, if the server was started by root; otherwise nothing changes.
     pub fn of(process: &core::Process) -> Option<Identity> {
+        Identity::named(process.user_name(), process.uid(), process.gid())
+    }
+
+    /// A user that the configuration names, if the server was started by root.
+    pub fn named(name: &str, uid: u32, gid: u32) -> Option<Identity> {
         if !nix::unistd::geteuid().is_root() {
             return None;
         }
-        let (uid, gid) = (Uid::from_raw(process.uid()), Gid::from_raw(process.gid()));
-        let name = std::ffi::CString::new(process.user_name()).unwrap_or_default();
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        let name = std::ffi::CString::new(name).unwrap_or_default();
         let groups = nix::unistd::getgrouplist(&name, gid).unwrap_or_else(|_| vec![gid]);
         Some(Identity { uid, gid, groups })
     }
@@ -77,8 +82,8 @@ pub fn keep_descriptors() -> std::io::Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Plain,
-    /// Ends with the parent.
-    LogProgram,
+    /// Ends with the parent, unless it becomes somebody else.
+    Helper,
     /// In a session of its own.
     Daemon,
     Application {
@@ -108,16 +113,13 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
         }
         if matches!(
             kind,
-            Start::LogProgram | Start::Application { .. } | Start::Script { .. }
+            Start::Helper | Start::Application { .. } | Start::Script { .. }
         ) {
             // Under nohup and its like some are ignored, and exec would leave it at that.
             for other in Signal::iterator() {
                 // SAFETY: no handler is installed. KILL and STOP cannot be set.
                 let _ = unsafe { signal(other, SigHandler::SigDfl) };
             }
-        }
-        if kind == Start::LogProgram {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
         let programs = match kind {
             Start::Application { nice, files } => Some((nice, files)),
@@ -140,7 +142,7 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
             nix::unistd::setgid(identity.gid)?;
             nix::unistd::setuid(identity.uid)?;
         }
-        if matches!(kind, Start::Script { .. }) {
+        if matches!(kind, Start::Helper | Start::Script { .. }) {
             // A change of the user takes this back.
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
@@ -183,9 +185,12 @@ pub fn guardian(orders: OwnedFd) -> std::io::Result<Child> {
     command.spawn()
 }
 
-/// A program that takes a log's lines: they come over its standard input.
-pub fn log_program(command: &mut Command) -> std::io::Result<Child> {
-    become_user(command, None, Start::LogProgram);
+/// A program that takes a log's lines or a map's keys: they come over its standard input.
+pub fn helper(
+    command: &mut Command,
+    identity: Option<Identity>,
+) -> std::io::Result<Child> {
+    become_user(command, identity, Start::Helper);
     command.spawn()
 }
 
@@ -258,6 +263,8 @@ pub struct Script<'a> {
     pub path: &'a [u8],
     /// The wrapper's program and its first two arguments: user and group.
     pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
+    /// A command that the shell runs in the file's place, in its directory.
+    pub command: Option<&'a [u8]>,
     /// Its arguments.
     pub args: &'a [bytes::Bytes],
     /// Its environment, which holds nothing else.
@@ -273,6 +280,12 @@ pub struct Script<'a> {
 /// Starts a script in its directory.
 pub fn script(script: Script<'_>) -> std::io::Result<Child> {
     let mut command = program(script.path, script.wrapper, script.env);
+    if let Some(line) = script.command {
+        let directory = command.get_current_dir().map(std::path::Path::to_owned);
+        command = program(b"/bin/sh", None, script.env);
+        command.arg("-c").arg(OsStr::from_bytes(line));
+        command.current_dir(directory.unwrap_or_default());
+    }
     for arg in script.args {
         command.arg(OsStr::from_bytes(arg));
     }

@@ -14,6 +14,7 @@ use directives::cgi::{self, Extras};
 use directives::effect::Failure;
 use directives::log::Line;
 use directives::modules::cgi as module;
+use directives::modules::include::Command;
 use directives::request::Request;
 use directives::snapshot::Server;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -95,6 +96,47 @@ impl ScriptRun {
         generation: &Arc<Generation>,
         outbox: &Outbox,
     ) -> std::io::Result<ScriptRun> {
+        let mut env = Vec::with_capacity(40);
+        let extras = Extras { content_length: length, ..Extras::default() };
+        cgi::variables(r, &extras, |name, value| {
+            env.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
+        });
+        let message = Script {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            key: AppKey { path: script.path.clone(), identity: script.identity.clone() },
+            command: None,
+            args: script.args.clone(),
+            env,
+        };
+        ScriptRun::launch(message, script.timeout, r, body, generation, outbox)
+    }
+
+    /// Has a page's command started.
+    pub fn command(
+        command: Command,
+        r: &Request,
+        generation: &Arc<Generation>,
+        outbox: &Outbox,
+    ) -> std::io::Result<ScriptRun> {
+        let message = Script {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            key: AppKey { path: Bytes::copy_from_slice(&r.filename), identity: None },
+            command: Some(command.line),
+            args: Vec::new(),
+            env: command.env,
+        };
+        let body = RequestBody::empty();
+        ScriptRun::launch(message, command.timeout, r, body, generation, outbox)
+    }
+
+    fn launch(
+        message: Script,
+        silence: Duration,
+        r: &Request,
+        body: RequestBody,
+        generation: &Arc<Generation>,
+        outbox: &Outbox,
+    ) -> std::io::Result<ScriptRun> {
         let mut fds = Vec::with_capacity(3);
         let mut stdin = None;
         if !body.is_at_end() {
@@ -106,14 +148,7 @@ impl ScriptRun {
         fds.push(theirs);
         let (stderr, theirs) = pipe(true)?;
         fds.push(theirs);
-        let mut env = Vec::with_capacity(40);
-        let extras = Extras { content_length: length, ..Extras::default() };
-        cgi::variables(r, &extras, |name, value| {
-            env.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
-        });
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let key = AppKey { path: script.path.clone(), identity: script.identity.clone() };
-        let message = Script { id, key, args: script.args.clone(), env };
+        let (id, name) = (message.id, message.key.path.clone());
         outbox.say_with(ToParent::Run(Box::new(message)), fds);
         Ok(ScriptRun {
             process: Some(Process { id, outbox: outbox.clone() }),
@@ -130,10 +165,10 @@ impl ScriptRun {
             },
             lines: Vec::new(),
             received: 0,
-            silence: script.timeout,
-            timer: Box::pin(sleep_until(Instant::now() + script.timeout)),
+            silence,
+            timer: Box::pin(sleep_until(Instant::now() + silence)),
             armed: false,
-            name: script.path.clone(),
+            name,
             ended: false,
         })
     }
