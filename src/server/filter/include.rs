@@ -159,8 +159,7 @@ impl Include {
             self.with(Page::not_started);
             return false;
         };
-        let answered =
-            Answered::of_script(Output::Script(Box::new(run)), Bytes::new());
+        let answered = Answered::of_script(Output::Script(Box::new(run)), Bytes::new());
         let mut body = Source::app(Box::new(AppOutput::new(answered)));
         body.report_to(self.pipe.clone());
         self.included = Some(Box::new(body));

@@ -76,8 +76,10 @@ impl Page {
             }
             _ => {
                 let name = String::from_utf8_lossy(&name).into_owned();
-                let text =
-                    format!("unknown parameter \"{name}\" to tag exec in {}", self.file());
+                let text = format!(
+                    "unknown parameter \"{name}\" to tag exec in {}",
+                    self.file()
+                );
                 self.refuse(1231, text)
             }
         }
@@ -113,12 +115,17 @@ impl Page {
     /// A command could not be started.
     pub(super) fn not_run(&mut self) -> Outcome {
         let file = self.file();
-        let text = format!("execution failure for parameter \"cmd\" to tag exec in file {file}");
+        let text =
+            format!("execution failure for parameter \"cmd\" to tag exec in file {file}");
         self.refuse(1229, text)
     }
 
     /// What PATH_INFO leads to, or a script, was looked up: `add_ssi_vars`, `include_cgi`.
-    pub(super) fn looked_exec(&mut self, mut waiting: Waiting, found: &mut Request) -> Then {
+    pub(super) fn looked_exec(
+        &mut self,
+        mut waiting: Waiting,
+        found: &mut Request,
+    ) -> Then {
         let arg = waiting.element.args.get(waiting.at).cloned();
         let Some((name, Some(value))) = arg else { return Then::On };
         if name == "cmd" {
@@ -157,7 +164,12 @@ impl Page {
 
     /// A script or command has been sent, or ended as this status says. One that leads
     /// elsewhere becomes a link.
-    pub(super) fn executed(&mut self, mut waiting: Waiting, status: u16, to: Option<&Bytes>) {
+    pub(super) fn executed(
+        &mut self,
+        mut waiting: Waiting,
+        status: u16,
+        to: Option<&Bytes>,
+    ) {
         if let Some(to) = to.filter(|_| status::is_redirect(status)) {
             let to = path::escape_html(to);
             self.say([&b"<a href=\""[..], &to, b"\">", &to, b"</a>"].concat());
