@@ -152,8 +152,8 @@ impl Page {
             return Then::On;
         }
         // The script gets the page's own path and query.
-        found.path_info = self.r.path_info.clone();
-        found.args = self.r.args.clone();
+        found.path_info.clone_from(&self.r.path_info);
+        found.args.clone_from(&self.r.args);
         found.content_type = Some(Bytes::from_static(SCRIPT_TYPE));
         if found.handler.is_none() {
             found.handler = Some(Bytes::from_static(SCRIPT_TYPE));

@@ -154,9 +154,10 @@ impl Merge for Server {
     fn merge(main: &Server, own: &Server) -> Server {
         // Merged with nothing the main server keeps its rules and maps; a host has none but
         // its own.
-        let mut maps = match own.is_host && !own.options.inherits(main.options) {
-            true => HashMap::new(),
-            false => main.maps.clone(),
+        let mut maps = if own.is_host && !own.options.inherits(main.options) {
+            HashMap::new()
+        } else {
+            main.maps.clone()
         };
         maps.extend(own.maps.iter().map(|(name, map)| (name.clone(), map.clone())));
         let rules = if own.is_host {
