@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
 use directives::bundle::Bundle;
+use directives::modules::rewrite::programs;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
@@ -24,6 +25,7 @@ use crate::logs;
 use crate::message::status::{self, Version};
 use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
+use crate::server::maps::{Ends, Maps};
 use crate::tls::{self, Hosts};
 
 /// The longest packet, bytes: a path and its user fit in.
@@ -39,6 +41,15 @@ pub enum FromParent {
     App(AppKey, AppState),
     /// The state of all processes, as [`ToParent::Status`] asked for.
     Status(Vec<Version>),
+    /// There is a new process for a RewriteMap's program.
+    Map {
+        /// The configuration.
+        number: u64,
+        /// Which of its programs.
+        index: u64,
+        /// The process's pipes.
+        ends: Ends,
+    },
     /// Do all threads answer? Then say [`ToParent::Alive`].
     Ask,
     /// Go on, but keep nobody: the end comes soon.
@@ -53,6 +64,10 @@ pub enum FromParent {
 mod kind {
     pub const LISTENER: u8 = b'L';
     pub const LOG: u8 = b'O';
+    /// Of a program of the configuration that follows.
+    pub const MAP: u8 = b'm';
+    /// Of one of a configuration that is there.
+    pub const MAP_AGAIN: u8 = b'G';
     pub const CONFIGURE: u8 = b'C';
     pub const APP: u8 = b'A';
     pub const STATUS: u8 = b'Q';
@@ -82,6 +97,12 @@ impl Packet {
 
     fn number(&self) -> u64 {
         self.payload.as_slice().try_into().map_or(0, u64::from_le_bytes)
+    }
+
+    /// A program's pipes.
+    fn ends(&mut self) -> Result<Ends> {
+        let keys = self.fd().context("no pipe came")?;
+        Ok(Ends { keys, values: self.fd().context("one pipe came")? })
     }
 }
 
@@ -162,10 +183,10 @@ impl ParentLink {
 
     /// Sends, and waits for room within reason: a server that takes nothing for so long
     /// serves nobody.
-    fn send(&self, kind: u8, payload: &[u8], passed: Option<RawFd>) -> Result<()> {
+    fn send(&self, kind: u8, payload: &[u8], passed: &[RawFd]) -> Result<()> {
         let fd = self.0.as_raw_fd();
         loop {
-            match send(fd, kind, payload, passed.as_slice()) {
+            match send(fd, kind, payload, passed) {
                 Err(nix::Error::EAGAIN) => {
                     let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
                     let ready = poll(&mut fds, ROOM_PATIENCE)?;
@@ -178,54 +199,65 @@ impl ParentLink {
     }
 
     /// Sends a configuration: the recorded files, and descriptors in the order of
-    /// [`listeners::wanted`](crate::listeners::wanted) and [`logs::names`].
+    /// [`listeners::wanted`](crate::listeners::wanted), [`logs::names`] and
+    /// [`programs`].
     pub fn configure(
         &self,
         number: u64,
         bundle: &Bundle,
         listeners: &[RawFd],
         logs: &[RawFd],
+        maps: &[Ends],
     ) -> Result<()> {
         let index = |i: usize| (i as u64).to_le_bytes();
         for (i, listener) in listeners.iter().enumerate() {
-            self.send(kind::LISTENER, &index(i), Some(*listener))?;
+            self.send(kind::LISTENER, &index(i), &[*listener])?;
         }
         for (i, log) in logs.iter().enumerate() {
-            self.send(kind::LOG, &index(i), Some(*log))?;
+            self.send(kind::LOG, &index(i), &[*log])?;
+        }
+        for (i, ends) in maps.iter().enumerate() {
+            self.send(kind::MAP, &index(i), &raw(ends))?;
         }
         let memory = in_memory(&bundle.encode())?;
-        self.send(kind::CONFIGURE, &number.to_le_bytes(), Some(memory.as_raw_fd()))
+        self.send(kind::CONFIGURE, &number.to_le_bytes(), &[memory.as_raw_fd()])
+    }
+
+    /// Passes the pipes of a new process of a RewriteMap's program on.
+    pub fn map(&self, number: u64, index: u64, ends: &Ends) -> Result<()> {
+        let payload = [number.to_le_bytes(), index.to_le_bytes()].concat();
+        self.send(kind::MAP_AGAIN, &payload, &raw(ends))
     }
 
     /// Tells the state of an application.
     pub fn app(&self, key: &AppKey, state: &AppState) -> Result<()> {
-        self.send(kind::APP, &encode_app(key, state), None)
+        self.send(kind::APP, &encode_app(key, state), &[])
     }
 
     /// Answers [`ToParent::Status`].
     pub fn status(&self, versions: &[Version]) -> Result<()> {
         let memory = in_memory(&status::encode(versions))?;
-        self.send(kind::STATUS, &[], Some(memory.as_raw_fd()))
+        self.send(kind::STATUS, &[], &[memory.as_raw_fd()])
     }
 
     /// Asks whether it answers.
     pub fn ask(&self) -> Result<()> {
-        self.send(kind::ASK, &[], None)
+        self.send(kind::ASK, &[], &[])
     }
 
     /// Tells the server to finish.
     pub fn drain(&self) -> Result<()> {
-        self.send(kind::DRAIN, &[], None)
+        self.send(kind::DRAIN, &[], &[])
     }
 
     /// Tells the server that it is to finish soon.
     pub fn leave(&self) -> Result<()> {
-        self.send(kind::LEAVE, &[], None)
+        self.send(kind::LEAVE, &[], &[])
     }
 
     /// Tells the server to end.
     pub fn stop(&self) -> Result<()> {
-        self.send(kind::STOP, &[], None)
+        self.send(kind::STOP, &[], &[])
     }
 
     /// The next message that is there; an end if the server is gone.
@@ -258,6 +290,10 @@ pub enum Received {
     Nothing,
     /// The server is gone.
     End,
+}
+
+fn raw(ends: &Ends) -> [RawFd; 2] {
+    [ends.keys.as_raw_fd(), ends.values.as_raw_fd()]
 }
 
 /// Bytes as a file that only has a descriptor.
@@ -325,6 +361,7 @@ pub struct Link {
     ear: AsyncFd<Arc<OwnedFd>>,
     listeners: HashMap<u64, OwnedFd>,
     logs: HashMap<u64, OwnedFd>,
+    maps: HashMap<u64, Ends>,
 }
 
 impl Link {
@@ -333,7 +370,8 @@ impl Link {
         let fd = Arc::new(fd);
         let mouth = Mouth(Arc::downgrade(&fd));
         let ear = registered(fd, Interest::READABLE)?;
-        Ok(Link { mouth, ear, listeners: HashMap::new(), logs: HashMap::new() })
+        let (listeners, logs, maps) = Default::default();
+        Ok(Link { mouth, ear, listeners, logs, maps })
     }
 
     /// What other threads speak with.
@@ -363,7 +401,10 @@ impl Link {
         loop {
             match self.next().await? {
                 FromParent::Configure(generation) => return Ok(*generation),
-                FromParent::App(..) | FromParent::Status(_) | FromParent::Ask => {}
+                FromParent::App(..)
+                | FromParent::Status(_)
+                | FromParent::Map { .. }
+                | FromParent::Ask => {}
                 FromParent::Leave | FromParent::Drain | FromParent::Stop => {
                     bail!("told to end before there was a configuration")
                 }
@@ -386,6 +427,16 @@ impl Link {
                 }
                 kind::LOG => {
                     self.logs.insert(number, packet.fd().context("no log came")?);
+                }
+                kind::MAP => {
+                    self.maps.insert(number, packet.ends()?);
+                }
+                kind::MAP_AGAIN => {
+                    let words = packet.payload.as_chunks::<8>().0;
+                    let [number, index] = words else { bail!("no number of a map came") };
+                    let (number, index) =
+                        (u64::from_le_bytes(*number), u64::from_le_bytes(*index));
+                    return Ok(FromParent::Map { number, index, ends: packet.ends()? });
                 }
                 kind::CONFIGURE => {
                     let generation = self.generation(number, &read_all(packet.fd())?)?;
@@ -423,6 +474,12 @@ impl Link {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
             logs.insert(name, Arc::new(Sink::new(fd)));
         }
+        let mut ends = std::mem::take(&mut self.maps);
+        let programs = programs(&snapshot).into_iter().enumerate();
+        let programs =
+            programs.map(|(i, program)| Some((program, ends.remove(&(i as u64))?)));
+        let programs: Option<Vec<_>> = programs.collect();
+        let maps = Maps::new(programs.context("a map's pipes were not passed on")?);
         let tls = match Hosts::new(&snapshot) {
             Ok(hosts) => hosts,
             Err(problem) => bail!("{}", problem.diagnostic().message),
@@ -430,6 +487,6 @@ impl Link {
         if !tls.is_empty() {
             tls::hide_memory();
         }
-        Ok(Generation { number, snapshot, tls, listeners, logs, released: None })
+        Ok(Generation { number, snapshot, tls, listeners, logs, maps, released: None })
     }
 }

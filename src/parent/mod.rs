@@ -8,6 +8,7 @@ mod ending;
 mod guardian;
 mod identity;
 mod log;
+mod maps;
 mod open;
 mod passed;
 mod policy;

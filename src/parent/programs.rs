@@ -104,7 +104,7 @@ impl Program {
     }
 }
 
-/// Programs of earlier configurations. Their pipes are closed here; they read the end when
+/// Programs of earlier configurations, of logs and of maps. Their pipes are closed here; they read the end when
 /// the server half has finished the last request that writes to them.
 #[derive(Debug, Default)]
 pub struct Retired(Vec<Leaving>);
@@ -119,10 +119,16 @@ struct Leaving {
 }
 
 impl Retired {
-    /// Programs that no new request writes to.
-    pub fn add(&mut self, programs: &[Program], generation: u64) {
-        let pids = programs.iter().filter_map(Program::pid);
+    /// Processes of programs that no new request writes to.
+    pub fn add(&mut self, pids: impl Iterator<Item = Pid>, generation: u64) {
         self.0.extend(pids.map(|pid| Leaving { pid, generation, next: None }));
+    }
+
+    /// Tells a process to end, which nobody waits for.
+    pub fn end_now(&mut self, pid: Pid) {
+        let _ = kill(pid, Signal::SIGTERM);
+        let next = Some((Instant::now() + PATIENCE, Signal::SIGKILL));
+        self.0.push(Leaving { pid, generation: 0, next });
     }
 
     /// A process has ended. Says whether it was one of these.

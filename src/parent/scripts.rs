@@ -84,13 +84,19 @@ impl Scripts {
         let name = String::from_utf8_lossy(path);
         // Only who is to have another name needs one.
         let wrapper = identity.and_then(|_| suexec::wrapper(snapshot, &Disk));
-        guard::may_run(snapshot, path, identity, wrapper.is_some(), &Disk)
-            .map_err(|why| format!("fcgi-pm refuses to run '{name}': {why}\n"))?;
+        let may = match &script.command {
+            None => guard::may_run(snapshot, path, identity, wrapper.is_some(), &Disk),
+            Some(_) => guard::may_run_commands(snapshot, path),
+        };
+        may.map_err(|why| format!("fcgi-pm refuses to run '{name}': {why}\n"))?;
+        // A command is nobody's but `User`'s.
+        let identity = identity.filter(|_| script.command.is_none());
         let wrapped = wrapper.as_ref().zip(identity);
         let started = spawn::script(spawn::Script {
             path,
             wrapper: wrapped
                 .map(|(wrapper, id)| (&wrapper[..], &id.user[..], &id.group[..])),
+            command: script.command.as_deref(),
             args: &script.args,
             env: std::mem::take(&mut script.env),
             fds,

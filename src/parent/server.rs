@@ -138,9 +138,10 @@ impl Parent {
         let listeners: Vec<_> =
             self.listeners.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
         let logs: Vec<_> = self.logs.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let maps = self.maps.ends(&mut self.retired)?;
         self.apps.in_use(self.number);
         let link = self.server.link().context("there is no server process")?;
-        link.configure(self.number, &self.bundle, &listeners, &logs)
+        link.configure(self.number, &self.bundle, &listeners, &logs, &maps)
     }
 
     /// Starts the server again.
@@ -211,6 +212,10 @@ impl Parent {
             }
             ToParent::Run(script) => {
                 self.scripts.run(&self.snapshot, self.apps.identity(), *script, fds);
+                return Ok(());
+            }
+            ToParent::EndMap { number, index, process } => {
+                self.end_map(number, index, process);
                 return Ok(());
             }
             ToParent::EndScript(id) => {

@@ -61,8 +61,8 @@ pub fn keep_descriptors() -> std::io::Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     Plain,
-    /// Ends with the parent.
-    LogProgram,
+    /// Ends with the parent, unless it becomes somebody else.
+    Helper,
     /// In a session of its own.
     Daemon,
     Application {
@@ -250,9 +250,6 @@ impl<'a> Program<'a> {
             // SAFETY: no handler is installed.
             unsafe { sigaction(*other, &reaction(SigHandler::SigDfl)) }?;
         }
-        if self.start == Start::LogProgram {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
-        }
         let programs = match self.start {
             Start::Application { nice, files } => Some((nice, files)),
             Start::Script { files } => Some((0, files)),
@@ -281,7 +278,7 @@ impl<'a> Program<'a> {
                 Errno::result(libc::syscall(SYS_SETUID, uid))?;
             }
         }
-        if matches!(self.start, Start::Script { .. }) {
+        if matches!(self.start, Start::Helper | Start::Script { .. }) {
             // A change of the user takes this back.
             nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
         }
@@ -356,12 +353,31 @@ pub fn log_program(
         return Err(std::io::ErrorKind::InvalidInput.into());
     };
     let null = null()?;
-    let mut program = Program::new(&found(name), name.as_bytes(), Start::LogProgram)?;
+    let mut program = Program::new(&found(name), name.as_bytes(), Start::Helper)?;
     for arg in args {
         program.args.add(&[arg.as_bytes()])?;
     }
     let errors = errors.map_or(null.as_fd(), AsFd::as_fd);
     program.fds = [Some(lines.as_fd()), None, Some(errors)];
+    program.spawn()
+}
+
+/// A program that a map asks, in its own directory and without an environment: keys come over
+/// its standard input, and values go back.
+pub fn map_program(
+    argv: &[bytes::Bytes],
+    fds: [BorrowedFd<'_>; 3],
+    identity: Option<&Identity>,
+) -> std::io::Result<Pid> {
+    let [path, args @ ..] = argv else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    let mut program = Program::of_others(path, None, Start::Helper)?;
+    for arg in args {
+        program.args.add(&[arg])?;
+    }
+    program.fds = fds.map(Some);
+    program.identity = identity;
     program.spawn()
 }
 
@@ -430,6 +446,8 @@ pub struct Script<'a> {
     pub path: &'a [u8],
     /// The wrapper's program and its first two arguments: user and group.
     pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
+    /// A command that the shell runs in the file's place, in its directory.
+    pub command: Option<&'a [u8]>,
     /// Its arguments.
     pub args: &'a [bytes::Bytes],
     /// Its environment, which holds nothing else: `NAME=value` and a NUL, again and again.
@@ -446,6 +464,13 @@ pub struct Script<'a> {
 pub fn script(script: Script<'_>) -> std::io::Result<Pid> {
     let start = Start::Script { files: script.files };
     let mut program = Program::of_others(script.path, script.wrapper, start)?;
+    if let Some(line) = script.command {
+        program.path = c"/bin/sh".to_owned();
+        program.args = Strings::default();
+        for arg in [b"/bin/sh", &b"-c"[..], line] {
+            program.args.add(&[arg])?;
+        }
+    }
     program.env = Strings::whole(script.env);
     for arg in script.args {
         program.args.add(&[arg])?;

@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 use super::apps::Apps;
 use super::ending::{Stage, TERM_PATIENCE};
 use super::log::MainLog;
+use super::maps::Maps;
 use super::open::{self, Bound, Logs};
 use super::passed::Passed;
 use super::programs::{Program, Retired};
@@ -41,7 +42,9 @@ pub struct Parent {
     pub(super) bundle: Bundle,
     pub(super) listeners: Vec<Bound>,
     pub(super) logs: Logs,
-    /// Log programs of earlier configurations.
+    /// Programs of RewriteMaps.
+    pub(super) maps: Maps,
+    /// Programs of logs and maps of earlier configurations.
     pub(super) retired: Retired,
     pub(super) main_log: MainLog,
     pub(super) apps: Apps,
@@ -135,6 +138,7 @@ impl Parent {
         let listeners = open::bind(&snapshot, &passed.taken)?;
         let logs = open::open_logs(&snapshot)?;
         let main_log = MainLog::new(logs.main(), &snapshot)?;
+        let maps = Maps::start(&snapshot, logs.main())?;
         if let Err(failed) = &prepared {
             let text = format!("FastCGI: {}", failed.message());
             main_log.line(Level::Error, "", 0, text);
@@ -150,6 +154,7 @@ impl Parent {
             bundle,
             listeners,
             logs,
+            maps,
             retired: Retired::default(),
             main_log,
             apps,
@@ -243,14 +248,16 @@ impl Parent {
             self.apps.tick();
             self.scripts.tick();
             self.log_programs();
+            self.map_programs();
         }
         self.apps.clean_up();
         // What is not there need not go.
         let _ = std::fs::remove_file(crate::disk::path(&self.pid_file));
-        let Parent { logs, mut retired, apps, main_log, number, .. } = self;
-        retired.add(&logs.programs, number);
-        // Nobody writes any more: log programs read the end.
-        drop((logs, apps, main_log));
+        let Parent { logs, maps, mut retired, apps, main_log, number, .. } = self;
+        retired.add(logs.programs.iter().filter_map(Program::pid), number);
+        retired.add(maps.pids(), number);
+        // Nobody writes any more: programs read the end.
+        drop((logs, maps, apps, main_log));
         retired.finish();
         Ok(ExitCode::SUCCESS)
     }
@@ -274,6 +281,7 @@ impl Parent {
             self.apps.next_deadline(),
             self.scripts.next_deadline(),
             programs,
+            self.maps.next_deadline(),
             self.retired.next_deadline(),
             self.watchdog.as_ref().map(|watchdog| watchdog.due),
         ];
@@ -353,7 +361,10 @@ impl Parent {
                         self.server_gone(Some(status));
                     } else if self.scripts.ended(pid) {
                         // Its answer has told the server half all there is to know.
-                    } else if !self.apps.ended(pid, status) && !self.retired.ended(pid) {
+                    } else if !self.apps.ended(pid, status)
+                        && !self.retired.ended(pid)
+                        && !self.map_program_ended(pid)
+                    {
                         // Others are orphans that came to us.
                         self.log_program_ended(pid);
                     }

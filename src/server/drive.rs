@@ -105,8 +105,8 @@ impl Answered {
         }
     }
 
-    /// Of a script.
-    fn of_script(source: Source, rest: Bytes) -> Answered {
+    /// Of a script, or a page's command.
+    pub fn of_script(source: Source, rest: Bytes) -> Answered {
         Answered { source, rest, flush: true, role: Role::Responder, proxied: None }
     }
 }
@@ -156,6 +156,13 @@ impl World {
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
             Effect::Cgi(script) => self.run(&script, run.request()).await,
             Effect::Upstream(forward) => self.forward(*forward, run.request_mut()).await,
+            Effect::Map { program, key, time } => {
+                let said = self.generation.maps.ask(&program, key, time).await;
+                let said = said.inspect_err(|line| {
+                    self.generation.write_line(run.request(), line);
+                });
+                Answer::Mapped(said.ok())
+            }
             Effect::Wait(time) => {
                 tokio::time::sleep(time).await;
                 Answer::Waited

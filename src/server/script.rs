@@ -14,6 +14,7 @@ use directives::cgi::{self, Extras};
 use directives::effect::Failure;
 use directives::log::Line;
 use directives::modules::cgi as module;
+use directives::modules::include::Command;
 use directives::request::Request;
 use directives::snapshot::Server;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -76,6 +77,30 @@ impl Drop for ScriptRun {
     }
 }
 
+/// An environment as exec takes it: `NAME=value` and a NUL, again and again.
+#[derive(Default)]
+struct Environment {
+    bytes: Vec<u8>,
+    /// A variable that held a NUL would be two.
+    is_torn: bool,
+}
+
+impl Environment {
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.is_torn |= name.contains(&0) || value.contains(&0);
+        for part in [name, b"=", value, b"\0"] {
+            self.bytes.extend_from_slice(part);
+        }
+    }
+
+    fn finish(self) -> std::io::Result<Vec<u8>> {
+        if self.is_torn {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        Ok(self.bytes)
+    }
+}
+
 /// The process; dropped, it is not waited for any more.
 #[derive(Debug)]
 struct Process {
@@ -108,6 +133,50 @@ impl ScriptRun {
         generation: &Arc<Generation>,
         outbox: &Outbox,
     ) -> std::io::Result<ScriptRun> {
+        let mut env = Environment::default();
+        let extras = Extras { content_length: length, ..Extras::default() };
+        cgi::variables(r, &extras, |name, value| env.set(name, value));
+        let env = env.finish()?;
+        let message = Script {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            key: AppKey { path: script.path.clone(), identity: script.identity.clone() },
+            command: None,
+            args: script.args.clone(),
+            env,
+        };
+        ScriptRun::launch(message, script.timeout, r, body, generation, outbox)
+    }
+
+    /// Has a page's command started.
+    pub fn command(
+        command: Command,
+        r: &Request,
+        generation: &Arc<Generation>,
+        outbox: &Outbox,
+    ) -> std::io::Result<ScriptRun> {
+        let mut env = Environment::default();
+        for (name, value) in &command.env {
+            env.set(name, value);
+        }
+        let message = Script {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            key: AppKey { path: Bytes::copy_from_slice(&r.filename), identity: None },
+            command: Some(command.line),
+            args: Vec::new(),
+            env: env.finish()?,
+        };
+        let body = RequestBody::empty();
+        ScriptRun::launch(message, command.timeout, r, body, generation, outbox)
+    }
+
+    fn launch(
+        message: Script,
+        silence: Duration,
+        r: &Request,
+        body: RequestBody,
+        generation: &Arc<Generation>,
+        outbox: &Outbox,
+    ) -> std::io::Result<ScriptRun> {
         let mut fds = Vec::with_capacity(3);
         let mut stdin = None;
         if !body.is_at_end() {
@@ -119,21 +188,7 @@ impl ScriptRun {
         fds.push(theirs);
         let (stderr, theirs) = pipe(true)?;
         fds.push(theirs);
-        let (mut env, mut is_sound) = (Vec::with_capacity(2048), true);
-        let extras = Extras { content_length: length, ..Extras::default() };
-        cgi::variables(r, &extras, |name, value| {
-            // A variable that held one would be two.
-            is_sound &= !name.contains(&0) && !value.contains(&0);
-            for part in [name, b"=", value, b"\0"] {
-                env.extend_from_slice(part);
-            }
-        });
-        if !is_sound {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let key = AppKey { path: script.path.clone(), identity: script.identity.clone() };
-        let message = Script { id, key, args: script.args.clone(), env };
+        let (id, name) = (message.id, message.key.path.clone());
         outbox.say_with(ToParent::Run(Box::new(message)), fds);
         Ok(ScriptRun {
             process: Some(Process { id, outbox: outbox.clone() }),
@@ -151,11 +206,11 @@ impl ScriptRun {
             },
             lines: Vec::new(),
             received: 0,
-            silence: script.timeout,
+            silence,
             timer: None,
-            waits: script.timeout,
+            waits: silence,
             armed: false,
-            name: script.path.clone(),
+            name,
             ended: false,
         })
     }
