@@ -7,6 +7,7 @@ pub mod status;
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::core::{Limit, Limits};
 use directives::modules::fastcgi::{App, Identity};
 
 /// Names an application.
@@ -34,6 +35,8 @@ pub struct Script {
     pub key: AppKey,
     /// Its arguments.
     pub args: Vec<Bytes>,
+    /// What it may use up.
+    pub limits: Limits,
     /// Its environment.
     pub env: Vec<(Bytes, Bytes)>,
 }
@@ -199,8 +202,22 @@ impl Writer {
         }
     }
 
+    fn limit(&mut self, limit: Option<Limit>) -> &mut Writer {
+        let Some(Limit { soft, hard }) = limit else { return self.tag(0) };
+        self.tag(1);
+        for part in [soft, hard] {
+            match part {
+                Some(number) => self.tag(1).number(number),
+                None => self.tag(0),
+            };
+        }
+        self
+    }
+
     fn script(&mut self, script: &Script) -> &mut Writer {
-        self.number(script.id).key(&script.key).number(script.args.len() as u64);
+        let Limits { cpu, memory, processes } = script.limits;
+        self.number(script.id).key(&script.key).limit(cpu).limit(memory).limit(processes);
+        self.number(script.args.len() as u64);
         for arg in &script.args {
             self.bytes(arg);
         }
@@ -259,9 +276,19 @@ impl Reader<'_> {
         Some(AppKey { path, identity })
     }
 
+    fn limit(&mut self) -> Option<Option<Limit>> {
+        if !self.flag()? {
+            return Some(None);
+        }
+        let mut part = || if self.flag()? { self.number().map(Some) } else { Some(None) };
+        Some(Some(Limit { soft: part()?, hard: part()? }))
+    }
+
     /// What is left is the environment.
     fn script(&mut self) -> Option<Script> {
         let (id, key) = (self.number()?, self.key()?);
+        let (cpu, memory, processes) = (self.limit()?, self.limit()?, self.limit()?);
+        let limits = Limits { cpu, memory, processes };
         let (mut args, mut env) = (Vec::new(), Vec::new());
         for _ in 0..self.number()? {
             args.push(Bytes::copy_from_slice(self.field()?));
@@ -270,7 +297,7 @@ impl Reader<'_> {
             let name = Bytes::copy_from_slice(self.field()?);
             env.push((name, Bytes::copy_from_slice(self.field()?)));
         }
-        Some(Script { id, key, args, env })
+        Some(Script { id, key, args, limits, env })
     }
 }
 
@@ -304,6 +331,11 @@ mod tests {
                     id: 9,
                     key: key.clone(),
                     args: vec!["a".into(), "".into()],
+                    limits: Limits {
+                        cpu: Some(Limit { soft: Some(1), hard: None }),
+                        memory: None,
+                        processes: Some(Limit { soft: None, hard: Some(u64::MAX) }),
+                    },
                     env: vec![("A".into(), "b=c".into()), ("B".into(), "".into())],
                 })),
                 ToParent::EndScript(9),

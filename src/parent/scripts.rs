@@ -82,6 +82,7 @@ impl Scripts {
             env: &script.env,
             fds,
             files: self.files,
+            limits: script.limits,
             identity: Identity::of(&snapshot.process.core),
         });
         let child = started.map_err(|error| {

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use directives::modules::core;
+use directives::modules::core::{self, Limit, Limits};
 use nix::libc::{PRIO_PROCESS, setpriority};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid};
 
@@ -91,6 +91,8 @@ enum Start {
     Script {
         /// Open files, as they were before the parent asked for more.
         files: (u64, u64),
+        /// Further limits: resource, soft and hard.
+        limits: [Option<(Resource, u64, u64)>; 3],
     },
 }
 
@@ -121,7 +123,7 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
         }
         let programs = match kind {
             Start::Application { nice, files } => Some((nice, files)),
-            Start::Script { files } => Some((0, files)),
+            Start::Script { files, .. } => Some((0, files)),
             _ => None,
         };
         if let Some((nice, files)) = programs {
@@ -133,6 +135,12 @@ fn become_user(command: &mut Command, identity: Option<Identity>, kind: Start) {
             let failed = nice > 0 && unsafe { setpriority(PRIO_PROCESS, 0, nice) } != 0;
             if failed {
                 return Err(std::io::Error::last_os_error());
+            }
+        }
+        if let Start::Script { limits, .. } = kind {
+            // Before root's rights are gone: they may be higher than ours.
+            for (resource, soft, hard) in limits.into_iter().flatten() {
+                setrlimit(resource, soft, hard)?;
             }
         }
         if let Some(identity) = &identity {
@@ -266,6 +274,8 @@ pub struct Script<'a> {
     pub fds: [Option<OwnedFd>; 3],
     /// Its limit of open files, soft and hard.
     pub files: (u64, u64),
+    /// What it may use up.
+    pub limits: Limits,
     /// Under whose name it, or its wrapper, runs.
     pub identity: Option<Identity>,
 }
@@ -279,6 +289,23 @@ pub fn script(script: Script<'_>) -> std::io::Result<Child> {
     let [stdin, stdout, stderr] =
         script.fds.map(|fd| fd.map_or_else(Stdio::null, Stdio::from));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
-    become_user(&mut command, script.identity, Start::Script { files: script.files });
+    let limits = [
+        settled(Resource::RLIMIT_CPU, script.limits.cpu)?,
+        settled(Resource::RLIMIT_AS, script.limits.memory)?,
+        settled(Resource::RLIMIT_NPROC, script.limits.processes)?,
+    ];
+    let kind = Start::Script { files: script.files, limits };
+    become_user(&mut command, script.identity, kind);
     command.spawn()
+}
+
+/// A limit as numbers: what is not given is what we have ourselves.
+fn settled(
+    resource: Resource,
+    limit: Option<Limit>,
+) -> std::io::Result<Option<(Resource, u64, u64)>> {
+    let Some(Limit { soft, hard }) = limit else { return Ok(None) };
+    let (_, own) = getrlimit(resource)?;
+    let hard = hard.unwrap_or(own);
+    Ok(Some((resource, soft.unwrap_or(hard), hard)))
 }

@@ -32,13 +32,16 @@ pub struct Letter {
     pub fds: Vec<OwnedFd>,
 }
 
+/// What was put into an outbox.
+pub type Letters = mpsc::UnboundedReceiver<Letter>;
+
 /// Messages on their way to the parent.
 #[derive(Clone, Debug)]
 pub struct Outbox(mpsc::UnboundedSender<Letter>);
 
 impl Outbox {
     /// Both ends.
-    pub fn new() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
+    pub fn new() -> (Outbox, Letters) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Outbox(sender), receiver)
     }

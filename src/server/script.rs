@@ -113,7 +113,8 @@ impl ScriptRun {
         });
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let key = AppKey { path: script.path.clone(), identity: script.identity.clone() };
-        let message = Script { id, key, args: script.args.clone(), env };
+        let (args, limits) = (script.args.clone(), script.limits);
+        let message = Script { id, key, args, limits, env };
         outbox.say_with(ToParent::Run(Box::new(message)), fds);
         Ok(ScriptRun {
             process: Some(Process { id, outbox: outbox.clone() }),

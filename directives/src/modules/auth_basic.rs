@@ -1,12 +1,13 @@
 //! mod_auth_basic: HTTP's Basic authentication (RFC 7617), and the providers it asks.
 
-
-
-use super::authn_core::{self, Credentials, Numbers};
+use super::authn_core::{self, Alias, Credentials, Numbers};
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::{authn_anon, authnz_fcgi};
 use crate::bundle::OsError;
+use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
 use crate::expr::Template;
@@ -25,6 +26,8 @@ pub enum Provider {
     Anon,
     /// An application: mod_authnz_fcgi.
     Fcgi(Arc<authnz_fcgi::Provider>),
+    /// One of these with settings of its own: mod_authn_core.
+    Alias(Arc<Alias>),
 }
 
 /// Whether a password is right.
@@ -75,7 +78,8 @@ static AUTH_BASIC_PROVIDER: Directive = Directive {
     summary: "specify the auth providers for a directory or location",
     docs: r#"
 Who knows users and passwords: `file` (`AuthUserFile`) and `anon` (`Anonymous`). They are
-asked in this order until one knows the user. Providers that are not built in are refused.
+asked in this order until one knows the user. Other names are those of `<AuthnProviderAlias>`
+and `AuthnzFcgiDefineProvider`; providers that are not built in are refused.
 
 ## Example
     <Location /intern>
@@ -88,24 +92,28 @@ asked in this order until one knows the user. Providers that are not built in ar
     </Location>
 "#,
     set: Set::Each(|at, word| {
-        let defined = authnz_fcgi::provider(at, word, true);
-        let provider = match defined {
-            Some(application) => Provider::Fcgi(application),
-            None => provider(word)?,
-        };
+        let provider = provider(at, word)?;
         at.dir.auth_basic().providers.push(provider);
         Ok(())
     }),
     ..Directive::EXACT
 };
 
-fn provider(word: &Word) -> Result<Provider> {
+/// The provider of a name.
+pub fn provider(at: &mut Scope, word: &Word) -> Result<Provider> {
+    if let Some(application) = authnz_fcgi::provider(at, word, true) {
+        return Ok(Provider::Fcgi(application));
+    }
+    if let Some(alias) = at.process().authn_core.get(&word.bytes) {
+        return Ok(Provider::Alias(alias.clone()));
+    }
     let name = word.lossy();
     Ok(match name.as_str() {
         "file" => Provider::File,
         "anon" => Provider::Anon,
         "dbm" | "dbd" | "ldap" | "socache" | "PAM" | "external" => {
-            let message = format!("AuthBasicProvider {name} is refused: it is not built in");
+            let message =
+                format!("AuthBasicProvider {name} is refused: it is not built in");
             return Err(Problem::new(&codes::REFUSED, message).at(word.span));
         }
         _ => {
@@ -161,7 +169,8 @@ application that wants some. Name and password are expressions. `off` ends it.
             let rules = at.rules();
             let shown = user.lossy();
             let name = Template::parse(&user.bytes, rules).map_err(|why| {
-                let message = format!("Could not parse fake username expression '{shown}': {why}");
+                let message =
+                    format!("Could not parse fake username expression '{shown}': {why}");
                 Problem::from(message).at(user.span)
             })?;
             let word = password.unwrap_or(user);
@@ -206,25 +215,49 @@ fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
         [] => &[Provider::File][..],
         some => some,
     };
-    let Some(provider) = providers.get(index) else { return conclude(r, Checked::NoUser) };
+    let Some(provider) = providers.get(index) else {
+        return conclude(r, Checked::NoUser);
+    };
+    // Where nothing more is known it is the one that answers.
+    r.asking = index;
+    let (provider, alias) = match provider {
+        Provider::Alias(alias) => (&alias.base, Some(alias)),
+        own => (own, None),
+    };
     match provider {
-        Provider::Anon => match authn_anon::check(r, &given) {
-            Checked::NoUser => ask(r, given, index + 1),
-            checked => conclude(r, checked),
-        },
+        Provider::Anon => {
+            let checked = match alias {
+                Some(alias) => authn_anon::check(r, &alias.anon(&dir.authn_anon), &given),
+                None => authn_anon::check(r, &dir.authn_anon, &given),
+            };
+            match checked {
+                Checked::NoUser => ask(r, given, index + 1),
+                checked => conclude(r, checked),
+            }
+        }
+        // Aliases are made of what is no alias.
+        Provider::Alias(_) => Verdict::Status(500),
         Provider::Fcgi(application) => {
             authnz_fcgi::check_password(r, application, &given)
         }
         Provider::File => {
-            let Some(file) = dir.authn_file.file() else {
+            let Some(file) = file(r) else {
                 let text = "AuthUserFile not specified in the configuration";
                 r.log(Level::Error, "authn_file", 1619, text);
                 return Verdict::Status(500);
             };
-            r.asking = index;
-            Verdict::Ask(Effect::Password { file: file.clone(), given }, checked)
+            Verdict::Ask(Effect::Password { file, given }, checked)
         }
     }
+}
+
+/// The file of the provider that is asked.
+fn file(r: &Request) -> Option<Bytes> {
+    let own = match r.dir.auth_basic.providers.get(r.asking) {
+        Some(Provider::Alias(alias)) => alias.file(),
+        _ => None,
+    };
+    own.or(r.dir.authn_file.file()).cloned()
 }
 
 fn checked(r: &mut Request, answer: Answer) -> Verdict {
@@ -242,24 +275,31 @@ fn checked(r: &mut Request, answer: Answer) -> Verdict {
 /// What a check leads to.
 pub fn conclude(r: &mut Request, checked: Checked) -> Verdict {
     let dir = r.dir.clone();
-    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
+    let user =
+        String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
     let left_to_others = dir.auth_basic.authoritative == Some(false);
     match checked {
         Checked::Granted => return OK,
         Checked::Failed(error) => {
-            let file = dir.authn_file.file().cloned().unwrap_or_default();
+            let file = file(r).unwrap_or_default();
             let text = [b"Could not open password file: ", &file[..]].concat();
             r.log_os(Level::Error, "authn_file", 1620, Some(error), text);
             return Verdict::Status(500);
         }
         Checked::NoUser if left_to_others => return DECLINED,
         Checked::NoUser => {
-            r.log(Level::Error, "auth_basic", 1618, format!("user {user} not found: {uri}"));
+            r.log(
+                Level::Error,
+                "auth_basic",
+                1618,
+                format!("user {user} not found: {uri}"),
+            );
         }
         Checked::Denied => {
-            let text =
-                format!("user {user}: authentication failure for \"{uri}\": Password Mismatch");
+            let text = format!(
+                "user {user}: authentication failure for \"{uri}\": Password Mismatch"
+            );
             r.log(Level::Error, "auth_basic", 1617, text);
         }
     }
@@ -288,7 +328,8 @@ fn fake(r: &mut Request) -> Verdict {
         }
     }
     let pair = texts.join(&b':');
-    let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let value =
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
     let line = format!("AuthBasicFake: \"Authorization: {value}\"");
     r.log(Level::Info, "auth_basic", 2457, line);
     if let Ok(value) = http::HeaderValue::from_str(&value) {

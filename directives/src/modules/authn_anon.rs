@@ -100,15 +100,16 @@ pub static MODULE: Module = Module {
     hooks: &[],
 };
 
-/// `check_anonymous`.
-pub fn check(r: &mut Request, given: &Credentials) -> Checked {
-    let dir = r.dir.clone();
-    let config = &dir.authn_anon;
+/// `check_anonymous`, with the settings of the section or of an alias.
+pub fn check(r: &mut Request, config: &Dir, given: &Credentials) -> Checked {
     let (user, mail) = (&given.user, &given.password);
     let known = if user.is_empty() {
         config.no_user_id == Some(true)
     } else {
-        config.users.iter().any(|name| &name[..] == b"*" || name.eq_ignore_ascii_case(user))
+        config
+            .users
+            .iter()
+            .any(|name| &name[..] == b"*" || name.eq_ignore_ascii_case(user))
     };
     if !known {
         return Checked::NoUser;
@@ -125,7 +126,8 @@ pub fn check(r: &mut Request, given: &Credentials) -> Checked {
         return Checked::Denied;
     }
     if config.log_email != Some(false) {
-        let text = format!("Anonymous: Passwd <{}> Accepted", String::from_utf8_lossy(mail));
+        let text =
+            format!("Anonymous: Passwd <{}> Accepted", String::from_utf8_lossy(mail));
         r.log(Level::Info, "authn_anon", 1672, text);
     }
     Checked::Granted

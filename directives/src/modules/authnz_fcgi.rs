@@ -19,7 +19,9 @@ use crate::merge_options;
 use crate::modules::core::expr_wants;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
-use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{
+    Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
+};
 
 /// What a provider decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +102,19 @@ Makes a FastCGI application a provider for `AuthBasicProvider` (type `authn` or 
     compat: Compat::Differs("Unix sockets are possible, and connections are used again"),
     set: Set::Words(|at, words| {
         let [kind, name, address] = words else {
-            return Err("AuthnzFcgiDefineProvider requires a type, a name and an address".into());
+            return Err(
+                "AuthnzFcgiDefineProvider requires a type, a name and an address".into(),
+            );
         };
         let kind = match kind.lossy().to_ascii_lowercase().as_str() {
             "authn" => Kind::Authn,
             "authz" => Kind::Authz,
             "authnz" => Kind::Authnz,
             other => {
-                let message = format!("Invalid provider type '{other}'; expected 'authn', \
-                                       'authz', or 'authnz'");
+                let message = format!(
+                    "Invalid provider type '{other}'; expected 'authn', \
+                                       'authz', or 'authnz'"
+                );
                 return Err(Problem::from(message).at(kind.span));
             }
         };
@@ -138,7 +144,8 @@ fn address(at: &Scope, word: &Word) -> Result<Address> {
         return Ok(Address::Unix(path.into()));
     }
     let wrong = || {
-        let message = format!("Invalid backend address '{text}'; expected fcgi://host:port/");
+        let message =
+            format!("Invalid backend address '{text}'; expected fcgi://host:port/");
         Problem::from(message).at(word.span)
     };
     let rest = text.strip_prefix("fcgi://").ok_or_else(wrong)?;
@@ -193,8 +200,10 @@ fn check_authn_provider(at: &mut Scope, words: &[Word]) -> Result {
         return Ok(());
     }
     let Some(provider) = provider(at, name, true) else {
-        let message = format!("Provider {} is not defined, or not for authentication",
-            name.lossy());
+        let message = format!(
+            "Provider {} is not defined, or not for authentication",
+            name.lossy()
+        );
         let help = "AuthnzFcgiDefineProvider has to stand before";
         return Err(Problem::from(message).at(name.span).help(help));
     };
@@ -222,6 +231,7 @@ fn check_authn_provider(at: &mut Scope, words: &[Word]) -> Result {
             "userexpr" => {
                 let rules = Rules {
                     restricted: at.place.context == Context::HTACCESS,
+                    regex: at.rules().regex,
                     ..Rules::default()
                 };
                 let template = Template::parse(&value.bytes, rules).map_err(|why| {
@@ -248,7 +258,8 @@ pub static MODULE: Module = Module {
 };
 
 /// What no authorizer gets, as the FastCGI specification says.
-const WITHOUT: &[&str] = &["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED", "SCRIPT_NAME"];
+const WITHOUT: &[&str] =
+    &["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED", "SCRIPT_NAME"];
 
 type AfterAnswer = fn(&mut Request, Answer) -> Verdict;
 
@@ -271,17 +282,16 @@ fn ask(
     r.asked = Some(provider.clone());
     let app = provider.app.clone();
     (r.findings.application, r.findings.cached) = (Some(app.path.clone()), None);
-    let call =
-        Call {
-            app,
-            role: Role::Authorizer,
-            extra,
-            without: WITHOUT,
-            variables: None,
-            hold: None,
-            nph: false,
-            newest: None,
-        };
+    let call = Call {
+        app,
+        role: Role::Authorizer,
+        extra,
+        without: WITHOUT,
+        variables: None,
+        hold: None,
+        nph: false,
+        newest: None,
+    };
     Verdict::Ask(Effect::FastCgi(call), then)
 }
 

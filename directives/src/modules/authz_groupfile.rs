@@ -17,6 +17,13 @@ pub struct Dir {
 
 merge_options!(Dir { file });
 
+impl Dir {
+    /// `AuthGroupFile`.
+    pub fn file(&self) -> Option<&Bytes> {
+        self.file.as_ref()
+    }
+}
+
 /// Settings of a server: none.
 pub type Server = ();
 
@@ -81,16 +88,23 @@ const FILE_GROUP: Question = Question {
     what: "file group",
 };
 
-/// Is the user in one of these groups? See `group_check_authorization`.
-pub fn is_member(r: &mut Request, user: &Bytes, groups: &[Bytes]) -> bool {
-    let holds =
-        |own: &[Vec<u8>]| groups.iter().any(|g| own.iter().any(|o| o.eq_ignore_ascii_case(g)));
-    check(r, user, &GROUP, |_, own| holds(own))
+/// Is the user in one of these groups? `own` is the file of an alias that has one. See
+/// `group_check_authorization`.
+pub fn is_member(
+    r: &mut Request,
+    user: &Bytes,
+    groups: &[Bytes],
+    own: Option<&Bytes>,
+) -> bool {
+    let holds = |own: &[Vec<u8>]| {
+        groups.iter().any(|g| own.iter().any(|o| o.eq_ignore_ascii_case(g)))
+    };
+    check(r, user, own, &GROUP, |_, own| holds(own))
 }
 
 /// Is the user in the file's group? See `filegroup_check_authorization`.
-pub fn is_in_file_group(r: &mut Request, user: &Bytes) -> bool {
-    check(r, user, &FILE_GROUP, |r, own| {
+pub fn is_in_file_group(r: &mut Request, user: &Bytes, own: Option<&Bytes>) -> bool {
+    check(r, user, own, &FILE_GROUP, |r, own| {
         let group = authz_owner::group_of_file(r, user);
         group.is_some_and(|group| own.iter().any(|o| o.eq_ignore_ascii_case(&group)))
     })
@@ -99,11 +113,12 @@ pub fn is_in_file_group(r: &mut Request, user: &Bytes) -> bool {
 fn check(
     r: &mut Request,
     user: &Bytes,
+    file: Option<&Bytes>,
     question: &Question,
     holds: impl Fn(&mut Request, &[Vec<u8>]) -> bool,
 ) -> bool {
     let dir = r.dir.clone();
-    let Some(file) = &dir.authz_groupfile.file else {
+    let Some(file) = file.or(dir.authz_groupfile.file()) else {
         let text = "No group file was specified in the configuration";
         r.log(Level::Error, "authz_groupfile", question.no_file, text);
         return false;
@@ -113,14 +128,21 @@ fn check(
         Ok(text) => text,
         Err(error) => {
             let line = format!("Could not open group file: {shown}");
-            r.log_os(Level::Error, "authz_groupfile", question.unreadable, Some(error), line);
+            r.log_os(
+                Level::Error,
+                "authz_groupfile",
+                question.unreadable,
+                Some(error),
+                line,
+            );
             return false;
         }
     };
     let own = groups_of(&text, user);
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
     let name = String::from_utf8_lossy(user).into_owned();
-    let begin = format!("Authorization of user {name} to access {uri} failed, reason: user");
+    let begin =
+        format!("Authorization of user {name} to access {uri} failed, reason: user");
     if own.is_empty() {
         let line = format!("{begin} doesn't appear in group file ({shown}).");
         r.log(Level::Info, "authz_groupfile", question.no_groups, line);
@@ -151,7 +173,8 @@ mod tests {
 
     #[test]
     fn groups_are_lines() {
-        let text = b"# staff: eve\n staff : ann  bob\nadmin:ann \"two words\"\n\nstaff: carl\n";
+        let text =
+            b"# staff: eve\n staff : ann  bob\nadmin:ann \"two words\"\n\nstaff: carl\n";
         assert_eq!(groups_of(text, b"ann"), [&b"staff"[..], b"admin"]);
         assert_eq!(groups_of(text, b"carl"), [b"staff"]);
         assert_eq!(groups_of(text, b"two words"), [b"admin"]);

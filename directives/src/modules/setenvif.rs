@@ -58,11 +58,18 @@ pub type Server = Dir;
 
 impl Merge for Dir {
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        Dir { conditions: outer.conditions.iter().chain(&inner.conditions).cloned().collect() }
+        Dir {
+            conditions: outer
+                .conditions
+                .iter()
+                .chain(&inner.conditions)
+                .cloned()
+                .collect(),
+        }
     }
 }
 
-fn attribute(word: &Word) -> Result<Attribute> {
+fn attribute(at: &Scope, word: &Word) -> Result<Attribute> {
     let text = word.lossy();
     Ok(match text.to_ascii_lowercase().as_str() {
         "remote_host" => Attribute::RemoteHost,
@@ -71,9 +78,11 @@ fn attribute(word: &Word) -> Result<Attribute> {
         "request_method" => Attribute::RequestMethod,
         "request_protocol" => Attribute::RequestProtocol,
         "request_uri" => Attribute::RequestUri,
-        _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => Attribute::Named(text),
+        _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => {
+            Attribute::Named(text)
+        }
         _ => {
-            let pattern = Pattern::new(&word.bytes, true);
+            let pattern = at.pattern(&word.bytes, true);
             let message = "SetEnvIfHeader name regex could not be compiled.";
             let failed = |why: String| Problem::from(message).at(word.span).help(why);
             Attribute::Matching(pattern.map_err(failed)?)
@@ -91,7 +100,7 @@ fn set_env_if(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
     if features.is_empty() {
         return Err(format!("Missing envariable expression for {name}").into());
     }
-    let attribute = attribute(first)?;
+    let attribute = attribute(at, first)?;
     add(at, attribute, pattern, features, ignore_case)
 }
 
@@ -113,8 +122,10 @@ fn add(
     ignore_case: bool,
 ) -> Result {
     let name = at.cmd.name;
-    let pattern = Pattern::new(&pattern.bytes, ignore_case).map_err(|why| {
-        Problem::from(format!("{name} regex could not be compiled.")).at(pattern.span).help(why)
+    let pattern = at.pattern(&pattern.bytes, ignore_case).map_err(|why| {
+        Problem::from(format!("{name} regex could not be compiled."))
+            .at(pattern.span)
+            .help(why)
     })?;
     push(at, Test::Matches(attribute, pattern), features)
 }
@@ -126,10 +137,12 @@ fn set_env_if_expr(at: &mut Scope, words: &[Word]) -> Result {
     if features.is_empty() {
         return Err("Missing envariable expression for SetEnvIfExpr".into());
     }
-    let condition = expr::Condition::parse(&text.bytes, at.condition_rules()).map_err(|why| {
-        let shown = text.lossy();
-        Problem::from(format!("Could not parse expression \"{shown}\": {why}")).at(text.span)
-    })?;
+    let condition =
+        expr::Condition::parse(&text.bytes, at.condition_rules()).map_err(|why| {
+            let shown = text.lossy();
+            Problem::from(format!("Could not parse expression \"{shown}\": {why}"))
+                .at(text.span)
+        })?;
     push(at, Test::Holds(condition), features)
 }
 
@@ -140,7 +153,9 @@ fn push(at: &mut Scope, test: Test, features: &[Word]) -> Result {
             let split = word.bytes.iter().position(|&b| b == b'=');
             match (word.bytes.strip_prefix(b"!"), split) {
                 (Some(name), _) => (Bytes::copy_from_slice(name), None),
-                (None, Some(i)) => (word.bytes.slice(..i), Some(word.bytes.slice(i + 1..))),
+                (None, Some(i)) => {
+                    (word.bytes.slice(..i), Some(word.bytes.slice(i + 1..)))
+                }
                 (None, None) => (word.bytes.clone(), Some(Bytes::from_static(b"1"))),
             }
         })
@@ -269,8 +284,9 @@ fn apply(r: &mut Request, to: &Dir, hook: Hook) -> Verdict {
         return DECLINED;
     }
     for condition in &to.conditions {
-        let wants_groups =
-            |(_, value): &Feature| value.as_ref().is_some_and(|value| value.contains(&b'$'));
+        let wants_groups = |(_, value): &Feature| {
+            value.as_ref().is_some_and(|value| value.contains(&b'$'))
+        };
         let needs_groups = condition.features.iter().any(wants_groups);
         let matched = match &condition.test {
             Test::Matches(attribute, pattern) => {
@@ -339,7 +355,9 @@ fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
         Attribute::ServerAddr => {
             Some(r.connection.local.ip().to_canonical().to_string().into())
         }
-        Attribute::RequestMethod => Some(Bytes::copy_from_slice(r.method.as_str().as_bytes())),
+        Attribute::RequestMethod => {
+            Some(Bytes::copy_from_slice(r.method.as_str().as_bytes()))
+        }
         Attribute::RequestProtocol => Some(Bytes::from_static(r.protocol().as_bytes())),
         Attribute::RequestUri => Some(Bytes::copy_from_slice(&r.uri)),
         Attribute::Named(name) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::merge_options;
+use crate::modules::core::Limits;
 use crate::modules::fastcgi::Identity;
 use crate::phase::{Phase, on};
 use crate::schema::word::Unit;
@@ -37,6 +38,8 @@ pub struct Script {
     pub nph: bool,
     /// How long it may be silent.
     pub timeout: Duration,
+    /// What it may use up.
+    pub limits: Limits,
 }
 
 /// Settings of a section.

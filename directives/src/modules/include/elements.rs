@@ -397,7 +397,8 @@ impl Page {
             return None;
         };
         let shown = String::from_utf8_lossy(value).into_owned();
-        let rules = Rules { restricted: true, page: true, ..Rules::default() };
+        let regex = self.r.snapshot.process.core.regex;
+        let rules = Rules { restricted: true, page: true, regex, ..Rules::default() };
         let condition = match Condition::parse(value, rules) {
             Ok(condition) => condition,
             Err(why) => {

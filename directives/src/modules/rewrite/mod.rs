@@ -57,11 +57,16 @@ impl Options {
     }
 
     /// The rules of an inner section, with those of the outer one if they are inherited.
-    fn rules(self, outer: (Options, &[Arc<Rule>]), inner: &[Arc<Rule>]) -> Vec<Arc<Rule>> {
+    fn rules(
+        self,
+        outer: (Options, &[Arc<Rule>]),
+        inner: &[Arc<Rule>],
+    ) -> Vec<Arc<Rule>> {
         let (above, outer) = outer;
         let down = above.inherit_down && !self.ignore_inherit;
         let down_before = above.inherit_down_before && !self.ignore_inherit;
-        let join = |a: &[Arc<Rule>], b: &[Arc<Rule>]| a.iter().chain(b).cloned().collect();
+        let join =
+            |a: &[Arc<Rule>], b: &[Arc<Rule>]| a.iter().chain(b).cloned().collect();
         if self.inherit || down {
             join(inner, outer)
         } else if self.inherit_before || down_before {
@@ -97,7 +102,10 @@ impl Merge for Dir {
         Dir {
             state: inner.state.or(outer.state),
             options: inner.options.or(outer.options),
-            base: inner.base.clone().or_else(|| outer.base.clone().filter(|_| merges_base)),
+            base: inner
+                .base
+                .clone()
+                .or_else(|| outer.base.clone().filter(|_| merges_base)),
             rules: inner.options.rules((outer.options, &outer.rules), &inner.rules),
             directory: inner.directory.clone(),
             pending: Vec::new(),
@@ -150,7 +158,12 @@ impl Merge for Server {
 }
 
 /// A line for those who debug rules, in httpd's form: `do_rewritelog`.
-fn trace(r: &mut Request, level: u8, per_dir: Option<&[u8]>, text: impl FnOnce(&Request) -> String) {
+fn trace(
+    r: &mut Request,
+    level: u8,
+    per_dir: Option<&[u8]>,
+    text: impl FnOnce(&Request) -> String,
+) {
     if !r.logs(Level::Trace(level), "rewrite") {
         return;
     }
@@ -325,7 +338,9 @@ what rules make a relative path of is put behind it.
 ",
     set: Set::One(|at, word| {
         if word.bytes.first() != Some(&b'/') {
-            return Err(Problem::from("RewriteBase: argument is not a valid URL").at(word.span));
+            return Err(
+                Problem::from("RewriteBase: argument is not a valid URL").at(word.span)
+            );
         }
         section(at).base = Some(word.bytes.clone());
         Ok(())
@@ -399,7 +414,7 @@ PT, QSA, QSD, QSL, R, S, T, UnsafeAllow3F, UnsafePrefixStat.
         } else {
             std::mem::take(&mut at.server.rewrite().pending)
         };
-        let rule = Rule::parse(pattern, output, rest.first(), conds)?;
+        let rule = Rule::parse(at, pattern, output, rest.first(), conds)?;
         known_maps(at, rule.maps())?;
         if in_section(at) {
             section(at).rules.push(Arc::new(rule));
@@ -446,7 +461,9 @@ fn known_maps(at: &mut Scope, names: Vec<&Bytes>) -> Result {
         if !at.server.rewrite().maps.contains_key(name) {
             let shown = String::from_utf8_lossy(name).into_owned();
             let help = "RewriteMap has to stand before the rule";
-            return Err(Problem::from(format!("RewriteMap {shown} is not defined")).help(help));
+            return Err(
+                Problem::from(format!("RewriteMap {shown} is not defined")).help(help)
+            );
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use super::cond::{Cond, Matched};
 use super::flags::Flags;
 use super::text::{From, Need, Text};
 use super::{trace, uri};
+use crate::compile::Scope;
 use crate::log::Level;
 use crate::pattern::{Groups, Pattern};
 use crate::request::Request;
@@ -39,6 +40,7 @@ pub enum Applied {
 impl Rule {
     /// Reads a rule.
     pub fn parse(
+        at: &Scope,
         pattern: &Word,
         output: &Word,
         given: Option<&Word>,
@@ -52,9 +54,10 @@ impl Rule {
             Some(rest) => (true, rest),
             None => (false, &pattern.bytes[..]),
         };
-        let compiled = Pattern::new(text, flags.ignore_case).map_err(|why| {
+        let compiled = at.pattern(text, flags.ignore_case).map_err(|why| {
             let shown = String::from_utf8_lossy(text).into_owned();
-            let message = format!("RewriteRule: cannot compile regular expression '{shown}'");
+            let message =
+                format!("RewriteRule: cannot compile regular expression '{shown}'");
             Problem::from(message).at(pattern.span).help(why)
         })?;
         let keeps = &output.bytes[..] == b"-" || flags.final_status().is_some();
@@ -63,15 +66,7 @@ impl Rule {
         let may_ask = texts.chain(&flags.handler).any(Text::may_ask)
             || output.may_ask()
             || conds.iter().any(Cond::may_ask);
-        Ok(Rule {
-            pattern: compiled,
-            negated,
-            output,
-            may_ask,
-            keeps,
-            flags,
-            conds,
-        })
+        Ok(Rule { pattern: compiled, negated, output, may_ask, keeps, flags, conds })
     }
 
     /// The pattern as written.
@@ -161,8 +156,11 @@ impl Rule {
         uri::split_query(r, flags);
         if flags.redirect || flags.proxy {
             uri::qualify(r);
-            let kind = if flags.redirect { "explicitly forcing redirect" } else {
-                "forcing proxy-throughput" };
+            let kind = if flags.redirect {
+                "explicitly forcing redirect"
+            } else {
+                "forcing proxy-throughput"
+            };
             trace(r, 2, per_dir, |r| {
                 format!("{kind} with {}", String::from_utf8_lossy(&r.filename))
             });
@@ -266,7 +264,8 @@ fn subject(r: &mut Request, per_dir: Option<&[u8]>) -> Vec<u8> {
     if subject.starts_with(dir) {
         let rest = subject[dir.len()..].to_vec();
         trace(r, 3, per_dir, |_| {
-            let (all, rest) = (String::from_utf8_lossy(&subject), String::from_utf8_lossy(&rest));
+            let (all, rest) =
+                (String::from_utf8_lossy(&subject), String::from_utf8_lossy(&rest));
             format!("strip per-dir prefix: {all} -> {rest}")
         });
         return rest;
@@ -294,7 +293,8 @@ fn set_variable(r: &mut Request, text: &[u8], per_dir: Option<&[u8]>) {
     };
     r.env.set(Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
     trace(r, 5, per_dir, |_| {
-        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        let (name, value) =
+            (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
         format!("setting env variable '{name}' to '{value}'")
     });
 }
