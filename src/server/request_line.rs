@@ -135,7 +135,7 @@ fn target(line: &[u8]) -> Option<(usize, usize)> {
     let is_method = !method.is_empty()
         && method.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b));
     let rest = &line[start..];
-    let end = rest.iter().position(|byte| byte.is_ascii_whitespace());
+    let end = rest.iter().position(u8::is_ascii_whitespace);
     let target = &rest[..end.unwrap_or(rest.len())];
     let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
         target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))

@@ -137,6 +137,13 @@ fn a_port_of_https_needs_no_engine() -> Result<()> {
     let conf = hosts("").replace("SSLEngine on\n", "");
     let site = crate::site::Site::start(Kind::Ours, &conf)?;
     ensure!(site.curl("two.test", "/a.txt", &[])?.status == 200);
+    // `Protocol` has the last word.
+    for (protocol, is_tls) in [("https", true), ("http", false)] {
+        let conf = hosts(&format!("Protocol {protocol}\n")).replace("SSLEngine on\n", "");
+        let site = crate::site::Site::start(Kind::Ours, &conf)?;
+        let said = site.curl("one.test", "/a.txt", &[])?;
+        ensure!((said.status == 200) == is_tls, "{protocol}: {said:?}");
+    }
     // The certificate may have its key beside it, and its issuer in another file.
     let both = ["one.pem", "one.key"]
         .map(|name| std::fs::read(authority::directory().join(name)).unwrap_or_default());

@@ -478,9 +478,11 @@ debug, which is 7, and less severe ones.
         match kind {
             None => formats.main = Some(Arc::new(format?)),
             Some(kind) if kind.is("connection") => {
-                formats.connection.push(Arc::new(format?))
+                formats.connection.push(Arc::new(format?));
             }
-            Some(kind) if kind.is("request") => formats.request.push(Arc::new(format?)),
+            Some(kind) if kind.is("request") => {
+                formats.request.push(Arc::new(format?));
+            }
             Some(kind) => {
                 let message = "ErrorLogFormat type must be one of request, connection";
                 return Err(Problem::from(message).at(kind.span));
@@ -490,3 +492,61 @@ debug, which is 7, and less severe ones.
     }),
     ..Directive::EXACT
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::OsError;
+    use crate::log::Level;
+
+    fn shown(format: &str) -> String {
+        let server =
+            Server { server_name: Some("www.example.org".into()), ..Server::default() };
+        let error = OsError { code: 2, text: "No such file".into() };
+        let line = Line {
+            level: Level::Warn,
+            module: "core",
+            ah: 7,
+            error: Some(error),
+            text: "a\nb".into(),
+            of_server: true,
+        };
+        let facts = Facts {
+            line: &line,
+            server: &server,
+            connection: None,
+            request: None,
+            client: None,
+            now: 1_600_000_000_123_456,
+            utc_offset: 20_700,
+            pid: 11,
+            tid: 12,
+        };
+        let format = parse(format.as_bytes(), true).expect("a format");
+        String::from_utf8(format.line(facts)).expect("text")
+    }
+
+    #[test]
+    fn times_are_shown_in_many_ways() {
+        for (item, expected) in [
+            ("%t", "Sun Sep 13 18:11:40 2020"),
+            ("%{u}t", "Sun Sep 13 18:11:40.123456 2020"),
+            ("%{m}t", "Sun Sep 13 18:11:40.123 2020"),
+            ("%{c}t", "2020-09-13 18:11:40"),
+            ("%{cu}t", "2020-09-13 18:11:40.123456"),
+            ("%{cuz}t", "2020-09-13 18:11:40.123456 +0545"),
+            ("%{%H:%M}t", "18:11"),
+        ] {
+            let line = shown(&format!("[{item}] %M"));
+            assert_eq!(line, format!("[{expected}] AH00007: a\\nb\n"), "{item}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_value_takes_its_field_with_it() {
+        assert_eq!(
+            shown("%E %m:%l pid=%P tid=%T/%{g}T %v client\\ %a [%L] %F %-V %4l %5l|%M"),
+            "(2)No such file core:warn pid=11 tid=12/12 www.example.org - warnAH00007: a\\nb\n"
+        );
+    }
+}

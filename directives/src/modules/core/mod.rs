@@ -292,7 +292,7 @@ impl Merge for Server {
             registered_methods: or!(registered_methods),
             strict_host_check: or!(strict_host_check),
             merge_trailers: or!(merge_trailers),
-            is_https: own.is_https,
+            is_https: or!(is_https),
             protocols: or!(protocols),
             protocols_honor_order: or!(protocols_honor_order),
             directories: chain(&main.directories, &own.directories),
