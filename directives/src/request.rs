@@ -211,6 +211,8 @@ pub struct Request {
     pub lines: Vec<Line>,
     /// Entries for the `ScriptLog`, likewise.
     pub script_log: Vec<crate::modules::cgi::Entry>,
+    /// What goes into such an entry, where there is a `ScriptLog`.
+    pub script_heard: crate::modules::cgi::Heard,
     /// Somebody wants to know how the phases come to what they say: lines are kept
     /// whatever `LogLevel` says, down to [`EXPLAINED`].
     pub explained: bool,
@@ -351,6 +353,7 @@ impl Request {
             findings: Findings::default(),
             lines: Vec::new(),
             script_log: Vec::new(),
+            script_heard: crate::modules::cgi::Heard::default(),
             explained: false,
             connection,
         }

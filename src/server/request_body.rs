@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -139,6 +140,19 @@ impl RequestBody {
             Source::Spooled { left, .. } => Some(ready + left),
             Source::Client(_) => None,
         }
+    }
+
+    /// The first bytes of a body that was gathered, at most so many.
+    pub fn beginning(&self, most: usize) -> Bytes {
+        if let Source::Spooled { file, left } = &self.source {
+            let length = most.min(usize::try_from(*left).unwrap_or(most));
+            let mut first = vec![0; length];
+            // What cannot be read is not shown; whoever reads it next says why.
+            let read = file.read_exact_at(&mut first, 0);
+            return read.map_or_else(|_| Bytes::new(), |()| first.into());
+        }
+        let bytes = self.ready.iter().flat_map(|chunk| chunk.iter().copied());
+        bytes.take(most).collect()
     }
 
     /// Is there no further piece?
