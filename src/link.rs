@@ -472,7 +472,9 @@ impl Link {
         let mut logs = HashMap::new();
         for (i, name) in logs::names(&snapshot).into_iter().enumerate() {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
-            logs.insert(name, Arc::new(Sink::new(fd)));
+            let gathers = logs::gathers(&snapshot, &name);
+            let sink = if gathers { Sink::gathering(fd) } else { Sink::new(fd) };
+            logs.insert(name, Arc::new(sink));
         }
         let mut ends = std::mem::take(&mut self.maps);
         let programs = programs(&snapshot).into_iter().enumerate();

@@ -68,6 +68,13 @@ pub fn names(snapshot: &Snapshot) -> Vec<Name> {
     names
 }
 
+/// Are a log's lines gathered? (`BufferedLogs`)
+pub fn gathers(snapshot: &Snapshot, name: &Name) -> bool {
+    let is_wanted = snapshot.main().config.log_config.buffered;
+    let mut logs = snapshot.servers.iter().flat_map(|s| &s.config.log_config.logs);
+    is_wanted && logs.any(|log| *name == Name::Access(log.target.clone()))
+}
+
 /// What a name stands for.
 pub fn open(snapshot: &Snapshot, name: &Name) -> Open {
     match name {

@@ -64,8 +64,16 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_ssl.c",
+        Ignored(
+            "no answer of a responder of OCSP is shown to clients: they ask it themselves; a \
+             certificate that says must-staple will not please them",
+        ),
+        "SSLUseStapling",
+    ),
+    (
+        "mod_ssl.c",
         Ignored("no responder of OCSP is asked"),
-        "SSLUseStapling SSLStaplingCache SSLStaplingResponseTimeSkew SSLStaplingResponderTimeout \
+        "SSLStaplingCache SSLStaplingResponseTimeSkew SSLStaplingResponderTimeout \
       SSLStaplingResponseMaxAge SSLStaplingStandardCacheTimeout SSLStaplingReturnResponderErrors \
       SSLStaplingFakeTryLater SSLStaplingErrorCacheTimeout SSLStaplingForceURL \
       SSLOCSPDefaultResponder SSLOCSPOverrideResponder SSLOCSPResponseTimeSkew \
@@ -95,19 +103,29 @@ static GROUPS: &[(&str, Known, &str)] = &[
       TerminationScore ZombieScanInterval",
     ),
     (
-        "core.c",
-        NOT_YET,
-        "ErrorLogFormat \
-      MergeTrailers \
-      StrictHostCheck RegexDefaultOptions Protocol RLimitCPU RLimitMEM RLimitNPROC",
+        "mod_log_config.c",
+        Refused(
+            "httpd 2.4 does not have it; use CustomLog with \"%{Cookie}i \\\"%r\\\" %t\"",
+        ),
+        "CookieLog",
     ),
-    ("mod_log_config.c", NOT_YET, "GlobalLog CookieLog"),
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
+    ("authentication", NOT_YET, "AuthLDAPURL AuthzLDAPAuthoritative"),
     (
-        "authentication",
-        NOT_YET,
-        "AuthBasicUseDigestAlgorithm <AuthnProviderAlias <AuthzProviderAlias \
-      AuthzOwnerAuthoritative AuthLDAPURL AuthzLDAPAuthoritative",
+        "mod_auth_basic.c",
+        Refused(
+            "it is for password files with the hashes of Digest authentication; make files with \
+             htpasswd, and use AuthType Basic over TLS",
+        ),
+        "AuthBasicUseDigestAlgorithm",
+    ),
+    (
+        "mod_authz_owner.c",
+        Refused(
+            "httpd 2.4 does not have it; write the alternatives to Require file-owner into \
+             <RequireAny>, or the conditions into <RequireAll>",
+        ),
+        "AuthzOwnerAuthoritative",
     ),
     (
         "mod_auth_digest.c",

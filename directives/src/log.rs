@@ -48,6 +48,23 @@ impl Level {
     }
 }
 
+impl Level {
+    /// Its number: 0 for emerg, 7 for debug, 15 for trace8.
+    pub fn number(self) -> u8 {
+        match self {
+            Level::Emerg => 0,
+            Level::Alert => 1,
+            Level::Crit => 2,
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Notice => 5,
+            Level::Info => 6,
+            Level::Debug => 7,
+            Level::Trace(n) => 7 + n,
+        }
+    }
+}
+
 impl std::fmt::Display for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = match self {
@@ -103,4 +120,20 @@ pub struct Line {
     pub text: Bytes,
     /// It is about the server, and names no client.
     pub of_server: bool,
+}
+
+/// `ap_escape_errorlog_item`: control bytes cannot forge a line.
+pub fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x0b => out.extend_from_slice(b"\\v"),
+            0x20..=0x7e | 0x80.. => out.push(byte),
+            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
 }

@@ -34,6 +34,36 @@ pub fn wild_match(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
+/// What holds for every pattern: `RegexDefaultOptions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `ICASE`: case does not matter.
+    pub ignore_case: bool,
+    /// `EXTENDED`: blanks and comments in a pattern do not count.
+    pub extended: bool,
+    /// `DOTALL`: a period matches a newline.
+    pub dot_all: bool,
+    /// `DOLLAR_ENDONLY`: `$` is the end, and not the place before a final newline.
+    pub dollar_end_only: bool,
+}
+
+impl Options {
+    /// None of them.
+    pub const NONE: Options = Options {
+        ignore_case: false,
+        extended: false,
+        dot_all: false,
+        dollar_end_only: false,
+    };
+}
+
+impl Default for Options {
+    /// httpd's, without the directive.
+    fn default() -> Options {
+        Options { dot_all: true, dollar_end_only: true, ..Options::NONE }
+    }
+}
+
 /// A compiled pattern.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -63,6 +93,15 @@ impl Groups {
 impl Pattern {
     /// Compiles `source`; the error is the engine's sentence.
     pub fn new(source: &[u8], ignore_case: bool) -> Result<Pattern, String> {
+        Pattern::with(source, ignore_case, Options::default())
+    }
+
+    /// The same where a configuration has options for all its patterns.
+    pub fn with(
+        source: &[u8],
+        ignore_case: bool,
+        options: Options,
+    ) -> Result<Pattern, String> {
         let mut text = String::with_capacity(source.len());
         for &byte in source {
             if byte.is_ascii() {
@@ -71,10 +110,14 @@ impl Pattern {
                 text.push_str(&format!("\\x{byte:02X}"));
             }
         }
+        if !options.dollar_end_only {
+            text = before_final_newline(&text);
+        }
         let regex = RegexBuilder::new(&text)
             .bytes_mode(BytesMode::Ascii)
-            .dot_matches_new_line(true)
-            .case_insensitive(ignore_case)
+            .dot_matches_new_line(options.dot_all)
+            .case_insensitive(ignore_case || options.ignore_case)
+            .verbose_mode(options.extended)
             .backtrack_limit(BACKTRACK_LIMIT)
             .build()
             .map_err(|error| error.to_string())?;
@@ -122,6 +165,28 @@ impl Pattern {
     }
 }
 
+/// A pattern whose `$` matches before a final newline, too, which is Perl's.
+fn before_final_newline(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let (mut escaped, mut in_class) = (false, false);
+    for (i, c) in source.char_indices() {
+        match c {
+            _ if escaped => {}
+            // A bracket at the beginning of a class belongs to it.
+            ']' if in_class => in_class = source[..i].ends_with(['[', '^']),
+            '[' => in_class = true,
+            '$' if !in_class => {
+                out.push_str(r"(?=\n?\z)");
+                continue;
+            }
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+        out.push(c);
+    }
+    out
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
         self.source == other.source
@@ -146,5 +211,19 @@ mod tests {
         let groups = named.captures(b"/one/two").unwrap();
         assert_eq!(groups.get(1, b"/one/two"), Some(&b"one"[..]));
         assert_eq!(named.named(), [(1, "site".to_owned())]);
+    }
+
+    #[test]
+    fn options_hold_for_every_pattern() {
+        let is_match = |source: &[u8], options, text: &[u8]| {
+            Pattern::with(source, false, options).unwrap().is_match(text)
+        };
+        let none = Options::NONE;
+        assert!(is_match(br"^[$]\$a$", none, b"$$a\n"));
+        assert!(!is_match(br"a$", none, b"a\nb") && is_match(b"a$", none, b"a"));
+        assert!(!is_match(b"a.b", none, b"a\nb"));
+        assert!(!is_match(b"a$", Options::default(), b"a\n"));
+        assert!(is_match(b"A", Options { ignore_case: true, ..none }, b"a"));
+        assert!(is_match(b" a b # c", Options { extended: true, ..none }, b"ab"));
     }
 }

@@ -51,6 +51,13 @@ pub struct Connection {
     pub id: u64,
 }
 
+impl Connection {
+    /// Its number as logs show it: `%{c}L`.
+    pub fn log_id(&self) -> String {
+        format!("{:x}", self.id)
+    }
+}
+
 /// One request on its way through the phases.
 #[derive(Clone)]
 pub struct Request {
@@ -69,6 +76,8 @@ pub struct Request {
 
     /// The method.
     pub method: Method,
+    /// What came in the place of a request line, where it was refused unread.
+    pub refused_line: Option<Bytes>,
     /// The method of the request line; a redirect to an error document changes `method`.
     pub original_method: Method,
     /// The target as it was sent (`unparsed_uri`).
@@ -77,6 +86,8 @@ pub struct Request {
     pub version: u8,
     /// The client's fields; a sub-request shares them.
     pub headers_in: Arc<HeaderMap>,
+    /// The fields behind the body, once the response is over.
+    pub trailers_in: HeaderMap,
     /// The host that the client named, without its port, in lower case.
     pub hostname: Option<String>,
     /// The port that the client named.
@@ -202,6 +213,8 @@ pub struct Request {
     pub lines: Vec<Line>,
     /// Entries for the `ScriptLog`, likewise.
     pub script_log: Vec<crate::modules::cgi::Entry>,
+    /// What goes into such an entry, where there is a `ScriptLog`.
+    pub script_heard: crate::modules::cgi::Heard,
     /// Somebody wants to know how the phases come to what they say: lines are kept
     /// whatever `LogLevel` says, down to [`EXPLAINED`].
     pub explained: bool,
@@ -274,10 +287,12 @@ impl Request {
             files,
             request_time: time,
             method: Method::GET,
+            refused_line: None,
             original_method: Method::GET,
             unparsed_uri: Bytes::new(),
             version: 11,
             headers_in: Arc::default(),
+            trailers_in: HeaderMap::new(),
             hostname: None,
             host_port: None,
             uri: Vec::new(),
@@ -341,6 +356,7 @@ impl Request {
             findings: Findings::default(),
             lines: Vec::new(),
             script_log: Vec::new(),
+            script_heard: crate::modules::cgi::Heard::default(),
             explained: false,
             connection,
         }
@@ -441,6 +457,27 @@ impl Request {
         Some(joined.into())
     }
 
+    /// Takes the fields that came behind the body: `%{...}^ti`, and with `MergeTrailers` as
+    /// if they had come before it. See `merge_trailers` and `ap_http_filter`.
+    pub fn take_trailers(&mut self, trailers: HeaderMap) {
+        let merges = self.server.config.core.merge_trailers == Some(true);
+        let mut r = self;
+        loop {
+            if merges {
+                let headers = Arc::make_mut(&mut r.headers_in);
+                for (name, value) in &trailers {
+                    // What came before stays what it is.
+                    headers.entry(name).or_insert_with(|| value.clone());
+                }
+            }
+            match &mut r.prev {
+                Some(prev) => r = prev,
+                None => break,
+            }
+        }
+        r.trailers_in = trailers;
+    }
+
     /// The length that the client announced for its body, if it announced one.
     pub fn content_length(&self) -> Option<u64> {
         self.headers_in
@@ -474,6 +511,9 @@ impl Request {
 
     /// The request line, as logs and CGI know it (`the_request`).
     pub fn the_request(&self) -> Vec<u8> {
+        if let Some(line) = &self.refused_line {
+            return line.to_vec();
+        }
         let mut line = self.original_method.as_str().as_bytes().to_vec();
         line.push(b' ');
         line.extend_from_slice(&self.unparsed_uri);
@@ -491,6 +531,19 @@ impl Request {
             10 => "HTTP/1.0",
             20 => "HTTP/2.0",
             _ => "HTTP/1.1",
+        }
+    }
+
+    /// A number that distinguishes requests.
+    pub fn log_number(&self) -> u64 {
+        self.request_time as u64 ^ self.connection.id
+    }
+
+    /// Its number as logs show it (`%L`), or what mod_unique_id has made.
+    pub fn log_id(&self) -> String {
+        match self.first().env.get(b"UNIQUE_ID") {
+            Some(id) => String::from_utf8_lossy(id).into_owned(),
+            None => format!("{:x}", self.log_number()),
         }
     }
 

@@ -3,19 +3,59 @@
 
 use std::net::SocketAddr;
 
-use directives::log::{Level, Line};
+use directives::log::{Level, Line, escape};
+use directives::modules::core::{Facts, Server};
+use directives::request::Request;
+
+use super::told;
 
 /// Whom a line concerns.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct About<'a> {
     /// The client.
     pub client: Option<SocketAddr>,
-    /// The request's `Referer`.
-    pub referer: Option<&'a [u8]>,
+    /// The request.
+    pub request: Option<&'a Request>,
 }
 
-/// A line ready to be written.
-pub fn format(line: &Line, about: About<'_>) -> Vec<u8> {
+/// A line ready to be written into the error log of `server`; with `ErrorLogFormat` there may
+/// be others before it.
+pub fn line(line: &Line, server: &Server, about: About<'_>) -> Vec<u8> {
+    let Some(formats) = &server.error_log_format else { return format(line, about) };
+    let now = super::now();
+    let (pid, tid) = super::ids();
+    let facts = Facts {
+        line,
+        server,
+        connection: about.request.map(|r| &*r.connection),
+        request: about.request,
+        client: about.client,
+        now,
+        utc_offset: super::utc_offset(now),
+        pid,
+        tid,
+    };
+    let mut out = Vec::new();
+    if formats.has_once()
+        && let Some(r) = about.request
+    {
+        let first = told::first_of(r.connection.id, r.log_number());
+        if first.of_connection {
+            formats.about_connection(facts, &mut out);
+        }
+        if first.of_request {
+            formats.about_request(facts, &mut out);
+        }
+    }
+    out.extend(match formats.main() {
+        Some(own) => own.line(facts),
+        None => format(line, about),
+    });
+    out
+}
+
+/// A line as it is without `ErrorLogFormat`.
+fn format(line: &Line, about: About<'_>) -> Vec<u8> {
     let (pid, tid) = super::ids();
     let mut out = format!(
         "[{}] [{}:{}] [pid {pid}:tid {tid}] ",
@@ -36,15 +76,15 @@ pub fn format(line: &Line, about: About<'_>) -> Vec<u8> {
         out.extend_from_slice(format!("AH{:05}: ", line.ah).as_bytes());
     }
     escape(&line.text, &mut out);
-    if let Some(referer) = about.referer {
+    if let Some(referer) = about.request.and_then(|r| r.header("referer")) {
         out.extend_from_slice(b", referer: ");
-        escape(referer, &mut out);
+        escape(&referer, &mut out);
     }
     out.push(b'\n');
     out
 }
 
-/// A line about the server as a whole.
+/// A line about the server as a whole, for a terminal.
 pub fn plain(level: Level, module: &'static str, ah: u32, text: &str) -> Vec<u8> {
     let text = text.to_owned().into();
     let line = Line { level, module, ah, error: None, text, of_server: true };
@@ -62,21 +102,5 @@ pub fn time(fraction: &str) -> String {
             time.to_zoned(zone).strftime(&format).to_string()
         }
         Err(_) => String::new(),
-    }
-}
-
-/// `ap_escape_errorlog_item`: control bytes cannot forge a line.
-fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x0b => out.extend_from_slice(b"\\v"),
-            0x20..=0x7e | 0x80.. => out.push(byte),
-            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
-        }
     }
 }

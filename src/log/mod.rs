@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod sink;
+pub mod told;
 
 pub use crate::disk::utc_offset;
 pub use sink::Sink;

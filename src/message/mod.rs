@@ -7,6 +7,7 @@ pub mod status;
 use std::time::Duration;
 
 use bytes::Bytes;
+use directives::modules::core::{Limit, Limits};
 use directives::modules::fastcgi::{App, Identity};
 
 /// Names an application.
@@ -36,6 +37,8 @@ pub struct Script {
     pub command: Option<Bytes>,
     /// Its arguments.
     pub args: Vec<Bytes>,
+    /// What it may use up.
+    pub limits: Limits,
     /// Its environment as exec takes it: `NAME=value` and a NUL, again and again.
     pub env: Vec<u8>,
 }
@@ -218,8 +221,21 @@ impl Writer {
         }
     }
 
+    fn limit(&mut self, limit: Option<Limit>) -> &mut Writer {
+        let Some(Limit { soft, hard }) = limit else { return self.tag(0) };
+        self.tag(1);
+        for part in [soft, hard] {
+            match part {
+                Some(number) => self.tag(1).number(number),
+                None => self.tag(0),
+            };
+        }
+        self
+    }
+
     fn script(&mut self, script: &Script) -> &mut Writer {
-        self.number(script.id).key(&script.key);
+        let Limits { cpu, memory, processes } = script.limits;
+        self.number(script.id).key(&script.key).limit(cpu).limit(memory).limit(processes);
         match &script.command {
             None => self.tag(0),
             Some(command) => self.tag(1).bytes(command),
@@ -281,9 +297,19 @@ impl Reader<'_> {
         Some(AppKey { path, identity })
     }
 
+    fn limit(&mut self) -> Option<Option<Limit>> {
+        if !self.flag()? {
+            return Some(None);
+        }
+        let mut part = || if self.flag()? { self.number().map(Some) } else { Some(None) };
+        Some(Some(Limit { soft: part()?, hard: part()? }))
+    }
+
     /// What is left is the environment.
     fn script(&mut self) -> Option<Script> {
         let (id, key) = (self.number()?, self.key()?);
+        let (cpu, memory, processes) = (self.limit()?, self.limit()?, self.limit()?);
+        let limits = Limits { cpu, memory, processes };
         let command = match self.flag()? {
             true => Some(Bytes::copy_from_slice(self.field()?)),
             false => None,
@@ -293,7 +319,7 @@ impl Reader<'_> {
             args.push(Bytes::copy_from_slice(self.field()?));
         }
         let env = std::mem::take(&mut self.0).to_vec();
-        Some(Script { id, key, command, args, env })
+        Some(Script { id, key, command, args, limits, env })
     }
 }
 
@@ -328,6 +354,11 @@ mod tests {
                     key: key.clone(),
                     command: key.identity.is_none().then(|| "echo; x".into()),
                     args: vec!["a".into(), "".into()],
+                    limits: Limits {
+                        cpu: Some(Limit { soft: Some(1), hard: None }),
+                        memory: None,
+                        processes: Some(Limit { soft: None, hard: Some(u64::MAX) }),
+                    },
                     env: b"A=b=c\0B=\0".to_vec(),
                 })),
                 ToParent::EndScript(9),

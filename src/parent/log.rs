@@ -6,22 +6,25 @@ use std::sync::Arc;
 use directives::Snapshot;
 use directives::bundle::OsError;
 use directives::log::{Level, Levels, Line};
+use directives::snapshot::Server;
 
-use crate::log::error::{About, format};
+use crate::log::error::{self, About};
 
 /// The open log, and what is wanted in it.
 #[derive(Clone, Debug)]
 pub struct MainLog {
     sink: Arc<crate::log::Sink>,
     levels: Levels,
+    server: Arc<Server>,
 }
 
 impl MainLog {
     /// Over an open log, with the levels of a configuration.
     pub fn new(log: &Arc<OwnedFd>, snapshot: &Snapshot) -> anyhow::Result<MainLog> {
         let sink = Arc::new(crate::log::Sink::new(super::dup(log)?));
-        let levels = snapshot.main().config.core.log.clone().unwrap_or_default();
-        Ok(MainLog { sink, levels })
+        let server = snapshot.main().clone();
+        let levels = server.config.core.log.clone().unwrap_or_default();
+        Ok(MainLog { sink, levels, server })
     }
 
     /// Writes a line.
@@ -56,6 +59,7 @@ impl MainLog {
         let error: Option<OsError> = error.map(crate::disk::os_error);
         let text = text.into().into();
         let line = Line { level, module, ah, error, text, of_server: true };
-        self.sink.line(&format(&line, About::default()));
+        let core = &self.server.config.core;
+        self.sink.line(&error::line(&line, core, About::default()));
     }
 }

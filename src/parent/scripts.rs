@@ -101,6 +101,7 @@ impl Scripts {
             env: std::mem::take(&mut script.env),
             fds,
             files: self.files,
+            limits: script.limits,
             identity: user,
         });
         started.map_err(|error| {

@@ -13,11 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use directives::modules::core::{Limit, Limits};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sched::{CloneFlags, clone};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, pipe2};
@@ -75,6 +76,8 @@ enum Start {
     Script {
         /// Open files, as they were before the parent asked for more.
         files: (u64, u64),
+        /// Further limits: resource, soft and hard.
+        limits: [Option<(Resource, u64, u64)>; 3],
     },
 }
 
@@ -252,7 +255,7 @@ impl<'a> Program<'a> {
         }
         let programs = match self.start {
             Start::Application { nice, files } => Some((nice, files)),
-            Start::Script { files } => Some((0, files)),
+            Start::Script { files, .. } => Some((0, files)),
             _ => None,
         };
         if let Some((nice, files)) = programs {
@@ -263,6 +266,12 @@ impl<'a> Program<'a> {
             if nice > 0 {
                 // SAFETY: `setpriority` takes numbers only and touches no memory of ours.
                 Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) })?;
+            }
+        }
+        if let Start::Script { limits, .. } = self.start {
+            // Before root's rights are gone: they may be higher than ours.
+            for (resource, soft, hard) in limits.into_iter().flatten() {
+                setrlimit(resource, soft, hard)?;
             }
         }
         if let Some(identity) = self.identity {
@@ -456,13 +465,20 @@ pub struct Script<'a> {
     pub fds: [BorrowedFd<'a>; 3],
     /// Its limit of open files, soft and hard.
     pub files: (u64, u64),
+    /// What it may use up.
+    pub limits: Limits,
     /// Under whose name it, or its wrapper, runs.
     pub identity: Option<&'a Identity>,
 }
 
 /// Starts a script in its directory.
 pub fn script(script: Script<'_>) -> std::io::Result<Pid> {
-    let start = Start::Script { files: script.files };
+    let limits = [
+        settled(Resource::RLIMIT_CPU, script.limits.cpu)?,
+        settled(Resource::RLIMIT_AS, script.limits.memory)?,
+        settled(Resource::RLIMIT_NPROC, script.limits.processes)?,
+    ];
+    let start = Start::Script { files: script.files, limits };
     let mut program = Program::of_others(script.path, script.wrapper, start)?;
     if let Some(line) = script.command {
         program.path = c"/bin/sh".to_owned();
@@ -478,6 +494,17 @@ pub fn script(script: Script<'_>) -> std::io::Result<Pid> {
     program.fds = script.fds.map(Some);
     program.identity = script.identity;
     program.spawn()
+}
+
+/// A limit as numbers: what is not given is what we have ourselves.
+fn settled(
+    resource: Resource,
+    limit: Option<Limit>,
+) -> std::io::Result<Option<(Resource, u64, u64)>> {
+    let Some(Limit { soft, hard }) = limit else { return Ok(None) };
+    let (_, own) = getrlimit(resource)?;
+    let hard = hard.unwrap_or(own);
+    Ok(Some((resource, soft.unwrap_or(hard), hard)))
 }
 
 #[cfg(test)]
@@ -527,7 +554,7 @@ mod tests {
     #[test]
     fn a_program_is_executed_with_what_it_was_given() {
         let (reading, writing) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let start = Start::Script { files: (64, 64) };
+        let start = Start::Script { files: (64, 64), limits: [None; 3] };
         let path = b"/bin/sh";
         let mut program = Program::of_others(path, None, start).unwrap();
         for arg in ["-c", "echo $A $(pwd) $(ulimit -n)", "sh"] {

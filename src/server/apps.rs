@@ -34,6 +34,9 @@ pub struct Letter {
     pub fds: Vec<OwnedFd>,
 }
 
+/// What was put into an outbox.
+pub type Letters = mpsc::UnboundedReceiver<Letter>;
+
 /// Messages on their way to the parent: at once if there is room, otherwise behind those
 /// that wait for it.
 #[derive(Clone, Debug)]
@@ -46,7 +49,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// To the parent, and what takes the letters that wait; without a link all of them do.
-    pub fn new(link: Option<Mouth>) -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
+    pub fn new(link: Option<Mouth>) -> (Outbox, Letters) {
         let (letters, receiver) = mpsc::unbounded_channel();
         (Outbox { link, letters, waiting: Arc::default() }, receiver)
     }

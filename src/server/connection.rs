@@ -31,8 +31,8 @@ use super::filter::Filtered;
 use super::finish::{Guard, Held};
 use super::live::Generation;
 use super::proxy_header;
+use super::refused;
 use super::request_body::RequestBody;
-use super::request_line;
 use super::respond::{body, filtered, pass_raw, response, source_of};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Streams;
@@ -52,6 +52,13 @@ const MOST_FIELDS: usize = 4096;
 const FIELDS_ON_STACK: usize = 100;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A number that no other connection has, of this process or of an earlier one: the time,
+/// and a count.
+fn next_id() -> u64 {
+    let count = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    (crate::log::now() as u64) << 12 | count & 0xfff
+}
 
 /// Serves a connection to its end, or until the server drains.
 pub async fn serve(
@@ -118,7 +125,7 @@ pub async fn serve(
         shared.head_stage.set(server.config.reqtimeout.header(&generation.snapshot));
         shared
     };
-    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let id = next_id();
     let _seat = live.seats.take(id, &shared);
     let about = About { client, local, reported, id };
     if shared.streams.is_some() {
@@ -165,6 +172,9 @@ pub async fn serve(
         let is_overdue = shared.is_overdue.get();
         if is_overdue {
             overdue(&shared, about, &live).await;
+        }
+        if let Some(refusal) = shared.refused.take() {
+            refused::log(refusal, &shared, about, &live);
         }
         // Who was too slow once is not waited for again: httpd's `short-lingering-close`.
         let most = if is_overdue { SECONDS_TO_LINGER } else { MAX_LINGER };
@@ -345,6 +355,14 @@ pub(super) struct About {
 }
 
 impl About {
+    /// For a request, behind so many others.
+    pub(super) fn connection(self, shared: &Shared, keepalives: u32) -> Arc<Connection> {
+        let About { client, local, reported, id } = self;
+        let security = shared.security.clone();
+        let secure = matches!(security, Security::Tls(_));
+        Arc::new(Connection { client, local, reported, secure, security, keepalives, id })
+    }
+
     /// The server of its address, for a client that named no host.
     pub(super) fn default_server(&self, generation: &Generation) -> Arc<Server> {
         generation.snapshot.default_server(self.local)
@@ -356,7 +374,7 @@ pub(super) async fn answer(
     request: hyper::Request<Incoming>,
     shared: Rc<Shared>,
     live: Rc<Live>,
-    About { client, local, reported, id }: About,
+    about: About,
 ) -> Result<hyper::Response<ReplyBody>, Cut> {
     let generation = live.load();
     let (mut parts, incoming) = request.into_parts();
@@ -375,23 +393,16 @@ pub(super) async fn answer(
     }
     let written_before = shared.written.get();
     let mut target = target(&parts.uri);
-    if let Some(taken) = shared.target.take()
-        && request_line::stands_for(&target, &taken)
-    {
-        target = taken;
+    if shared.streams.is_none() {
+        let mut reader = shared.reader.borrow_mut();
+        if let Some(taken) = reader.target(&target) {
+            target = taken;
+        }
+        // A request that is there already, behind this one, is not to have its line.
+        reader.reset();
     }
     let head = Head { method: parts.method, target, version, headers: parts.headers };
-    let security = shared.security.clone();
-    let secure = matches!(security, Security::Tls(_));
-    let connection = Arc::new(Connection {
-        client,
-        local,
-        reported,
-        secure,
-        security,
-        keepalives,
-        id,
-    });
+    let connection = about.connection(&shared, keepalives);
     let snapshot = generation.snapshot.clone();
     let now = crate::log::now();
     let core = &snapshot.process.core;
@@ -401,17 +412,19 @@ pub(super) async fn answer(
     let timeout = r.server.config.core.timeout();
     let stage = reqtimeout::body(&r);
     let expects = r.header("expect").is_some();
+    let may_have_trailers = version == 20 || r.header("transfer-encoding").is_some();
     let mut world = World {
         generation: generation.clone(),
         registry: live.registry.clone(),
         board: live.board.clone(),
         live: live.clone(),
         shared: shared.clone(),
-        body: RequestBody::new(incoming, timeout, stage),
+        body: RequestBody::new(incoming, timeout, stage, may_have_trailers),
         answered: None,
         upstream: None,
         file: None,
     };
+    let trailers = world.body.trailers();
     let mut run = Run::new(r);
     // Only a sub-request has none.
     let mut reply = drive(&mut run, &mut world).await.ok_or(Cut)?;
@@ -464,6 +477,7 @@ pub(super) async fn answer(
         received: world.body.read,
         kept: !reply.close,
         cut: false,
+        trailers,
     });
     let mut guard = Guard::new(held, shared.clone());
     if tunnels {

@@ -10,7 +10,7 @@ use directives::bundle::{Meta, OsError};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
-use directives::modules::cgi::Script;
+use directives::modules::cgi::{self, Script};
 use directives::modules::deflate;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
@@ -152,9 +152,9 @@ impl World {
                 // A check that did not end is no consent.
                 Answer::Password(checked.unwrap_or(Checked::Denied))
             }
-            Effect::Finish => Answer::Finished(self.finish(run.request()).await),
+            Effect::Finish => Answer::Finished(self.finish(run.request_mut()).await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
-            Effect::Cgi(script) => self.run(&script, run.request()).await,
+            Effect::Cgi(script) => self.run(&script, run.request_mut()).await,
             Effect::Upstream(forward) => self.forward(*forward, run.request_mut()).await,
             Effect::Map { program, key, time } => {
                 let said = self.generation.maps.ask(&program, key, time).await;
@@ -188,14 +188,22 @@ impl World {
     }
 
     /// The end of an answer, of which what it says is not wanted.
-    async fn finish(&mut self, r: &Request) -> Result<(), Failure> {
+    async fn finish(&mut self, r: &mut Request) -> Result<(), Failure> {
         let Some(mut answered) = self.answered.take() else { return Ok(()) };
+        // Only a log wants it, and only of a script that failed.
+        let keeps = !r.script_heard.line.is_empty();
+        if keeps {
+            r.script_heard.rest.extend_from_slice(&answered.rest);
+        }
         let done = loop {
             let source = &mut answered.source;
             let event = std::future::poll_fn(|cx| source.poll_event(cx)).await;
             source.write_lines(&self.generation, r);
             match event.inspect_err(|failure| source.failed(failure)) {
                 Ok(Event::Stdout(_)) if source.received() > MAX_FORGOTTEN => break Ok(()),
+                Ok(Event::Stdout(bytes)) if keeps => {
+                    r.script_heard.rest.extend_from_slice(&bytes);
+                }
                 Ok(Event::Stdout(_)) => {}
                 Ok(Event::End) => break Ok(()),
                 Err(failure) => break Err(failure),
@@ -206,7 +214,7 @@ impl World {
     }
 
     /// Runs a script, as far as the head of its answer.
-    async fn run(&mut self, script: &Script, r: &Request) -> Answer {
+    async fn run(&mut self, script: &Script, r: &mut Request) -> Answer {
         self.drop_answer();
         let run = match self.start(script, r).await {
             Ok(run) => run,
@@ -247,13 +255,16 @@ impl World {
     async fn start(
         &mut self,
         script: &Script,
-        r: &Request,
+        r: &mut Request,
     ) -> Result<ScriptRun, Failure> {
         self.body.set_limit(r.dir.core.body_limit());
         let mut length = None;
         if !self.body.is_read() {
             let total = self.body.spool().await?;
             length = r.content_length().is_none().then_some(total);
+        }
+        if let Some(most) = cgi::wanted(r).filter(|most| *most > 0) {
+            r.script_heard.body = self.body.beginning(most);
         }
         self.watch_client(r);
         let body = std::mem::replace(&mut self.body, RequestBody::empty());

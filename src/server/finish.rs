@@ -10,6 +10,7 @@ use directives::request::Request;
 
 use super::filter::Pipe;
 use super::live::Generation;
+use super::request_body::Trailers;
 use super::streams::Stream;
 use crate::log::{now, utc_offset};
 use crate::logs::Name;
@@ -38,6 +39,8 @@ pub struct Held {
     pub kept: bool,
     /// The response was cut.
     pub cut: bool,
+    /// What came behind the body.
+    pub trailers: Option<Trailers>,
 }
 
 impl std::fmt::Debug for Held {
@@ -68,6 +71,11 @@ impl Finished {
             aborted: aborted && held.cut,
             kept: held.kept,
         };
+        if let Some(trailers) = held.trailers.take()
+            && !trailers.borrow().is_empty()
+        {
+            held.request.take_trailers(trailers.take());
+        }
         let generation = held.generation.clone();
         log_config::each_line(&mut held.request, &sent, |target, line| {
             if let Some(sink) = generation.log(&Name::Access(target.clone())) {

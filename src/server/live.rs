@@ -52,6 +52,11 @@ impl Generation {
         self.released = Some(outbox.clone());
     }
 
+    /// Writes what logs have gathered (`BufferedLogs`).
+    pub fn flush(&self) {
+        self.logs.values().for_each(|sink| sink.flush());
+    }
+
     /// The log of a name. Every name of the configuration was opened.
     pub fn log(&self, name: &Name) -> Option<&Arc<Sink>> {
         self.logs.get(name)
@@ -78,8 +83,8 @@ impl Generation {
         let wanted =
             levels.map_or(line.level <= Level::Warn, |l| line.level <= l.of(line.module));
         if wanted && let Some(sink) = self.log(&Name::of_error_log(core)) {
-            let about = error::About { client: Some(client), referer: None };
-            sink.line(&error::format(line, about));
+            let about = error::About { client: Some(client), request: None };
+            sink.line(&error::line(line, core, about));
         }
     }
 
@@ -88,17 +93,17 @@ impl Generation {
         if !r.logs(line.level, line.module) {
             return;
         }
-        let Some(sink) = self.log(&Name::of_error_log(&r.server.config.core)) else {
+        let core = &r.server.config.core;
+        let Some(sink) = self.log(&Name::of_error_log(core)) else {
             return;
         };
         if line.of_server {
-            sink.line(&error::format(line, error::About::default()));
+            sink.line(&error::line(line, core, error::About::default()));
             return;
         }
         let client = SocketAddr::new(r.useragent_ip, r.connection.client.port());
-        let referer = r.header("referer");
-        let about = error::About { client: Some(client), referer: referer.as_deref() };
-        sink.line(&error::format(line, about));
+        let about = error::About { client: Some(client), request: Some(r) };
+        sink.line(&error::line(line, core, about));
     }
 
     /// Writes an entry of a server's `ScriptLog`, unless that is long enough.
@@ -122,9 +127,11 @@ impl Generation {
 
     /// Writes a line about the server as a whole into the main error log.
     pub fn write_plain(&self, level: Level, module: &'static str, ah: u32, text: &str) {
-        let main = self.snapshot.main();
-        if let Some(sink) = self.log(&Name::of_error_log(&main.config.core)) {
-            sink.line(&error::plain(level, module, ah, text));
+        let core = &self.snapshot.main().config.core;
+        if let Some(sink) = self.log(&Name::of_error_log(core)) {
+            let text = text.to_owned().into();
+            let line = Line { level, module, ah, error: None, text, of_server: true };
+            sink.line(&error::line(&line, core, error::About::default()));
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod live;
 pub mod maps;
 mod proxy_header;
 mod pulse;
+mod refused;
 pub mod request_body;
 mod request_line;
 mod respond;
@@ -29,8 +30,8 @@ mod wire;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context, Result};
 use directives::log::Level;
@@ -41,7 +42,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::link::{FromParent, Link};
 use crate::message::ToParent;
-use apps::{Outbox, REPORT_TIME, Registry};
+use apps::{Letters, Outbox, REPORT_TIME, Registry};
 use board::{Board, Part, SAMPLING};
 use live::Generation;
 use pulse::{Beat, Pulse};
@@ -137,12 +138,29 @@ pub fn run(link: OwnedFd) -> Result<()> {
 }
 
 async fn orders(mut link: Link) -> Result<()> {
-    let (outbox, mut letters) = Outbox::new(Some(link.mouth()));
-    let registry = Arc::new(Registry::new(outbox.clone()));
+    let (outbox, letters) = Outbox::new(Some(link.mouth()));
     let mut first = link.configuration().await.context("no configuration came")?;
     first.begin(&outbox);
-    let number = first.number;
     let (sender, receiver) = watch::channel(State::new(first));
+    let mut generations = vec![Arc::downgrade(&sender.borrow().generation)];
+    let ended = follow(link, (outbox, letters), sender, receiver, &mut generations).await;
+    // What is not over yet ends with the process, which drops nothing.
+    for generation in generations.iter().filter_map(Weak::upgrade) {
+        generation.flush();
+    }
+    ended
+}
+
+/// Does what the parent says, until the end. Every generation is added to `generations`.
+async fn follow(
+    mut link: Link,
+    (outbox, mut letters): (Outbox, Letters),
+    sender: watch::Sender<State>,
+    receiver: watch::Receiver<State>,
+    generations: &mut Vec<Weak<Generation>>,
+) -> Result<()> {
+    let registry = Arc::new(Registry::new(outbox.clone()));
+    let number = sender.borrow().generation.number;
     let mut pulse = Pulse::new();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (board, parts) = Board::new(threads, outbox.clone());
@@ -170,6 +188,8 @@ async fn orders(mut link: Link) -> Result<()> {
                     registry.decisions.forget();
                     generation.begin(&outbox);
                     let new = State::new(*generation);
+                    generations.retain(|old| old.strong_count() > 0);
+                    generations.push(Arc::downgrade(&new.generation));
                     sender.send_modify(|state| {
                         *state = State { stage: state.stage, ..new };
                     });

@@ -1,11 +1,14 @@
 //! The body of a request: read as it is needed, gathered first where its length has to be
 //! known, or thrown away.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use directives::effect::Failure;
 use directives::modules::deflate::InflateLimits;
 use directives::modules::reqtimeout::Stage;
 use http_body::Body;
+use hyper::HeaderMap;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -25,6 +29,9 @@ const IN_MEMORY: usize = 64 * 1024;
 const PIECE: usize = 64 * 1024;
 /// What is thrown away of an unread body to keep a connection, bytes.
 const MOST_DISCARDED: u64 = 64 * 1024 * 1024;
+
+/// Fields that came behind a body.
+pub type Trailers = Rc<RefCell<HeaderMap>>;
 
 /// A request's body.
 pub struct RequestBody {
@@ -39,6 +46,7 @@ pub struct RequestBody {
     pace: Option<Pace>,
     timer: Option<Pin<Box<Sleep>>>,
     failed: Option<Failure>,
+    trailers: Option<Trailers>,
 }
 
 /// `RequestReadTimeout body=`: how long the client was waited for, against what it sent.
@@ -73,7 +81,9 @@ impl RequestBody {
         incoming: Incoming,
         timeout: Duration,
         stage: Option<Stage>,
+        may_have_trailers: bool,
     ) -> RequestBody {
+        let has_trailers = may_have_trailers && !incoming.is_end_stream();
         let source = if incoming.is_end_stream() {
             Source::Ended
         } else {
@@ -88,7 +98,13 @@ impl RequestBody {
             pace: stage.map(|stage| Pace { stage, waited: Duration::ZERO, since: None }),
             timer: None,
             failed: None,
+            trailers: has_trailers.then(Trailers::default),
         }
+    }
+
+    /// Where the fields behind it will be, if there may be any.
+    pub fn trailers(&self) -> Option<Trailers> {
+        self.trailers.clone()
     }
 
     /// No body: what an authorizer gets.
@@ -102,6 +118,7 @@ impl RequestBody {
             pace: None,
             timer: None,
             failed: None,
+            trailers: None,
         }
     }
 
@@ -123,6 +140,19 @@ impl RequestBody {
             Source::Spooled { left, .. } => Some(ready + left),
             Source::Client(_) => None,
         }
+    }
+
+    /// The first bytes of a body that was gathered, at most so many.
+    pub fn beginning(&self, most: usize) -> Bytes {
+        if let Source::Spooled { file, left } = &self.source {
+            let length = most.min(usize::try_from(*left).unwrap_or(most));
+            let mut first = vec![0; length];
+            // What cannot be read is not shown; whoever reads it next says why.
+            let read = file.read_exact_at(&mut first, 0);
+            return read.map_or_else(|_| Bytes::new(), |()| first.into());
+        }
+        let bytes = self.ready.iter().flat_map(|chunk| chunk.iter().copied());
+        bytes.take(most).collect()
     }
 
     /// Is there no further piece?
@@ -173,7 +203,18 @@ impl RequestBody {
                     {
                         pace.waited += since.elapsed();
                     }
-                    let Ok(data) = frame.into_data() else { continue };
+                    let data = match frame.into_data() {
+                        Ok(data) => data,
+                        Err(frame) => {
+                            let kept = self.trailers.as_ref();
+                            if let (Some(kept), Ok(fields)) =
+                                (kept, frame.into_trailers())
+                            {
+                                kept.replace(fields);
+                            }
+                            continue;
+                        }
+                    };
                     self.read += data.len() as u64;
                     if self.limit.is_some_and(|limit| self.read > limit) {
                         return Poll::Ready(Some(Err(self.fail(Failure::BodyTooLong))));

@@ -88,6 +88,7 @@ pub struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.seats.connections.borrow_mut().remove(&self.id);
+        crate::log::told::forget(self.id);
     }
 }
 

@@ -142,6 +142,7 @@ impl ScriptRun {
             key: AppKey { path: script.path.clone(), identity: script.identity.clone() },
             command: None,
             args: script.args.clone(),
+            limits: script.limits,
             env,
         };
         ScriptRun::launch(message, script.timeout, r, body, generation, outbox)
@@ -163,6 +164,7 @@ impl ScriptRun {
             key: AppKey { path: Bytes::copy_from_slice(&r.filename), identity: None },
             command: Some(command.line),
             args: Vec::new(),
+            limits: r.dir.core.rlimits,
             env: env.finish()?,
         };
         let body = RequestBody::empty();

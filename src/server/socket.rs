@@ -32,7 +32,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
-use super::request_line;
+use super::refused::Refusal;
+use super::request_line::HeadReader;
 use super::scoreboard::{Record, Tally};
 use super::streams::Streams;
 use super::wire::{Opened, Wire};
@@ -88,10 +89,10 @@ pub struct Shared {
     pub head_stage: Cell<Option<Stage>>,
     /// When the head at hand began to come, and how much of it is there, bytes.
     head: Cell<(Instant, u64)>,
-    /// A head's first line is there.
-    has_line: Cell<bool>,
-    /// The next request's target, if hyper could not be shown it.
-    pub target: RefCell<Option<Bytes>>,
+    /// What has come of the next request's head.
+    pub reader: RefCell<HeadReader>,
+    /// A request that nobody but hyper has seen was answered.
+    pub refused: Cell<Option<Refusal>>,
     /// A head did not come in time.
     pub is_overdue: Cell<bool>,
     /// Requests whose responses are complete, to be logged once they are sent.
@@ -137,8 +138,8 @@ impl Shared {
             timeout: Cell::new(timeout),
             head_stage: Cell::new(None),
             head: Cell::new((Instant::now(), 0)),
-            has_line: Cell::new(false),
-            target: RefCell::default(),
+            reader: RefCell::default(),
+            refused: Cell::new(None),
             is_overdue: Cell::new(false),
             finished: RefCell::default(),
             files: RefCell::default(),
@@ -259,8 +260,8 @@ impl Shared {
         }
     }
 
-    /// Takes note of bytes that were read before a request was known.
-    fn head_grows(&self, new: &[u8]) {
+    /// Takes note of so many bytes that were read before a request was known.
+    fn head_grows(&self, new: usize) {
         if self.head_stage.get().is_none() {
             return;
         }
@@ -269,20 +270,20 @@ impl Shared {
         if is_first && self.requests.get() > 0 {
             self.head.set((Instant::now(), 0));
         }
-        if is_first {
-            self.has_line.set(false);
-        }
         let (since, bytes) = self.head.get();
-        self.head.set((since, bytes + new.len() as u64));
-        self.has_line.set(self.has_line.get() || new.contains(&b'\n'));
+        self.head.set((since, bytes + new as u64));
     }
 
     /// Tells a client that its request did not come in time; without a whole first line it
     /// would not understand.
     pub async fn refuse_overdue(&self) {
-        if self.has_line.get() {
-            let _ = self.write_raw(&refusal(b"HTTP/1.1 408 ", &self.banner)).await;
+        let (mut refusal, page) = refusal(b"HTTP/1.1 408 ", &self.banner);
+        if self.reader.borrow().has_line() {
+            let _ = self.write_raw(&page).await;
+        } else {
+            (refusal.body, refusal.total) = (0, 0);
         }
+        self.refused.set(Some(refusal));
     }
 
     /// Logs what has been sent.
@@ -537,16 +538,15 @@ impl AsyncRead for Socket {
                 && n > 0
                 && shared.streams.is_none()
             {
-                if matches!(shared.phase.get(), Phase::Idle | Phase::Head) {
-                    shared.head_grows(&buf.filled()[before..]);
-                }
-                if shared.phase.get() == Phase::Idle {
-                    let target =
-                        request_line::take_target(&mut buf.filled_mut()[before..]);
-                    if target.is_some() {
-                        *shared.target.borrow_mut() = target;
+                let is_first = shared.phase.get() == Phase::Idle;
+                if is_first || shared.phase.get() == Phase::Head {
+                    shared.head_grows(n);
+                    let mut reader = shared.reader.borrow_mut();
+                    if is_first {
+                        reader.reset();
+                        shared.phase.set(Phase::Head);
                     }
-                    shared.phase.set(Phase::Head);
+                    reader.read(&mut buf.filled_mut()[before..]);
                 }
             }
             match result {
@@ -597,7 +597,9 @@ impl AsyncWrite for Socket {
         let Some(first) = first else { return Poll::Ready(Ok(0)) };
         if shared.phase.get() == Phase::Head && first.starts_with(b"HTTP/1.") {
             // Nobody was asked: this is hyper's own word for a request that is none.
-            this.instead = refusal(first, &shared.banner);
+            let (refusal, page) = refusal(first, &shared.banner);
+            this.instead = page;
+            shared.refused.set(Some(refusal));
             shared.raw.set(true);
             ready!(this.poll_instead(cx))?;
             return Poll::Ready(Ok(all));
@@ -655,7 +657,7 @@ fn stands_for_file(bytes: &[u8]) -> bool {
 }
 
 /// httpd's page in the place of hyper's empty answer.
-fn refusal(theirs: &[u8], banner: &[u8]) -> Vec<u8> {
+fn refusal(theirs: &[u8], banner: &[u8]) -> (Refusal, Vec<u8>) {
     let status: u16 = std::str::from_utf8(theirs.get(9..12).unwrap_or_default())
         .ok()
         .and_then(|code| code.parse().ok())
@@ -682,10 +684,12 @@ fn refusal(theirs: &[u8], banner: &[u8]) -> Vec<u8> {
     );
     let date = directives::content::conditions::http_date(crate::log::now() / 1_000_000);
     let server = String::from_utf8_lossy(banner);
-    format!(
+    let answer = format!(
         "HTTP/1.1 {status} {reason}\r\nDate: {date}\r\nServer: {server}\r\nContent-Length: {}\r\n\
          Connection: close\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n{page}",
         page.len()
     )
-    .into_bytes()
+    .into_bytes();
+    let (body, total) = (page.len() as u64, answer.len() as u64);
+    (Refusal { status, body, total }, answer)
 }

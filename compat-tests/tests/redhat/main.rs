@@ -2,6 +2,7 @@
 //! what is known of it: started by apache2 and by us, and asked the same. Only paths and the
 //! user are changed.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -78,18 +79,22 @@ fn tree(kind: Kind) -> Result<Root> {
         ("www/html/both/index.php", PHP),
         (
             "www/cgi-bin/env.sh",
-            "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhi\\n'\n",
+            "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n\
+             echo \"$SCRIPT_NAME $PATH_INFO $QUERY_STRING $REQUEST_METHOD\"; cat\nsleep 0.1\n",
         ),
+        ("www/cgi-bin/plain.sh", "#!/bin/sh\n"),
     ] {
         root.write(name, text.as_bytes())?;
     }
+    let script = root.join("www/cgi-bin/env.sh");
+    std::fs::set_permissions(script, PermissionsExt::from_mode(0o755))?;
     let mut touch = Command::new("/usr/bin/find");
     touch.arg(root.join("www")).arg(root.join("share"));
     run(touch.args(["-exec", "touch", "-d", "@1600000000", "{}", "+"]))?;
     Ok(root)
 }
 
-const TARGETS: [&str; 31] = [
+const TARGETS: [&str; 37] = [
     "GET /",
     "HEAD /",
     "GET //",
@@ -117,6 +122,12 @@ const TARGETS: [&str; 31] = [
     "GET /icons/blank.gif",
     "GET /icons/",
     "GET /cgi-bin/none",
+    "GET /cgi-bin/",
+    "GET /cgi-bin/env.sh",
+    "GET /cgi-bin/env.sh/more?a=b",
+    "HEAD /cgi-bin/env.sh",
+    "POST /cgi-bin/env.sh",
+    "GET /cgi-bin/plain.sh",
     "GET /~root/",
     "OPTIONS /page.html",
     "TRACE /page.html",

@@ -1,4 +1,4 @@
-//! `FastCgiWrapper` with Debian's suexec.
+//! `FastCgiWrapper` with Debian's suexec, for applications and CGI scripts.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
@@ -131,4 +131,65 @@ fn off_is_user_and_group() -> Result<()> {
         ensure!(who == ("www-data".to_owned(), "www-data".to_owned()), "{name}: {who:?}");
     }
     Ok(())
+}
+
+/// A script that says who it is.
+const SCRIPT: &str = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\n\
+                      echo \"$(id -un):$(id -gn) $PWD $1 $QUERY_STRING $(ulimit -St)\"\n";
+
+/// CGI scripts of a virtual host with an identity run under it, and those of others as
+/// `User`; what suexec does not let through is an error.
+#[test]
+fn scripts_go_through_suexec() -> Result<()> {
+    ensure!(is_root(), "only root can become somebody else");
+    let suexec = program("/usr/lib/apache2/suexec", "apache2-suexec-pristine")?;
+    let mut site = Site::alone()?;
+    site.probe("probe")?;
+    let directory = directory(&site)?;
+    for (name, mode) in [("who.cgi", 0o755), ("open.cgi", 0o777)] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, SCRIPT)?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode))?;
+        own(&path)?;
+    }
+    let foreign = directory.path().join("foreign.cgi");
+    std::fs::write(&foreign, SCRIPT)?;
+    std::fs::set_permissions(&foreign, PermissionsExt::from_mode(0o755))?;
+    let at = directory.path().display().to_string();
+    site.serve(&format!(
+        "FastCgiWrapper {}\nAddHandler cgi-script .cgi\n\
+         <Directory {at}>\nRequire all granted\nOptions ExecCGI\nRLimitCPU 7\n\
+         </Directory>\n\
+         <VirtualHost *:*>\nServerName plain.test\nDocumentRoot {at}\n</VirtualHost>\n\
+         <VirtualHost *:*>\nServerName own.test\nDocumentRoot {at}\n\
+         SuexecUserGroup {} {}\n</VirtualHost>\n",
+        suexec.display(),
+        OWNER.0,
+        OWNER.1
+    ))?;
+    let get = |host: &str, target: &str| {
+        let mut client = Client::connect(site.root.port)?;
+        let fields = format!("Host: {host}\r\nConnection: close\r\n");
+        client.send(format!("GET {target} HTTP/1.1\r\n{fields}\r\n").as_bytes())?;
+        client.response("GET")
+    };
+    let (user, group) = OWNER;
+    for (host, who) in [
+        ("own.test", format!("{user}:{group}")),
+        ("plain.test", "www-data:www-data".to_owned()),
+    ] {
+        let answer = get(host, "/who.cgi?word")?;
+        let expected = format!("{who} {at} word word 7\n");
+        ensure!(
+            answer.text() == expected,
+            "{host}: {answer}{}",
+            site.root.log("error_log")
+        );
+    }
+    for name in ["open.cgi", "foreign.cgi"] {
+        let answer = get("own.test", &format!("/{name}"))?;
+        ensure!(answer.status == 500, "{name}: {answer}");
+        ensure!(get("plain.test", &format!("/{name}"))?.status == 200, "{name}");
+    }
+    site.logged_times("End of script output before headers", 2)
 }

@@ -42,6 +42,8 @@ fn make() -> Result<PathBuf> {
     let subject = "/C=DE/O=Clients <x>/OU=Staff/CN=Joe Doe/UID=joe/serialNumber=77";
     certificate(&at, "client", subject, "ca", CLIENT)?;
     certificate(&at, "revoked", "/CN=Revoked", "ca", "extendedKeyUsage=clientAuth")?;
+    let name = "subjectAltName=DNS:gone.test";
+    certificate(&at, "gone", "/CN=gone.test", "ca", name)?;
     certificate(&at, "wrong", "/CN=Wrong", "other", "extendedKeyUsage=clientAuth")?;
     certificate(&at, "middle", "/CN=Middle", "ca", CA)?;
     certificate(&at, "deep", "/CN=Deep", "middle", "extendedKeyUsage=clientAuth")?;
@@ -72,7 +74,13 @@ fn make() -> Result<PathBuf> {
     let mixed = [read(&at, "client.pem")?, read(&at, "two.key")?].concat();
     std::fs::write(at.join("mixed.pem"), mixed)?;
     run(openssl(&at).args(authority).args(["-revoke", "revoked.pem"]))?;
+    run(openssl(&at).args(authority).args(["-revoke", "gone.pem"]))?;
     run(openssl(&at).args(authority).args(["-gencrl", "-out", "ca.crl"]))?;
+    // A directory as c_rehash makes them.
+    let hash = openssl(&at).args(["crl", "-hash", "-noout", "-in", "ca.crl"]).output()?;
+    let hash = String::from_utf8(hash.stdout)?;
+    std::fs::create_dir(at.join("crls"))?;
+    std::fs::copy(at.join("ca.crl"), at.join(format!("crls/{}.r0", hash.trim())))?;
     // It stays as long as this process needs it, and is replaced by the next run's.
     let place = target.join("authority");
     let _ = std::fs::remove_dir_all(&place);

@@ -32,6 +32,7 @@ fn statuses(kind: Kind, conf: &str, path: &str) -> Result<Vec<u16>> {
 
 const CA: &str = "SSLCACertificateFile {ca}/ca.pem\n";
 const CRL: &str = "SSLCARevocationFile {ca}/ca.crl\n";
+const CRLS: &str = "SSLCARevocationPath {ca}/crls\n";
 
 #[test]
 fn certificates_are_looked_at() -> Result<()> {
@@ -45,6 +46,14 @@ fn certificates_are_looked_at() -> Result<()> {
         (
             format!("SSLVerifyClient require\nSSLCARevocationCheck chain\n{CA}{CRL}"),
             [0, 200, 0, 0, 0],
+        ),
+        (
+            format!("SSLVerifyClient require\nSSLCARevocationCheck leaf\n{CA}{CRLS}"),
+            [0, 200, 0, 0, 0],
+        ),
+        (
+            format!("SSLVerifyClient require\nSSLCARevocationCheck none\n{CA}{CRL}"),
+            [0, 200, 200, 0, 0],
         ),
         (
             // Nobody has a list of what the authority in the middle has revoked.

@@ -88,6 +88,25 @@ fn what_does_not_go_together_is_told_with_its_place() -> Result<()> {
     Ok(())
 }
 
+/// Nobody asks an OCSP responder: where a client's certificate is to be looked up there it is
+/// an error, and where an answer is to be shown to clients it is not.
+#[test]
+fn what_a_responder_would_say_is_not_passed_over() -> Result<()> {
+    let asks = "SSLVerifyClient require\nSSLCACertificateFile {ca}/ca.pem\n";
+    for (lines, refused) in [
+        (format!("{asks}SSLOCSPEnable on\n"), true),
+        (format!("{asks}SSLOCSPEnable leaf\n"), true),
+        (format!("{asks}SSLOCSPEnable off\n"), false),
+        ("SSLUseStapling on\n".to_owned(), false),
+    ] {
+        let (said, _root) = check(&hosts(&lines))?;
+        let is_refused = said.starts_with("refused\n");
+        ensure!(is_refused == refused, "{lines}: {said}");
+        ensure!(!refused || said.contains("use SSLCARevocationFile"), "{lines}: {said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_serving_process_is_not_dumped() -> Result<()> {
     let site = crate::site::Site::start(Kind::Ours, &hosts(""))?;
@@ -118,6 +137,13 @@ fn a_port_of_https_needs_no_engine() -> Result<()> {
     let conf = hosts("").replace("SSLEngine on\n", "");
     let site = crate::site::Site::start(Kind::Ours, &conf)?;
     ensure!(site.curl("two.test", "/a.txt", &[])?.status == 200);
+    // `Protocol` has the last word.
+    for (protocol, is_tls) in [("https", true), ("http", false)] {
+        let conf = hosts(&format!("Protocol {protocol}\n")).replace("SSLEngine on\n", "");
+        let site = crate::site::Site::start(Kind::Ours, &conf)?;
+        let said = site.curl("one.test", "/a.txt", &[])?;
+        ensure!((said.status == 200) == is_tls, "{protocol}: {said:?}");
+    }
     // The certificate may have its key beside it, and its issuer in another file.
     let both = ["one.pem", "one.key"]
         .map(|name| std::fs::read(authority::directory().join(name)).unwrap_or_default());

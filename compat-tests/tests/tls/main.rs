@@ -6,6 +6,7 @@ mod clients;
 mod configuration;
 mod gateway;
 mod names;
+mod relay;
 mod reload;
 mod site;
 mod streams;

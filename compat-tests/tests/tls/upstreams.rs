@@ -4,6 +4,7 @@
 use anyhow::{Result, ensure};
 use compat_tests::server::{Kind, Server};
 
+use crate::relay::Relay;
 use crate::site::{PROXY, Site, configured};
 
 /// The upstreams: name of the host, name of its certificate.
@@ -151,6 +152,87 @@ fn members_of_a_balancer_are_secured() -> Result<()> {
     let refused = site.plain("one.test", "/s1/a.txt", "")?;
     ensure!(refused.status == 500, "{refused}");
     site.server.stop()
+}
+
+/// What `SSLProxyCARevocationCheck` and its lists say, with a good certificate and with one
+/// that was taken back.
+#[test]
+fn certificates_that_were_taken_back_are_refused_as_apache_does() -> Result<()> {
+    const LISTS: [&str; 8] = [
+        "",
+        "SSLProxyCARevocationFile {ca}/ca.crl\n",
+        "SSLProxyCARevocationFile {ca}/ca.crl\nSSLProxyCARevocationCheck none\n",
+        "SSLProxyCARevocationFile {ca}/ca.crl\nSSLProxyCARevocationCheck leaf\n",
+        "SSLProxyCARevocationFile {ca}/ca.crl\nSSLProxyCARevocationCheck chain\n",
+        "SSLProxyCARevocationPath {ca}/crls\nSSLProxyCARevocationCheck leaf\n",
+        "SSLProxyCARevocationCheck leaf\n",
+        "SSLProxyCARevocationPath {ca}/crls\n",
+    ];
+    let hosts =
+        [upstream("one.test", "one", ""), upstream("gone.test", "gone", "")].concat();
+    let mut said: Vec<Vec<(u16, u16)>> = Vec::new();
+    for kind in [Kind::Apache, Kind::Ours] {
+        let mut statuses = Vec::new();
+        for lists in LISTS {
+            let front = format!(
+                "ProxyPreserveHost on\nProxyPass / https://127.0.0.1:{{port2}}/\n\
+                 SSLProxyVerify require\nSSLProxyCACertificateFile {{ca}}/ca.pem\n{lists}"
+            );
+            let conf = format!(
+                "{PROXY}{hosts}<VirtualHost *:{{port}}>\nServerName front.test\n\
+                 SSLProxyEngine on\n{front}</VirtualHost>\n"
+            );
+            let root = configured(kind, &conf)?;
+            let site = Site { server: Server::start(kind, &root)?, root };
+            // httpd's child may go down with a list that it does not like.
+            let status =
+                |host| site.plain(host, "/a.txt", "").map_or(0, |answer| answer.status);
+            statuses.push((status("one.test"), status("gone.test")));
+            site.server.stop()?;
+        }
+        said.push(statuses);
+    }
+    for ((lists, theirs), ours) in LISTS.iter().zip(&said[0]).zip(&said[1]) {
+        let good = |(one, gone): &(u16, u16)| (*one == 200, *gone == 200);
+        ensure!(good(theirs) == good(ours), "{lists}: apache2 {theirs:?}, ours {ours:?}");
+    }
+    ensure!(said[1][0] == (200, 200) && said[1][3] == (200, 500), "{:?}", said[1]);
+    Ok(())
+}
+
+/// TLS over a Unix socket: its upstream's name is still that of the URL.
+#[test]
+fn tls_is_spoken_over_unix_sockets_too() -> Result<()> {
+    let mut said = Vec::new();
+    for kind in [Kind::Apache, Kind::Ours] {
+        let front = "ProxyPreserveHost on\n\
+            SSLProxyVerify require\nSSLProxyCACertificateFile {ca}/ca.pem\n\
+            ProxyPass /s0/ unix:{root}/run/tls.sock|https://one.test/s0/\n\
+            ProxyPass /s1/ unix:{root}/run/none.sock|https://one.test/s1/\n\
+            ProxyPass /s2/ unix:{root}/run/tls.sock|http://one.test/s2/\n";
+        let hosts = upstream("one.test", "one", "");
+        let site = site(kind, front, &hosts)?;
+        let relay = Relay::start(&site.root.join("run/tls.sock"), site.root.other_port)?;
+        let status =
+            |host, path| Ok::<u16, anyhow::Error>(site.plain(host, path, "")?.status);
+        let good = site.plain("one.test", "/s0/a.txt", "")?;
+        ensure!(
+            good.text() == "hello\n",
+            "{kind:?}: {good}{}",
+            site.root.log("error_log")
+        );
+        said.push([
+            status("one.test", "/s0/a.txt")?,
+            status("wrong.test", "/s0/a.txt")?,
+            status("one.test", "/s1/a.txt")?,
+            status("one.test", "/s2/a.txt")?,
+        ]);
+        ensure!(relay.connections() > 1, "nobody came to the socket");
+        site.server.stop()?;
+    }
+    ensure!(said[0] == said[1], "apache2 {:?}, ours {:?}", said[0], said[1]);
+    ensure!(said[1][..3] == [200, 500, 503], "{:?}", said[1]);
+    Ok(())
 }
 
 #[test]

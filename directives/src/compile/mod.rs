@@ -19,6 +19,7 @@ use crate::known::{self, Known};
 use crate::modules::core::Limited;
 use crate::modules::{DirPart, Process, ServerPart, fastcgi, info, ssl};
 use crate::path;
+use crate::pattern::Pattern;
 use crate::schema::lookup::{self, Found};
 use crate::schema::{Compat, Context, Override, Problem, Result, Set, Word};
 use crate::section::{Kind, Matcher, Section, SectionId};
@@ -175,9 +176,20 @@ impl<'b> Scope<'_, 'b> {
         apply_all(body, &place, self.server, self.dir, self.build);
     }
 
+    /// A pattern, with the options that hold for all of them here; the error is the
+    /// engine's sentence.
+    pub fn pattern(
+        &self,
+        source: &[u8],
+        ignore_case: bool,
+    ) -> std::result::Result<Pattern, String> {
+        Pattern::with(source, ignore_case, self.build.process.core.regex)
+    }
+
     /// What a text with expressions may use here.
     pub fn rules(&self) -> Rules {
         Rules {
+            regex: self.build.process.core.regex,
             restricted: self.place.context == Context::HTACCESS,
             dont_vary: true,
             ..Rules::default()
@@ -549,6 +561,9 @@ pub fn compile_htaccess(
     };
     // Methods are registered for the whole server.
     build.process.core.methods.clone_from(&snapshot.process.core.methods);
+    build.process.core.regex = snapshot.process.core.regex;
+    build.process.authn_core.clone_from(&snapshot.process.authn_core);
+    build.process.authz_core.clone_from(&snapshot.process.authz_core);
     let (mut server, mut part) = (ServerPart::default(), DirPart::default());
     let directory = Bytes::copy_from_slice(path::dir_name(path));
     let place = Place {

@@ -30,6 +30,8 @@ pub struct Rules {
     /// Header fields that are looked at do not go into `Vary`
     /// (`AP_EXPR_FLAG_DONT_VARY`).
     pub dont_vary: bool,
+    /// What holds for every pattern.
+    pub regex: crate::pattern::Options,
 }
 
 /// A condition.

@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
                 return Err(self.unexpected("T_REGEX or T_REGEX_I"));
             };
             self.advance();
-            let pattern = Pattern::new(&source, ignore_case)
+            let pattern = Pattern::with(&source, ignore_case, self.rules.regex)
                 .map_err(|_| "Failed to compile regular expression".to_owned())?;
             let matches = Cond::Matches(left, pattern);
             return Ok(match operator.as_str() {

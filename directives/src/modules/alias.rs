@@ -12,7 +12,9 @@ use crate::path;
 use crate::pattern::Pattern;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
-use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{
+    Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
+};
 use crate::template;
 
 /// What a URL path is compared with.
@@ -85,7 +87,8 @@ pub fn script_targets<'a>(
     server: &'a super::ServerConfig,
     dir: &'a super::DirConfig,
 ) -> impl Iterator<Item = &'a [u8]> {
-    let scripts = server.alias.aliases.iter().chain(&dir.alias.alias).filter(|a| a.script);
+    let scripts =
+        server.alias.aliases.iter().chain(&dir.alias.alias).filter(|a| a.script);
     scripts.map(|alias| match &alias.from {
         From::Prefix(_) | From::Section(_) => &alias.to[..],
         From::Regex(_) => {
@@ -122,8 +125,8 @@ pub(super) fn prefix(uri: &[u8], fake: &[u8]) -> Option<usize> {
     (whole && u > 0).then_some(u)
 }
 
-fn regex(word: &Word) -> Result<From> {
-    Pattern::new(&word.bytes, false).map(From::Regex).map_err(|why| {
+fn regex(at: &Scope, word: &Word) -> Result<From> {
+    at.pattern(&word.bytes, false).map(From::Regex).map_err(|why| {
         Problem::from("Regular expression could not be compiled.").at(word.span).help(why)
     })
 }
@@ -161,7 +164,8 @@ fn alias(at: &mut Scope, first: &Word, second: Option<&Word>, script: bool) -> R
 fn text(at: &Scope, word: &Word, what: &str) -> Result<Template> {
     Template::parse(&word.bytes, at.rules()).map_err(|why| {
         let text = word.lossy();
-        Problem::from(format!("Cannot parse {what} expression '{text}': {why}")).at(word.span)
+        Problem::from(format!("Cannot parse {what} expression '{text}': {why}"))
+            .at(word.span)
     })
 }
 
@@ -215,7 +219,7 @@ without them the rest of the path is lost.
     AliasMatch ^/app(/.*)?$ /virtual/app$1
 ",
     set: Set::Two(|at, pattern, to| {
-        let from = regex(pattern)?;
+        let from = regex(at, pattern)?;
         add_alias(at, from, to, false)
     }),
     ..Directive::EXACT
@@ -233,7 +237,7 @@ As `AliasMatch`, and what is found there is run.
     ScriptAliasMatch ^/cgi/(.*) /srv/cgi/$1
 ",
     set: Set::Two(|at, pattern, to| {
-        let from = regex(pattern)?;
+        let from = regex(at, pattern)?;
         add_alias(at, from, to, true)
     }),
     ..Directive::EXACT
@@ -246,7 +250,9 @@ fn redirect_status(word: &Word) -> Option<u16> {
         "temp" => Some(302),
         "seeother" => Some(303),
         "gone" => Some(410),
-        text if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => text.parse().ok(),
+        text if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
+            text.parse().ok()
+        }
         _ => None,
     }
 }
@@ -256,7 +262,12 @@ fn takes_target(status: u16) -> bool {
     (300..400).contains(&status)
 }
 
-fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status: Option<u16>) -> Result {
+fn redirect(
+    at: &mut Scope,
+    words: [Option<&Word>; 3],
+    regex_form: bool,
+    status: Option<u16>,
+) -> Result {
     let given: Vec<&Word> = words.into_iter().flatten().collect();
     let (status, rest) = match (status, given.split_first()) {
         (Some(status), _) => (status, &given[..]),
@@ -292,7 +303,7 @@ fn redirect(at: &mut Scope, words: [Option<&Word>; 3], regex_form: bool, status:
         return Err(Problem::from("Redirect to non-URL").at(to.span));
     }
     let from = match from {
-        Some(word) if regex_form => regex(word)?,
+        Some(word) if regex_form => regex(at, word)?,
         Some(word) => From::Prefix(word.bytes.clone()),
         None => From::Section(at.place.path.cloned().unwrap_or_default()),
     };
@@ -425,7 +436,13 @@ fn translate(r: &mut Request) -> Verdict {
 }
 
 /// What a target's expressions come to; an error is the status.
-fn filled(r: &mut Request, text: &Template, what: &str, ah: u32, status: u16) -> std::result::Result<Bytes, u16> {
+fn filled(
+    r: &mut Request,
+    text: &Template,
+    what: &str,
+    ah: u32,
+    status: u16,
+) -> std::result::Result<Bytes, u16> {
     // Names of clients are known before any target is wanted.
     let text = text.fill(r).unwrap_or_else(|_| Err("too early for a look-up".to_owned()));
     text.map_err(|why| {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::authn_core::{self, Credentials, Numbers};
+use bytes::Bytes;
+
+use super::authn_core::{self, Alias, Credentials, Numbers};
 use super::{authn_anon, authnz_fcgi};
 use crate::bundle::OsError;
+use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
 use crate::expr::Template;
@@ -23,6 +26,8 @@ pub enum Provider {
     Anon,
     /// An application: mod_authnz_fcgi.
     Fcgi(Arc<authnz_fcgi::Provider>),
+    /// One of these with settings of its own: mod_authn_core.
+    Alias(Arc<Alias>),
 }
 
 /// Whether a password is right.
@@ -72,10 +77,9 @@ static AUTH_BASIC_PROVIDER: Directive = Directive {
     default: "file",
     summary: "specify the auth providers for a directory or location",
     docs: r#"
-Who knows users and passwords: `file` (`AuthUserFile`), `anon` (`Anonymous`), and the names
-that `AuthnzFcgiDefineProvider` gave to applications. They are asked in this order until one
-knows the user; an application's answer is the last. Providers that are not built in are
-refused.
+Who knows users and passwords: `file` (`AuthUserFile`) and `anon` (`Anonymous`). They are
+asked in this order until one knows the user. Other names are those of `<AuthnProviderAlias>`
+and `AuthnzFcgiDefineProvider`; providers that are not built in are refused.
 
 ## Example
     <Location /intern>
@@ -88,18 +92,21 @@ refused.
     </Location>
 "#,
     set: Set::Each(|at, word| {
-        let defined = authnz_fcgi::provider(at, word, true);
-        let provider = match defined {
-            Some(application) => Provider::Fcgi(application),
-            None => provider(word)?,
-        };
+        let provider = provider(at, word)?;
         at.dir.auth_basic().providers.push(provider);
         Ok(())
     }),
     ..Directive::EXACT
 };
 
-fn provider(word: &Word) -> Result<Provider> {
+/// The provider of a name.
+pub fn provider(at: &mut Scope, word: &Word) -> Result<Provider> {
+    if let Some(application) = authnz_fcgi::provider(at, word, true) {
+        return Ok(Provider::Fcgi(application));
+    }
+    if let Some(alias) = at.process().authn_core.get(&word.bytes) {
+        return Ok(Provider::Alias(alias.clone()));
+    }
     let name = word.lossy();
     Ok(match name.as_str() {
         "file" => Provider::File,
@@ -211,24 +218,46 @@ fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
     let Some(provider) = providers.get(index) else {
         return conclude(r, Checked::NoUser);
     };
+    // Where nothing more is known it is the one that answers.
+    r.asking = index;
+    let (provider, alias) = match provider {
+        Provider::Alias(alias) => (&alias.base, Some(alias)),
+        own => (own, None),
+    };
     match provider {
-        Provider::Anon => match authn_anon::check(r, &given) {
-            Checked::NoUser => ask(r, given, index + 1),
-            checked => conclude(r, checked),
-        },
+        Provider::Anon => {
+            let checked = match alias {
+                Some(alias) => authn_anon::check(r, &alias.anon(&dir.authn_anon), &given),
+                None => authn_anon::check(r, &dir.authn_anon, &given),
+            };
+            match checked {
+                Checked::NoUser => ask(r, given, index + 1),
+                checked => conclude(r, checked),
+            }
+        }
+        // Aliases are made of what is no alias.
+        Provider::Alias(_) => Verdict::Status(500),
         Provider::Fcgi(application) => {
             authnz_fcgi::check_password(r, application, &given)
         }
         Provider::File => {
-            let Some(file) = dir.authn_file.file() else {
+            let Some(file) = file(r) else {
                 let text = "AuthUserFile not specified in the configuration";
                 r.log(Level::Error, "authn_file", 1619, text);
                 return Verdict::Status(500);
             };
-            r.asking = index;
-            Verdict::Ask(Effect::Password { file: file.clone(), given }, checked)
+            Verdict::Ask(Effect::Password { file, given }, checked)
         }
     }
+}
+
+/// The file of the provider that is asked.
+fn file(r: &Request) -> Option<Bytes> {
+    let own = match r.dir.auth_basic.providers.get(r.asking) {
+        Some(Provider::Alias(alias)) => alias.file(),
+        _ => None,
+    };
+    own.or(r.dir.authn_file.file()).cloned()
 }
 
 fn checked(r: &mut Request, answer: Answer) -> Verdict {
@@ -250,7 +279,7 @@ pub fn conclude(r: &mut Request, checked: Checked) -> Verdict {
     let is_known = match checked {
         Checked::Granted => return OK,
         Checked::Failed(error) => {
-            let file = dir.authn_file.file().cloned().unwrap_or_default();
+            let file = file(r).unwrap_or_default();
             let text = [b"Could not open password file: ", &file[..]].concat();
             r.log_os(Level::Error, "authn_file", 1620, Some(error), text);
             return Verdict::Status(500);

@@ -108,10 +108,8 @@ pub static MODULE: Module = Module {
     hooks: &[],
 };
 
-/// `check_anonymous`.
-pub fn check(r: &mut Request, given: &Credentials) -> Checked {
-    let dir = r.dir.clone();
-    let config = &dir.authn_anon;
+/// `check_anonymous`, with the settings of the section or of an alias.
+pub fn check(r: &mut Request, config: &Dir, given: &Credentials) -> Checked {
     let (user, mail) = (&given.user, &given.password);
     // Without any name the module says nothing, not even about the empty one.
     let known = !config.users.is_empty()

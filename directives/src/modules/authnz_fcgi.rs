@@ -231,6 +231,7 @@ fn check_authn_provider(at: &mut Scope, words: &[Word]) -> Result {
             "userexpr" => {
                 let rules = Rules {
                     restricted: at.place.context == Context::HTACCESS,
+                    regex: at.rules().regex,
                     ..Rules::default()
                 };
                 let template = Template::parse(&value.bytes, rules).map_err(|why| {

@@ -17,6 +17,13 @@ pub struct Dir {
 
 merge_options!(Dir { file });
 
+impl Dir {
+    /// `AuthGroupFile`.
+    pub fn file(&self) -> Option<&Bytes> {
+        self.file.as_ref()
+    }
+}
+
 /// Settings of a server: none.
 pub type Server = ();
 
@@ -81,17 +88,23 @@ const FILE_GROUP: Question = Question {
     what: "file group",
 };
 
-/// Is the user in one of these groups? See `group_check_authorization`.
-pub fn is_member(r: &mut Request, user: &Bytes, groups: &[Bytes]) -> bool {
+/// Is the user in one of these groups? `own` is the file of an alias that has one. See
+/// `group_check_authorization`.
+pub fn is_member(
+    r: &mut Request,
+    user: &Bytes,
+    groups: &[Bytes],
+    own: Option<&Bytes>,
+) -> bool {
     let holds = |own: &[Vec<u8>]| {
         groups.iter().any(|g| own.iter().any(|o| o.eq_ignore_ascii_case(g)))
     };
-    check(r, user, &GROUP, |_, own| holds(own))
+    check(r, user, own, &GROUP, |_, own| holds(own))
 }
 
 /// Is the user in the file's group? See `filegroup_check_authorization`.
-pub fn is_in_file_group(r: &mut Request, user: &Bytes) -> bool {
-    check(r, user, &FILE_GROUP, |r, own| {
+pub fn is_in_file_group(r: &mut Request, user: &Bytes, own: Option<&Bytes>) -> bool {
+    check(r, user, own, &FILE_GROUP, |r, own| {
         let group = authz_owner::group_of_file(r, user);
         group.is_some_and(|group| own.iter().any(|o| o.eq_ignore_ascii_case(&group)))
     })
@@ -100,11 +113,12 @@ pub fn is_in_file_group(r: &mut Request, user: &Bytes) -> bool {
 fn check(
     r: &mut Request,
     user: &Bytes,
+    file: Option<&Bytes>,
     question: &Question,
     holds: impl Fn(&mut Request, &[Vec<u8>]) -> bool,
 ) -> bool {
     let dir = r.dir.clone();
-    let Some(file) = &dir.authz_groupfile.file else {
+    let Some(file) = file.or(dir.authz_groupfile.file()) else {
         let text = "No group file was specified in the configuration";
         r.log(Level::Error, "authz_groupfile", question.no_file, text);
         return false;

@@ -204,8 +204,11 @@ static H2_UPGRADE: Directive = Directive {
     context: Context::CONFIG,
     summary: "on to allow HTTP/1 Upgrades to h2/h2c",
     docs: r"
-Accepted without effect: a connection that began with HTTP/1.1 goes on with it. RFC 9113
-has no such change any more.
+Accepted without effect: a connection that began with HTTP/1.1 goes on with it, also where
+`Protocols` names h2c and a client asks for `Upgrade: h2c`. Clients take that for an answer:
+the request is answered with HTTP/1.1. RFC 9113 has no such change any more; browsers never
+had it. Without TLS HTTP/2 is spoken with clients that begin with it, such as front ends and
+gRPC's (`curl --http2-prior-knowledge`).
 
 ## Example
     H2Upgrade off

@@ -154,6 +154,10 @@ pub struct Process {
     pub core: core::Process,
     /// Of `fastcgi`.
     pub fastcgi: fastcgi::Process,
+    /// Of `authn_core`.
+    pub authn_core: authn_core::Process,
+    /// Of `authz_core`.
+    pub authz_core: authz_core::Process,
     /// Of `authnz_fcgi`.
     pub authnz_fcgi: authnz_fcgi::Process,
     /// Of `ssl`.

@@ -71,7 +71,7 @@ impl Merge for Dir {
     }
 }
 
-fn attribute(word: &Word) -> Result<Attribute> {
+fn attribute(at: &Scope, word: &Word) -> Result<Attribute> {
     let text = word.lossy();
     Ok(match text.to_ascii_lowercase().as_str() {
         "remote_host" => Attribute::RemoteHost,
@@ -84,7 +84,7 @@ fn attribute(word: &Word) -> Result<Attribute> {
             Attribute::Named(text)
         }
         _ => {
-            let pattern = Pattern::new(&word.bytes, true);
+            let pattern = at.pattern(&word.bytes, true);
             let message = "SetEnvIfHeader name regex could not be compiled.";
             let failed = |why: String| Problem::from(message).at(word.span).help(why);
             Attribute::Matching(pattern.map_err(failed)?)
@@ -102,7 +102,7 @@ fn set_env_if(at: &mut Scope, words: &[Word], ignore_case: bool) -> Result {
     if features.is_empty() {
         return Err(format!("Missing envariable expression for {name}").into());
     }
-    let attribute = attribute(first)?;
+    let attribute = attribute(at, first)?;
     add(at, attribute, pattern, features, ignore_case)
 }
 
@@ -124,7 +124,7 @@ fn add(
     ignore_case: bool,
 ) -> Result {
     let name = at.cmd.name;
-    let pattern = Pattern::new(&pattern.bytes, ignore_case).map_err(|why| {
+    let pattern = at.pattern(&pattern.bytes, ignore_case).map_err(|why| {
         Problem::from(format!("{name} regex could not be compiled."))
             .at(pattern.span)
             .help(why)

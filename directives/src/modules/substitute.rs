@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::filter::Filter;
 use crate::merge::Merge;
-use crate::pattern::Pattern;
+use crate::pattern::{Options, Pattern};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
 use crate::template;
@@ -202,7 +202,7 @@ pub(crate) fn begin(r: &mut Request) -> Option<Filter> {
 }
 
 /// Reads `s/from/to/flags`: `set_pattern`.
-fn rule(word: &Word) -> Result<Rule> {
+fn rule(word: &Word, options: Options) -> Result<Rule> {
     let fail = |message: &str| Err(Problem::from(message).at(word.span));
     let [b's' | b'S', rest @ ..] = &word.bytes[..] else {
         return fail("Bad Substitute format, must be an s/// pattern");
@@ -229,7 +229,7 @@ fn rule(word: &Word) -> Result<Rule> {
     let what = if is_text {
         What::Text { text: Bytes::copy_from_slice(from), ignore_case }
     } else {
-        What::Regex(Pattern::new(from, ignore_case).map_err(|why| {
+        What::Regex(Pattern::with(from, ignore_case, options).map_err(|why| {
             Problem::from("Substitute could not compile regex").at(word.span).help(why)
         })?)
     };
@@ -257,7 +257,7 @@ holds without it.
     </Location>
 "#,
     set: Set::One(|at, word| {
-        let rule = rule(word)?;
+        let rule = rule(word, at.process().core.regex)?;
         at.dir.substitute().rules.push(Arc::new(rule));
         Ok(())
     }),
@@ -338,7 +338,7 @@ mod tests {
             let bytes = Bytes::copy_from_slice(text.as_bytes());
             let span = Span { file: FileId(0), start: 0, end: 0 };
             let word = Word { bytes, span, quoted: false };
-            Arc::new(rule(&word).unwrap())
+            Arc::new(rule(&word, Options::default()).unwrap())
         });
         Substitution {
             rules: rules.collect(),

@@ -44,10 +44,14 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
     let absolute_host = locate::parse_uri(r, target);
     let host = choose_host(r, absolute_host);
     if let Err(problem) = &host {
-        r.log(Level::Debug, "core", 550, *problem);
+        r.log(Level::Debug, "core", 550, problem.clone());
         return Err(400);
     }
-    choose_server(r);
+    let strict = r.server.config.core.strict_host_check == Some(true);
+    let is_named = choose_server(r);
+    if strict && !is_named && r.hostname.is_some() {
+        return unnamed(r);
+    }
     check_fields(r)?;
     if r.hostname.is_none() && r.version >= 11 {
         let text =
@@ -83,16 +87,24 @@ fn is_target(r: &Request, target: &[u8]) -> bool {
         http::Method::OPTIONS if target == b"*" => true,
         // What stands behind a `#` is the browser's own.
         _ if target.contains(&b'#') => false,
-        _ => target.starts_with(b"/") || is_url(b"http://") || is_url(b"https://"),
+        _ if is_url(b"http://") => is_host(&target[7..]),
+        _ if is_url(b"https://") => is_host(&target[8..]),
+        _ => target.starts_with(b"/"),
     }
 }
 
+/// Is what a URL begins with behind its scheme a host? A name and a password are none of it.
+fn is_host(rest: &[u8]) -> bool {
+    let end = rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len());
+    !rest[..end].contains(&b'@')
+}
+
 /// `Host`, or the authority of an absolute target, which wins over it.
-fn choose_host(r: &mut Request, absolute: Option<Vec<u8>>) -> Result<(), &'static str> {
+fn choose_host(r: &mut Request, absolute: Option<Vec<u8>>) -> Result<(), String> {
     let mut fields = r.headers_in.get_all(http::header::HOST).iter();
     let field = fields.next().map(|value| value.as_bytes().to_vec());
     if fields.next().is_some() {
-        return Err("Multiple host headers in request");
+        return Err("Multiple host headers in request".to_owned());
     }
     if let Some(host) = &absolute
         && let Ok(value) = http::HeaderValue::from_bytes(host)
@@ -101,7 +113,10 @@ fn choose_host(r: &mut Request, absolute: Option<Vec<u8>>) -> Result<(), &'stati
         Arc::make_mut(&mut r.headers_in).insert(http::header::HOST, value);
     }
     let Some(host) = absolute.or(field) else { return Ok(()) };
-    let (name, port) = split_host(&host).ok_or("Client sent malformed Host header")?;
+    let (name, port) = split_host(&host).ok_or_else(|| {
+        let host = String::from_utf8_lossy(&host);
+        format!("Client sent malformed Host header: {host}")
+    })?;
     r.hostname = (!name.is_empty()).then_some(name);
     r.host_port = port;
     Ok(())
@@ -142,8 +157,9 @@ fn parse_port(port: &str) -> Option<Option<u16>> {
     (number > 0 && port.bytes().all(|b| b.is_ascii_digit())).then_some(Some(number))
 }
 
-/// By the host that the client names; for one that names none, by `ServerPath`.
-fn choose_server(r: &mut Request) {
+/// By the host that the client names; for one that names none, by `ServerPath`. Says whether
+/// the host is one of the server's.
+fn choose_server(r: &mut Request) -> bool {
     let host = r.hostname.as_deref().filter(|host| !host.is_empty());
     let server = match host {
         Some(host) => r.snapshot.server_named(r.connection.local, host),
@@ -152,7 +168,28 @@ fn choose_server(r: &mut Request) {
     if let Some(server) = server {
         r.dir = server.root.clone();
         r.server = server;
+        return true;
     }
+    let core = &r.server.config.core;
+    let is_main = r.snapshot.names_at(r.connection.local).is_none();
+    is_main && host.is_some_and(|host| core.is_called(host))
+}
+
+/// `StrictHostCheck`: nobody is called that.
+fn unnamed(r: &mut Request) -> Result<(), u16> {
+    let host = r.hostname.as_deref().unwrap_or_default();
+    let (ah, whose) = match &r.server.place {
+        None => (10156, "the global server configuration ".to_owned()),
+        Some((file, line)) => {
+            let place = format!("default vhost for current connection is {file}:{line}");
+            (10157, format!("the matching virtual host ({place})"))
+        }
+    };
+    let text = format!(
+        "Requested hostname '{host}' did not match any ServerName/ServerAlias in {whose}"
+    );
+    r.log(Level::Warn, "core", ah, text);
+    Err(400)
 }
 
 /// `LimitRequestFields` and `LimitRequestFieldSize`.

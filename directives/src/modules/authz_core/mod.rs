@@ -1,11 +1,13 @@
 //! mod_authz_core: `Require`, its providers and its containers.
 
+mod alias;
 mod names;
 mod provider;
 mod weigh;
 
 use std::sync::Arc;
 
+pub use alias::Process;
 pub use weigh::Outcome;
 use weigh::{Logic, Rule, What};
 
@@ -14,8 +16,8 @@ use crate::diagnostic::codes;
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::merge::Merge;
-use crate::modules::{authn_core, authnz_fcgi};
 use crate::modules::core::expr_wants;
+use crate::modules::{authn_core, authnz_fcgi};
 use crate::phase::{DECLINED, Hook, OK, Phase, Verdict, last};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
@@ -46,8 +48,11 @@ impl Merge for Dir {
         let base = outer.collected();
         let rules = match (base, own, inner.merging) {
             (Some(base), Some(own), Some(Merging::And | Merging::Or)) => {
-                let logic =
-                    if inner.merging == Some(Merging::And) { Logic::All } else { Logic::Any };
+                let logic = if inner.merging == Some(Merging::And) {
+                    Logic::All
+                } else {
+                    Logic::Any
+                };
                 Some(Arc::new(Rule::many(logic, vec![(*base).clone(), (*own).clone()])))
             }
             (base, None, _) => base,
@@ -123,7 +128,8 @@ fn require(at: &mut Scope, words: &[Word]) -> Result {
     let (around, logic) = around(at.place);
     if negated && logic == Logic::Any {
         let name = at.cmd.name;
-        let message = format!("negative {name} directive has no effect in {around}> directive");
+        let message =
+            format!("negative {name} directive has no effect in {around}> directive");
         return Err(message.into());
     }
     at.dir.authz_core().building.push(rule);
@@ -214,7 +220,9 @@ fn container(at: &mut Scope, args: &Text, logic: Logic, negated: bool) -> Result
         if at.errors() > errors {
             return Ok(());
         }
-        return Err(format!("{name}> directive contains no authorization directives").into());
+        return Err(
+            format!("{name}> directive contains no authorization directives").into()
+        );
     }
     if rules.iter().all(|rule| rule.negated) && at.place.context != Context::HTACCESS {
         let message =
@@ -248,15 +256,16 @@ Do conditions of this section replace those of the enclosing ones, or add to the
     </Location>
 ",
     set: Set::One(|at, word| {
-        at.dir.authz_core().merging = Some(match word.lossy().to_ascii_lowercase().as_str() {
-            "off" => Merging::Off,
-            "and" => Merging::And,
-            "or" => Merging::Or,
-            _ => {
-                let message = "AuthMerging must be one of: Off | And | Or";
-                return Err(Problem::from(message).at(word.span));
-            }
-        });
+        at.dir.authz_core().merging =
+            Some(match word.lossy().to_ascii_lowercase().as_str() {
+                "off" => Merging::Off,
+                "and" => Merging::And,
+                "or" => Merging::Or,
+                _ => {
+                    let message = "AuthMerging must be one of: Off | And | Or";
+                    return Err(Problem::from(message).at(word.span));
+                }
+            });
         Ok(())
     }),
     ..Directive::EXACT
@@ -290,8 +299,15 @@ name and password?
 pub static MODULE: Module = Module {
     name: "mod_authz_core.c",
     id: "authz_core_module",
-    directives: &[&REQUIRE, &REQUIRE_ALL, &REQUIRE_ANY, &REQUIRE_NONE, &AUTH_MERGING,
-        &AUTHZ_SEND_FORBIDDEN_ON_FAILURE],
+    directives: &[
+        &REQUIRE,
+        &REQUIRE_ALL,
+        &REQUIRE_ANY,
+        &REQUIRE_NONE,
+        &AUTH_MERGING,
+        &AUTHZ_SEND_FORBIDDEN_ON_FAILURE,
+        &alias::AUTHZ_PROVIDER_ALIAS,
+    ],
     hooks: &[last(Phase::AccessEx, without_user), last(Phase::Authz, with_user)],
 };
 
@@ -344,7 +360,10 @@ fn authorize(r: &mut Request, after_authn: bool) -> Verdict {
         Outcome::Granted => OK,
         Outcome::NoName => {
             let ask = Effect::Resolve { ip: r.useragent_ip, confirm: true };
-            Verdict::Ask(ask, if after_authn { named_with_user } else { named_without_user })
+            Verdict::Ask(
+                ask,
+                if after_authn { named_with_user } else { named_without_user },
+            )
         }
         Outcome::Wants(want) => {
             let hook: Hook = if after_authn { with_user } else { without_user };
@@ -357,7 +376,8 @@ fn authorize(r: &mut Request, after_authn: bool) -> Verdict {
         Outcome::Error => Verdict::Status(500),
         Outcome::NoUser if !after_authn => DECLINED,
         Outcome::NoUser => {
-            let text = [b"authorization failure (no authenticated user): ", &r.uri[..]].concat();
+            let text =
+                [b"authorization failure (no authenticated user): ", &r.uri[..]].concat();
             r.log(Level::Error, "authz_core", 1629, text);
             if r.user.is_some() {
                 authn_core::challenge(r);
@@ -370,7 +390,8 @@ fn authorize(r: &mut Request, after_authn: bool) -> Verdict {
             forbidden(r)
         }
         Outcome::Denied | Outcome::Neutral => {
-            let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
+            let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default())
+                .into_owned();
             let uri = String::from_utf8_lossy(&r.uri).into_owned();
             let text = format!("user {user}: authorization failure for \"{uri}\": ");
             r.log(Level::Error, "authz_core", 1631, text);
@@ -392,7 +413,8 @@ fn implied(r: &mut Request) -> Verdict {
 fn forbidden(r: &mut Request) -> Verdict {
     let (what, path) =
         if r.filename.is_empty() { ("uri ", &r.uri) } else { ("", &r.filename) };
-    let text = [b"client denied by server configuration: ", what.as_bytes(), path].concat();
+    let text =
+        [b"client denied by server configuration: ", what.as_bytes(), path].concat();
     r.log(Level::Error, "authz_core", 1630, text);
     Verdict::Status(403)
 }

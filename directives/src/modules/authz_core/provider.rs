@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Outcome;
+use super::alias;
 use super::names::{Names, unreadable};
 use crate::compile::Scope;
 use crate::diagnostic::codes;
@@ -38,12 +39,12 @@ pub enum Provider {
     User(Names),
     /// `valid-user`.
     ValidUser,
-    /// `group`.
-    Group(Names),
+    /// `group`, and the file of an alias that has one.
+    Group(Names, Option<Bytes>),
     /// `file-owner`.
     FileOwner,
-    /// `file-group`.
-    FileGroup,
+    /// `file-group`, likewise.
+    FileGroup(Option<Bytes>),
     /// An application of `AuthnzFcgiDefineProvider`.
     Fcgi(Arc<authnz_fcgi::Provider>),
     /// `ssl`.
@@ -68,6 +69,9 @@ pub fn parse(
 ) -> Result<Provider> {
     if let Some(application) = authnz_fcgi::provider(at, kind, false) {
         return Ok(Provider::Fcgi(application));
+    }
+    if let Some(found) = alias::find(at, kind, args)? {
+        return Ok(found);
     }
     let name = kind.lossy();
     Ok(match name.as_str() {
@@ -100,12 +104,12 @@ pub fn parse(
         "host" => Provider::Host(Names::parse(at, text, kind)?),
         "forward-dns" => Provider::ForwardDns(Names::parse(at, text, kind)?),
         "user" => Provider::User(Names::parse(at, text, kind)?),
-        "group" => Provider::Group(Names::parse(at, text, kind)?),
+        "group" => Provider::Group(Names::parse(at, text, kind)?, None),
         // What stands behind these says nothing, and httpd takes it.
         "local" => Provider::Local,
         "valid-user" => Provider::ValidUser,
         "file-owner" => Provider::FileOwner,
-        "file-group" => Provider::FileGroup,
+        "file-group" => Provider::FileGroup(None),
         "ssl" | "ssl-verify-client" => {
             if let [word, ..] = args {
                 let message = format!("'Require {name}' does not take arguments");
@@ -151,7 +155,39 @@ fn expression(at: &Scope, kind: &Word, args: &[Word], text: &[u8]) -> Result<Pro
     Ok(Provider::Expr { condition: Arc::new(condition), needs_user })
 }
 
+/// Is this the name of a condition that httpd has?
+pub fn is_known(name: &str) -> bool {
+    const KNOWN: &[&str] = &[
+        "all",
+        "env",
+        "method",
+        "ip",
+        "host",
+        "forward-dns",
+        "local",
+        "user",
+        "valid-user",
+        "group",
+        "file-owner",
+        "file-group",
+        "ssl",
+        "ssl-verify-client",
+        "expr",
+    ];
+    KNOWN.contains(&name)
+}
+
 impl Provider {
+    /// The same with a file of groups of its own.
+    #[must_use]
+    pub fn with_groups(self, own: Option<&Bytes>) -> Provider {
+        match self {
+            Provider::Group(names, file) => Provider::Group(names, own.cloned().or(file)),
+            Provider::FileGroup(file) => Provider::FileGroup(own.cloned().or(file)),
+            other => other,
+        }
+    }
+
     /// Whether it holds for a request.
     pub fn ask(&self, r: &mut Request) -> Outcome {
         let holds = match self {
@@ -182,9 +218,9 @@ impl Provider {
             Provider::Expr { condition, needs_user } => expr(r, condition, *needs_user),
             Provider::User(_)
             | Provider::ValidUser
-            | Provider::Group(_)
+            | Provider::Group(..)
             | Provider::FileOwner
-            | Provider::FileGroup => match r.user.clone() {
+            | Provider::FileGroup(_) => match r.user.clone() {
                 Some(user) => self.ask_about(r, &user),
                 None => Err(Outcome::NoUser),
             },
@@ -202,12 +238,14 @@ impl Provider {
                 let names = names.of(r, ("authz_user", "user", 2594))?;
                 authz_user::is_named(r, user, &names)
             }
-            Provider::Group(names) => {
+            Provider::Group(names, file) => {
                 let names = names.of(r, ("authz_groupfile", "group", 2592))?;
-                authz_groupfile::is_member(r, user, &names)
+                authz_groupfile::is_member(r, user, &names, file.as_ref())
             }
             Provider::FileOwner => authz_owner::owns(r, user),
-            Provider::FileGroup => authz_groupfile::is_in_file_group(r, user),
+            Provider::FileGroup(file) => {
+                authz_groupfile::is_in_file_group(r, user, file.as_ref())
+            }
             _ => true,
         })
     }

@@ -92,6 +92,7 @@ fn run(r: &mut Request) -> Verdict {
         identity,
         nph: is_nph(r),
         timeout: r.dir.cgi.timeout.unwrap_or_else(|| r.server.config.core.timeout()),
+        limits: r.dir.core.rlimits,
     };
     Verdict::Ask(Effect::Cgi(Box::new(script)), answered)
 }

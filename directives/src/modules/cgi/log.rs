@@ -1,10 +1,9 @@
 //! What the error log and the `ScriptLog` say about scripts: `log_scripterror` and
 //! `log_script`.
 
-use std::fmt::Write;
-
 use bytes::Bytes;
 
+use crate::content::title_case;
 use crate::log::{Level, Line};
 use crate::request::Request;
 
@@ -55,22 +54,50 @@ pub fn refused(r: &mut Request, status: u16, ah: u32, why: &str) {
     r.script_log.extend(voice.entry(why.as_bytes()));
 }
 
+/// What a `ScriptLog` is to know of a request whose script fails.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// The beginning of the request's body.
+    pub body: Bytes,
+    /// The line that is no header.
+    pub line: Bytes,
+    /// What the script wrote behind it.
+    pub rest: Vec<u8>,
+}
+
+/// How much of a request's body is wanted for the `ScriptLog`, bytes: `log_script` shows that
+/// of two methods only.
+pub fn wanted(r: &Request) -> Option<usize> {
+    let config = &r.server.config.cgi;
+    config.log()?;
+    let has_body = matches!(r.method, http::Method::POST | http::Method::PUT);
+    Some(if has_body { config.log_buffer() } else { 0 })
+}
+
 /// A script that did not bring a proper head.
 pub fn failed(r: &mut Request, status: u16) {
     if r.server.config.cgi.log().is_none() {
         return;
     }
-    let mut out = head(r, status);
-    out += "%request\n";
+    let Heard { body, line, rest } = std::mem::take(&mut r.script_heard);
+    let mut out = head(r, status).into_bytes();
+    out.extend_from_slice(b"%request\n");
     for (name, value) in r.headers_in.iter() {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let _ = writeln!(out, "{name}: {value}");
+        let name = title_case(name.as_str());
+        out.extend([name.as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
     }
-    out += "%response\n";
-    for (name, value) in r.headers_out.iter().chain(r.err_headers_out.iter()) {
-        let (name, value) =
-            (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        let _ = writeln!(out, "{name}: {value}");
+    if !body.is_empty() {
+        out.extend([b"\n", &body[..], b"\n"].concat());
+    }
+    out.extend_from_slice(b"%response\n");
+    for (name, value) in r.err_headers_out.iter() {
+        out.extend([&name[..], b": ", &value[..], b"\n"].concat());
+    }
+    if !line.is_empty() {
+        out.extend([&line[..], b"\n"].concat());
+    }
+    if !rest.is_empty() {
+        out.extend([b"%stdout\n", &rest[..], b"\n"].concat());
     }
     r.script_log.push(out.into());
 }

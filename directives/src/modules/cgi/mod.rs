@@ -10,13 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::merge_options;
+use crate::modules::core::Limits;
 use crate::modules::fastcgi::Identity;
 use crate::phase::{Phase, on};
 use crate::schema::word::Unit;
 use crate::schema::{Compat, Context, Directive, Module, Problem, Set};
 
 pub use handler::silent;
-pub use log::{Entry, Voice};
+pub use log::{Entry, Heard, Voice, wanted};
 
 /// The name of the handler.
 pub const HANDLER: &[u8] = b"cgi-script";
@@ -37,6 +38,8 @@ pub struct Script {
     pub nph: bool,
     /// How long it may be silent.
     pub timeout: Duration,
+    /// What it may use up.
+    pub limits: Limits,
 }
 
 /// Settings of a section.
@@ -52,14 +55,20 @@ merge_options!(Dir { timeout });
 pub struct Server {
     log: Option<Bytes>,
     log_length: Option<u64>,
+    log_buffer: Option<usize>,
 }
 
-merge_options!(Server { log, log_length });
+merge_options!(Server { log, log_length, log_buffer });
 
 impl Server {
     /// `ScriptLog`, absolute.
     pub fn log(&self) -> Option<&Bytes> {
         self.log.as_ref()
+    }
+
+    /// `ScriptLogBuffer`: how much of a request's body is written into it, bytes.
+    pub fn log_buffer(&self) -> usize {
+        self.log_buffer.unwrap_or(1024)
     }
 
     /// The size beyond which nothing is added to it, bytes.
@@ -74,14 +83,14 @@ static SCRIPT_LOG: Directive = Directive {
     context: Context::SERVERS,
     summary: "the name of a log for script debugging info",
     docs: r"
-A file that says more about scripts that fail than the error log: the request's and the
-response's header fields, and what the script says to its standard error. It is for
-debugging: fields may hold secrets.
+A file that says more about scripts that fail than the error log: the request's fields and
+the beginning of its body (`ScriptLogBuffer`), the line that is no header, what the script
+wrote behind it, and what it says to its standard error. It is for debugging: fields and
+bodies may hold secrets.
 
 ## Example
     ScriptLog logs/cgi_log
 ",
-    compat: Compat::Differs("the bodies of request and response are not written"),
     set: Set::One(|at, word| {
         let file = at.server_relative(&word.bytes);
         let Some(file) = file else {
@@ -126,17 +135,20 @@ static SCRIPT_LOG_BUFFER: Directive = Directive {
     default: "1024",
     summary: "the maximum size (in bytes) to record of a POST request",
     docs: r"
-How much of a request's body the `ScriptLog` would show.
+How much of the body of a POST or PUT the `ScriptLog` shows.
 
 ## Example
+    ScriptLog logs/cgi_log
     ScriptLogBuffer 0
 ",
-    compat: Compat::Ignored("bodies are not written into the ScriptLog"),
-    set: Set::One(|_, word| match word.lossy().parse::<u32>() {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            Err(Problem::from("ScriptLogBuffer takes a number of bytes").at(word.span))
-        }
+    set: Set::One(|at, word| {
+        let Ok(size) = word.lossy().parse::<u32>() else {
+            return Err(
+                Problem::from("ScriptLogBuffer takes a number of bytes").at(word.span)
+            );
+        };
+        at.server.cgi().log_buffer = Some(size as usize);
+        Ok(())
     }),
     ..Directive::EXACT
 };

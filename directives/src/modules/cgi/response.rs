@@ -24,8 +24,14 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
             format!("malformed header from script '{name}': Bad header: {}", shown(line));
         r.log(Level::Error, "cgi", 0, text);
         (r.status, r.reason) = (had, None);
-        log::failed(r, 500);
-        return Verdict::Ask(Effect::Finish, |_, _| Verdict::Status(500));
+        if r.server.config.cgi.log().is_some() {
+            let end = line.as_ptr_range().end as usize - head.as_ptr() as usize;
+            let rest = &head[end.min(head.len())..];
+            let end = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |n| n + 1);
+            r.script_heard.line = Bytes::copy_from_slice(line);
+            r.script_heard.rest = rest[end..].to_vec();
+        }
+        return Verdict::Ask(Effect::Finish, refused);
     }
     if let Some(verdict) = invalid_fields(r) {
         return verdict;
@@ -37,6 +43,12 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
         return Verdict::Status(status);
     }
     lead(r)
+}
+
+/// All that was there has been read.
+fn refused(r: &mut Request, _: Answer) -> Verdict {
+    log::failed(r, 500);
+    Verdict::Status(500)
 }
 
 fn redirected(r: &mut Request, _: Answer) -> Verdict {

@@ -35,9 +35,11 @@ fn branch(at: &mut Scope, args: &Text, is_else: bool, conditional: bool) -> Resu
             let help = "an expression with blanks needs quotes around it";
             return Err(Problem::from(message).at(extra.span).help(help));
         }
-        let parsed = Condition::parse(&words[0].bytes, at.condition_rules()).map_err(|why| {
-            Problem::from(format!("Cannot parse condition clause: {why}")).at(words[0].span)
-        })?;
+        let parsed =
+            Condition::parse(&words[0].bytes, at.condition_rules()).map_err(|why| {
+                Problem::from(format!("Cannot parse condition clause: {why}"))
+                    .at(words[0].span)
+            })?;
         Some(Arc::new(parsed))
     } else {
         None
@@ -45,10 +47,14 @@ fn branch(at: &mut Scope, args: &Text, is_else: bool, conditional: bool) -> Resu
     if !conditional && !at.no_words(args)? {
         return Err("<Else> does not take an argument".into());
     }
-    if is_else && at.dir.core().branches.last().is_none_or(|last| last.condition.is_none()) {
-        return Err("<Else> or <ElseIf> section without previous <If> or <ElseIf> section in \
+    if is_else
+        && at.dir.core().branches.last().is_none_or(|last| last.condition.is_none())
+    {
+        return Err(
+            "<Else> or <ElseIf> section without previous <If> or <ElseIf> section in \
                     same scope"
-            .into());
+                .into(),
+        );
     }
     let mut part = DirPart::default();
     at.body(Some(&Bytes::from_static(b"*If")), &mut part);
@@ -128,7 +134,11 @@ pub fn walk(r: &mut Request) -> Verdict {
 }
 
 /// Asks for what an expression wants, and runs the hook again.
-pub fn expr_wants(r: &mut Request, want: Want, hook: fn(&mut Request) -> Verdict) -> Verdict {
+pub fn expr_wants(
+    r: &mut Request,
+    want: Want,
+    hook: fn(&mut Request) -> Verdict,
+) -> Verdict {
     r.resume = Some(hook);
     match want {
         Want::Lookup(lookup) => Verdict::Look(lookup, looked_up),

@@ -50,8 +50,9 @@ impl ErrorDocument {
         match filled.unwrap_or_else(|_| Err("too late for a look-up".to_owned())) {
             Ok(text) => Some(text),
             Err(why) => {
-                let line =
-                    format!("core: ErrorDocument: can't evaluate require expression: {why}");
+                let line = format!(
+                    "core: ErrorDocument: can't evaluate require expression: {why}"
+                );
                 r.log(Level::Error, "core", 2841, line);
                 None
             }
@@ -84,7 +85,11 @@ A FastCGI application may answer: it sees the original request in `REDIRECT_URL`
 fn set(at: &mut Scope, code: &Word, document: &Word) -> Result {
     let shown = code.lossy();
     let number: u16 = match shown.parse() {
-        Ok(number) if status::reason(number).is_some() && number >= 300 || number == 500 => number,
+        Ok(number)
+            if status::reason(number).is_some() && number >= 300 || number == 500 =>
+        {
+            number
+        }
         _ => {
             let message = format!("Unsupported HTTP response code {shown}");
             return Err(Problem::from(message).at(code.span));

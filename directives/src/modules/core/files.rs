@@ -71,8 +71,9 @@ goes to that application whatever stands here.
         if let Some(name) = &mut name {
             // httpd folds handler names of SetHandler to lower case, but for proxies.
             match name.strip_prefix(b"proxy:") {
-                Some(url) => proxy::worker::check_handler(url)
-                    .map_err(|why| Problem::from(format!("SetHandler: {why}")).at(handler.span))?,
+                Some(url) => proxy::worker::check_handler(url).map_err(|why| {
+                    Problem::from(format!("SetHandler: {why}")).at(handler.span)
+                })?,
                 None => *name = name.to_ascii_lowercase().into(),
             }
             if &name[..] == b"balancer-manager" {

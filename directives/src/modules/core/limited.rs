@@ -74,7 +74,8 @@ fn limit(at: &mut Scope, args: &Text, except: bool) -> Result {
     for word in at.section_words(args)? {
         let method = word.lossy();
         if method == "TRACE" && !except {
-            let message = format!("TRACE cannot be controlled by {name}>, see TraceEnable");
+            let message =
+                format!("TRACE cannot be controlled by {name}>, see TraceEnable");
             return Err(Problem::from(message).at(word.span));
         }
         if at.place.context != Context::HTACCESS {

@@ -56,13 +56,14 @@ fn limit(word: &Word, name: &str) -> Result<u64> {
     match word.integer() {
         Some(number) if number >= 0 => Ok(number as u64),
         Some(_) => {
-            let message = format!(
-                "{name} \"{}\" must be a non-negative integer",
-                word.lossy()
-            );
+            let message =
+                format!("{name} \"{}\" must be a non-negative integer", word.lossy());
             Err(Problem::from(message).at(word.span))
         }
-        None => Err(Problem::from(format!("{name} requires a numerical argument")).at(word.span)),
+        None => {
+            Err(Problem::from(format!("{name} requires a numerical argument"))
+                .at(word.span))
+        }
     }
 }
 
@@ -263,8 +264,10 @@ How many internal redirects, and how many nested sub-requests, one request may c
     set: Set::OneOrTwo(|at, redirects, subrequests| {
         let positive = |word: &Word, what: &str| match word.integer() {
             Some(number) if number > 0 => Ok(number as u32),
-            _ => Err(Problem::from(format!("The recursion limit must be greater than zero: {what}"))
-                .at(word.span)),
+            _ => Err(Problem::from(format!(
+                "The recursion limit must be greater than zero: {what}"
+            ))
+            .at(word.span)),
         };
         let first = positive(redirects, "redirects")?;
         let second = match subrequests {

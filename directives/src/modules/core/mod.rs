@@ -6,6 +6,7 @@
 
 mod conditional;
 mod error_document;
+mod error_log_format;
 mod files;
 mod host;
 mod limited;
@@ -18,6 +19,8 @@ mod paths;
 mod process;
 mod protocols;
 mod reading;
+mod regex;
+mod resources;
 mod sections;
 mod server;
 mod storage;
@@ -30,6 +33,7 @@ use bytes::Bytes;
 
 pub use conditional::{Branch, expr_wants};
 pub use error_document::{ErrorDocument, Kind as ErrorKind};
+pub use error_log_format::{Facts, Formats};
 pub use host::{CanonicalName, Lookups, Signature};
 pub use limited::{Limited, PerMethod, is_method};
 pub use logging::ErrorLog;
@@ -38,6 +42,7 @@ pub(crate) use network::listen;
 pub use options::{OptionSet, Options};
 pub use paths::translate;
 pub use protocols::Protocol;
+pub use resources::{Limit, Limits};
 
 use crate::compile::Allowed;
 use crate::content::etag::Components;
@@ -98,6 +103,8 @@ pub struct Dir {
     /// `MaxRanges`, `MaxRangeOverlaps`, `MaxRangeReversals`: 0 is `none`, `None` in the
     /// inner value is `unlimited`.
     pub max_ranges: [Option<Option<u64>>; 3],
+    /// `RLimitCPU`, `RLimitMEM`, `RLimitNPROC`.
+    pub rlimits: Limits,
     /// `<Files>` sections.
     pub files: Vec<Arc<Section>>,
     /// `<If>`, `<ElseIf>` and `<Else>` sections.
@@ -144,6 +151,7 @@ impl Merge for Dir {
             qualify_redirect_url: or!(qualify_redirect_url),
             allow_encoded_slashes: or!(allow_encoded_slashes),
             max_ranges: [ranges(0), ranges(1), ranges(2)],
+            rlimits: Limits::merge(outer.rlimits, inner.rlimits),
             files,
             branches,
         }
@@ -194,6 +202,8 @@ pub struct Server {
     pub document_root: Bytes,
     /// `ErrorLog`.
     pub error_log: Option<ErrorLog>,
+    /// `ErrorLogFormat`; httpd's format without it.
+    pub error_log_format: Option<Formats>,
     /// `LogLevel` at server level.
     pub log: Option<Levels>,
     /// `AccessFileName`.
@@ -220,6 +230,12 @@ pub struct Server {
     pub merge_slashes: Option<bool>,
     /// `HttpProtocolOptions RegisteredMethods`: other methods end with the request line.
     pub registered_methods: Option<bool>,
+    /// `StrictHostCheck`.
+    pub strict_host_check: Option<bool>,
+    /// `MergeTrailers`.
+    pub merge_trailers: Option<bool>,
+    /// `Protocol`: TLS, or not, where `SSLEngine` does not say it.
+    pub is_https: Option<bool>,
     /// `Protocols`.
     pub protocols: Option<Vec<Protocol>>,
     /// `ProtocolsHonorOrder`.
@@ -257,6 +273,10 @@ impl Merge for Server {
             server_path: own.server_path.clone(),
             document_root: root.document_root.clone(),
             error_log: or!(error_log),
+            error_log_format: Formats::merged(
+                main.error_log_format.as_ref(),
+                own.error_log_format.as_ref(),
+            ),
             log,
             access_names: or!(access_names),
             timeout: or!(timeout),
@@ -270,6 +290,9 @@ impl Merge for Server {
             trace: or!(trace),
             merge_slashes: or!(merge_slashes),
             registered_methods: or!(registered_methods),
+            strict_host_check: or!(strict_host_check),
+            merge_trailers: or!(merge_trailers),
+            is_https: or!(is_https),
             protocols: or!(protocols),
             protocols_honor_order: or!(protocols_honor_order),
             directories: chain(&main.directories, &own.directories),
@@ -308,7 +331,9 @@ pub struct Process {
     pub extended_status: bool,
     /// `SeeRequestTail`.
     pub see_request_tail: bool,
-    /// `ErrorLogFormat` and the like have no place here; `DefaultRuntimeDir` has.
+    /// `RegexDefaultOptions` so far.
+    pub regex: crate::pattern::Options,
+    /// `DefaultRuntimeDir`.
     pub runtime_dir: Option<Bytes>,
     /// `PATH` for applications: the server's own, or a built-in one.
     pub path_variable: Bytes,
@@ -339,6 +364,7 @@ impl Default for Process {
             graceful_shutdown_delay: Duration::ZERO,
             extended_status: true,
             see_request_tail: false,
+            regex: crate::pattern::Options::default(),
             runtime_dir: None,
             path_variable: Bytes::from_static(
                 b"/bin:/usr/bin:/usr/ucb:/usr/bsd:/usr/local/bin",
@@ -420,12 +446,16 @@ pub static MODULE: Module = Module {
         &reading::SERVER_ROOT,
         &paths::DEFAULT_RUNTIME_DIR,
         &logging::ERROR_LOG,
+        &error_log_format::ERROR_LOG_FORMAT,
         &server::SERVER_ALIAS,
         &server::SERVER_PATH,
+        &server::STRICT_HOST_CHECK,
         &network::TIMEOUT,
+        &protocols::PROTOCOL,
         &protocols::PROTOCOLS,
         &protocols::PROTOCOLS_HONOR_ORDER,
         &protocols::HTTP_PROTOCOL_OPTIONS,
+        &protocols::MERGE_TRAILERS,
         &files::CONTENT_DIGEST,
         &host::USE_CANONICAL_NAME,
         &host::USE_CANONICAL_PHYSICAL_PORT,
@@ -444,6 +474,10 @@ pub static MODULE: Module = Module {
         &limits::MAX_RANGE_OVERLAPS,
         &limits::MAX_RANGE_REVERSALS,
         &limits::LIMIT_INTERNAL_RECURSION,
+        &resources::RLIMIT_CPU,
+        &resources::RLIMIT_MEM,
+        &resources::RLIMIT_NPROC,
+        &regex::REGEX_DEFAULT_OPTIONS,
         &paths::CGI_PASS_AUTH,
         &paths::CGI_VAR,
         &paths::QUALIFY_REDIRECT_URL,

@@ -82,7 +82,9 @@ impl Merge for Options {
         let mut set = outer.set.0 & !remove | add;
         // IncludesNOEXEC inside Includes takes the programs away.
         let includes = OptionSet::INCLUDES.0 | OptionSet::INCLUDES_EXEC.0;
-        if outer.set.0 & includes == includes && inner.add & includes == OptionSet::INCLUDES.0 {
+        if outer.set.0 & includes == includes
+            && inner.add & includes == OptionSet::INCLUDES.0
+        {
             set &= !OptionSet::INCLUDES_EXEC.0;
         }
         Options { explicit: outer.explicit, set: OptionSet(set), add, remove }
@@ -155,12 +157,8 @@ fn set(at: &mut Scope, args: &Text) -> Result {
             }
             None => {
                 if !options.explicit {
-                    *options = Options {
-                        explicit: true,
-                        set: OptionSet(0),
-                        add: 0,
-                        remove: 0,
-                    };
+                    *options =
+                        Options { explicit: true, set: OptionSet(0), add: 0, remove: 0 };
                 }
                 options.set.0 |= option.0;
             }

@@ -34,7 +34,9 @@ A changed `.htaccess` file is seen by the very next request.
 };
 
 fn allow_override(at: &mut Scope, args: &Text) -> Result {
-    if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
+    if at.place.container != Some("<Directory")
+        && at.place.container != Some("<DirectoryMatch")
+    {
         // No file is looked for there; httpd says so and goes on.
         let message = "Useless use of AllowOverride";
         at.note(Problem::new(&codes::USELESS_OVERRIDE, message));
@@ -57,8 +59,7 @@ fn allow_override(at: &mut Scope, args: &Text) -> Result {
                     "unknown" => Nonfatal::Unknown,
                     "all" => Nonfatal::All,
                     _ => {
-                        let message =
-                            "Illegal override option, Nonfatal=Override, Nonfatal=Unknown or \
+                        let message = "Illegal override option, Nonfatal=Override, Nonfatal=Unknown or \
                              Nonfatal=All expected";
                         return Err(Problem::from(message).at(word.span));
                     }
@@ -67,7 +68,8 @@ fn allow_override(at: &mut Scope, args: &Text) -> Result {
             ("all", None) => allowed.classes = Override::ALL,
             ("none", None) => allowed.classes = Override::NONE,
             (name, None) => {
-                let class = Override::NAMES.iter().find(|(_, n)| n.eq_ignore_ascii_case(name));
+                let class =
+                    Override::NAMES.iter().find(|(_, n)| n.eq_ignore_ascii_case(name));
                 let Some((class, _)) = class else {
                     let message = format!("Illegal override option {text}");
                     return Err(Problem::from(message).at(word.span));
@@ -91,7 +93,9 @@ fn option_list(list: &str, word: &Word) -> Result<OptionSet> {
     for name in list.split(',').filter(|name| !name.is_empty()) {
         match OptionSet::named(name) {
             Some(option) => set.0 |= option.0,
-            None => return Err(Problem::from(format!("Illegal option {name}")).at(word.span)),
+            None => {
+                return Err(Problem::from(format!("Illegal option {name}")).at(word.span));
+            }
         }
     }
     Ok(set)
@@ -114,7 +118,9 @@ Single directives that `.htaccess` files may use beside the classes of `AllowOve
     </Directory>
 ",
     set: Set::Words(|at, words| {
-        if at.place.container != Some("<Directory") && at.place.container != Some("<DirectoryMatch") {
+        if at.place.container != Some("<Directory")
+            && at.place.container != Some("<DirectoryMatch")
+        {
             let message = "Useless use of AllowOverrideList";
             at.note(Problem::new(&codes::USELESS_OVERRIDE_LIST, message));
         }
@@ -148,13 +154,15 @@ fn is_listable(at: &mut Scope, word: &Word) -> bool {
     let problem = match found {
         Some(found) if found.directive.context.allows(Context::HTACCESS) => return true,
         Some(_) => {
-            let message = format!("Discarding directive `{name}' not allowed in AllowOverrideList");
+            let message =
+                format!("Discarding directive `{name}' not allowed in AllowOverrideList");
             Problem::new(&codes::OVERRIDE_NEVER, message)
         }
         None if known::find(&name).is_some() => return true,
         None => {
-            let message =
-                format!("Discarding unrecognized directive `{name}' in AllowOverrideList");
+            let message = format!(
+                "Discarding unrecognized directive `{name}' in AllowOverrideList"
+            );
             Problem::new(&codes::OVERRIDE_LIST, message)
         }
     };

@@ -60,7 +60,9 @@ which then answers everything.
     set: Set::One(|at, word| {
         let shown = word.lossy();
         let Some(mut path) = at.server_relative(&word.bytes) else {
-            return Err(Problem::from(format!("Invalid DocumentRoot path {shown}")).at(word.span));
+            return Err(
+                Problem::from(format!("Invalid DocumentRoot path {shown}")).at(word.span)
+            );
         };
         if path.len() > 1 && path.last() == Some(&b'/') {
             path.pop();
@@ -237,4 +239,3 @@ Is REDIRECT_URL a whole URL, with scheme and host?
     }),
     ..Directive::EXACT
 };
-

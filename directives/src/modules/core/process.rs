@@ -14,7 +14,8 @@ fn number(word: &Word, kind: &str, find: impl Fn(&str) -> Option<u32>) -> Result
         let message = format!("bad {kind} name {text}");
         return digits.parse().map_err(|_| Problem::from(message).at(word.span));
     }
-    find(&text).ok_or_else(|| Problem::from(format!("bad {kind} name {text}")).at(word.span))
+    find(&text)
+        .ok_or_else(|| Problem::from(format!("bad {kind} name {text}")).at(word.span))
 }
 
 pub static USER: Directive = Directive {
@@ -36,14 +37,17 @@ by root: a name, or `#` and a number.
     ),
     set: Set::One(|at, word| {
         let files = at.files();
-        let uid = number(word, "user", |name| files.user(Who::Name(name)).map(|user| user.uid))?;
+        let uid = number(word, "user", |name| {
+            files.user(Who::Name(name)).map(|user| user.uid)
+        })?;
         if uid == 0 {
             let message = "Error:\tApache has not been designed to serve pages while\n\trunning \
                            as root.";
             return Err(Problem::from(message).at(word.span));
         }
         let account = files.user(Who::Id(uid));
-        let name = account.as_ref().map_or_else(|| word.lossy(), |user| user.name.clone());
+        let name =
+            account.as_ref().map_or_else(|| word.lossy(), |user| user.name.clone());
         let core = &mut at.process().core;
         if core.user.as_ref().is_none_or(|(_, old)| *old != uid) {
             core.identity_changes += 1;

@@ -3,7 +3,7 @@
 
 use super::Server;
 use crate::diagnostic::codes;
-use crate::schema::{Context, Directive, Problem, Set};
+use crate::schema::{Compat, Context, Directive, Problem, Set};
 
 /// A protocol of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,59 @@ impl Server {
     }
 }
 
+pub static PROTOCOL: Directive = Directive {
+    name: "Protocol",
+    syntax: "http|https",
+    context: Context::SERVERS,
+    summary: "Set the Protocol for httpd to use.",
+    docs: r"
+What a server or virtual host speaks, where `SSLEngine` does not say it: `https` is TLS, if
+there is a certificate, and `http` is none. Without it the `Listen` directives say it. There
+are no other protocols here.
+
+## Example
+    Protocol https
+",
+    compat: Compat::Differs("other protocols than HTTP are refused"),
+    set: Set::One(|at, word| {
+        at.server.core().is_https =
+            Some(match word.lossy().to_ascii_lowercase().as_str() {
+                "https" => true,
+                "http" => false,
+                other => {
+                    let message =
+                        format!("Protocol {other} is refused: HTTP is spoken here");
+                    let help = "leave it out, or write http or https";
+                    let problem = Problem::new(&codes::REFUSED, message).at(word.span);
+                    return Err(problem.help(help));
+                }
+            });
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+pub static MERGE_TRAILERS: Directive = Directive {
+    name: "MergeTrailers",
+    syntax: "On|Off",
+    context: Context::SERVERS,
+    default: "Off",
+    summary: "merge request trailers into request headers or not",
+    docs: r"
+Are fields that come behind a request's body treated as if they had come before it? By then
+nearly everything has been decided; access logs see them. Without it they are apart:
+`%{Name}^ti` of `LogFormat`.
+
+## Example
+    MergeTrailers On
+",
+    set: Set::Flag(|at, on| {
+        at.server.core().merge_trailers = Some(on);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
 pub static PROTOCOLS: Directive = Directive {
     name: "Protocols",
     syntax: "protocol ...",
@@ -67,8 +120,8 @@ pub static PROTOCOLS: Directive = Directive {
     summary: "Controls which protocols are allowed",
     docs: r"
 What is spoken with clients: `h2`, HTTP/2 over TLS, where clients choose it in the
-handshake; `h2c`, HTTP/2 without TLS, for clients that begin with it; and `http/1.1`, which
-is always spoken.
+handshake; `h2c`, HTTP/2 without TLS, for clients that begin with it, not for those that ask
+for `Upgrade: h2c`: they go on with HTTP/1.1; and `http/1.1`, which is always spoken.
 
 ## Example
     Protocols h2 http/1.1
@@ -84,6 +137,11 @@ is always spoken.
                 return Ok(());
             }
         };
+        if protocol == Protocol::H2c {
+            let message = "h2c is spoken with clients that begin with it; a request for \
+                           Upgrade: h2c is answered with HTTP/1.1 (see H2Upgrade)";
+            at.note(Problem::new(&codes::IGNORED, message).at(word.span));
+        }
         at.server.core().protocols.get_or_insert_default().push(protocol);
         Ok(())
     }),
@@ -124,7 +182,10 @@ With `RegisteredMethods` a request whose method is neither one of httpd's own no
 default) applications may have methods of their own.
 
 Requests are always read strictly, and HTTP/0.9 is not spoken: `Unsafe` and `Allow0.9`, which
-is httpd's default, change nothing here. What they would let in is answered 400.
+is httpd's default, change nothing here. What they would let in is answered 400: lines that
+end with LF alone, targets that are none. Beside that a field that is folded into several
+lines is answered 400, which httpd unfolds (RFC 9112, 5.2), and so is a version that does not
+exist, such as HTTP/1.2.
 
 ## Example
     HttpProtocolOptions Strict RegisteredMethods Require1.0

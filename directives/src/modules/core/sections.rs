@@ -7,7 +7,6 @@ use bytes::Bytes;
 use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::modules::DirPart;
-use crate::pattern::Pattern;
 use crate::schema::{Context, Directive, Override, Problem, Result, Set, Word};
 use crate::section::{Kind, Matcher};
 use crate::snapshot::{HostAddress, VirtualHost};
@@ -22,7 +21,8 @@ fn argument(at: &Scope, args: &Text, regex: bool) -> Result<(Word, bool)> {
         match words.next() {
             Some(word) => word,
             None => {
-                let message = format!("{}> directive requires additional arguments", at.cmd.name);
+                let message =
+                    format!("{}> directive requires additional arguments", at.cmd.name);
                 return Err(message.into());
             }
         }
@@ -36,8 +36,8 @@ fn argument(at: &Scope, args: &Text, regex: bool) -> Result<(Word, bool)> {
     Ok((word, regex || tilde))
 }
 
-fn pattern(word: &Word) -> Result<Matcher> {
-    Pattern::new(&word.bytes, false).map(Matcher::Regex).map_err(|why| {
+fn pattern(at: &Scope, word: &Word) -> Result<Matcher> {
+    at.pattern(&word.bytes, false).map(Matcher::Regex).map_err(|why| {
         Problem::from("Regex could not be compiled").at(word.span).help(why)
     })
 }
@@ -45,7 +45,7 @@ fn pattern(word: &Word) -> Result<Matcher> {
 fn directory(at: &mut Scope, args: &Text, regex: bool) -> Result {
     let (word, regex) = argument(at, args, regex)?;
     let matcher = if regex {
-        pattern(&word)?
+        pattern(at, &word)?
     } else {
         let mut path = if &word.bytes[..] == b"/" {
             Some(b"/".to_vec())
@@ -60,7 +60,8 @@ fn directory(at: &mut Scope, args: &Text, regex: bool) -> Result {
         match path {
             Some(path) => Matcher::plain(path.into()),
             None => {
-                let message = format!("<Directory \"{}\"> path is invalid.", word.lossy());
+                let message =
+                    format!("<Directory \"{}\"> path is invalid.", word.lossy());
                 return Err(Problem::from(message).at(word.span));
             }
         }
@@ -75,7 +76,8 @@ fn directory(at: &mut Scope, args: &Text, regex: bool) -> Result {
 
 fn location(at: &mut Scope, args: &Text, regex: bool) -> Result {
     let (word, regex) = argument(at, args, regex)?;
-    let matcher = if regex { pattern(&word)? } else { Matcher::plain(word.bytes.clone()) };
+    let matcher =
+        if regex { pattern(at, &word)? } else { Matcher::plain(word.bytes.clone()) };
     let shown = Bytes::copy_from_slice(matcher.source());
     let mut part = DirPart::default();
     at.body(Some(&shown), &mut part);
@@ -86,7 +88,8 @@ fn location(at: &mut Scope, args: &Text, regex: bool) -> Result {
 
 fn files(at: &mut Scope, args: &Text, regex: bool) -> Result {
     let (word, regex) = argument(at, args, regex)?;
-    let matcher = if regex { pattern(&word)? } else { Matcher::plain(word.bytes.clone()) };
+    let matcher =
+        if regex { pattern(at, &word)? } else { Matcher::plain(word.bytes.clone()) };
     let mut part = DirPart::default();
     at.body(None, &mut part);
     let section = at.section(Kind::Files, matcher, part);
@@ -265,7 +268,8 @@ fn virtual_host(at: &mut Scope, args: &Text) -> Result {
     }
     let (server, dir) = at.virtual_host_body();
     let item = at.cmd.item;
-    let host = VirtualHost { addresses, server, dir, span: item.name_span, line: item.line };
+    let host =
+        VirtualHost { addresses, server, dir, span: item.name_span, line: item.line };
     at.build.hosts.push(host);
     Ok(())
 }
@@ -280,7 +284,9 @@ fn host_address(
     let (name, port) = split_port(&text).ok_or_else(invalid)?;
     let port = match port {
         None | Some("*") => None,
-        Some(port) => Some(port.parse::<u16>().map_err(|_| invalid())?).filter(|p| *p != 0),
+        Some(port) => {
+            Some(port.parse::<u16>().map_err(|_| invalid())?).filter(|p| *p != 0)
+        }
     };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     let ips = if name == "*" || name.eq_ignore_ascii_case("_default_") {
@@ -308,4 +314,3 @@ fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
         None => Some((text, None)),
     }
 }
-

@@ -1,6 +1,7 @@
 //! What a server is called: `ServerName`, `ServerAlias`, `ServerAdmin`, `ServerPath`.
 
 use crate::compile::Scope;
+use crate::pattern::wild_match;
 use crate::schema::{Compat, Context, Directive, Problem, Result, Set, Word};
 
 pub static SERVER_NAME: Directive = Directive {
@@ -31,7 +32,11 @@ fn server_name(at: &mut Scope, word: &Word) -> Result {
         }
         None => (None, text.as_str()),
     };
-    let split = if rest.starts_with('[') { rest.find("]:").map(|i| i + 1) } else { rest.find(':') };
+    let split = if rest.starts_with('[') {
+        rest.find("]:").map(|i| i + 1)
+    } else {
+        rest.find(':')
+    };
     let (name, port) = match split {
         Some(colon) => {
             let port = rest[colon + 1..].parse::<u16>().ok().filter(|port| *port > 0);
@@ -109,6 +114,37 @@ A path prefix that is taken off before files are looked for.
 ",
     set: Set::One(|at, word| {
         at.server.core().server_path = Some(word.bytes.clone());
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
+impl super::Server {
+    /// Is one of its names `host` (lower case, without a port)?
+    pub fn is_called(&self, host: &str) -> bool {
+        let mut names = self.server_name.iter().chain(&self.aliases);
+        names
+            .any(|name| wild_match(name.to_ascii_lowercase().as_bytes(), host.as_bytes()))
+    }
+}
+
+pub static STRICT_HOST_CHECK: Directive = Directive {
+    name: "StrictHostCheck",
+    syntax: "On|Off",
+    context: Context::SERVERS,
+    default: "Off",
+    summary: "Controls whether a hostname match is required",
+    docs: r"
+Is a request for a host that no `ServerName` and no `ServerAlias` names answered 400? Without
+it such requests go to the first virtual host of their address, and applications make URLs
+of what clients wrote. What counts is what the main server says, or the first virtual host of
+the address.
+
+## Example
+    StrictHostCheck On
+",
+    set: Set::Flag(|at, on| {
+        at.server.core().strict_host_check = Some(on);
         Ok(())
     }),
     ..Directive::EXACT

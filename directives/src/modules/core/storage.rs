@@ -79,7 +79,8 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         }
         let server = r.server.clone();
         server.directories.at_level(&level, |section| r.dir = r.dir.then(section));
-        let is_file = known.is_some_and(|m| m.kind != Kind::Directory) && at == full.len();
+        let is_file =
+            known.is_some_and(|m| m.kind != Kind::Directory) && at == full.len();
         if !is_file {
             htaccess::apply(r, &level)?;
         }
@@ -87,7 +88,10 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
             break;
         }
         let start = if full[at] == b'/' { at + 1 } else { at };
-        let end = full[start..].iter().position(|&b| b == b'/').map_or(full.len(), |n| start + n);
+        let end = full[start..]
+            .iter()
+            .position(|&b| b == b'/')
+            .map_or(full.len(), |n| start + n);
         if start == end {
             at = full.len();
             break;
@@ -114,8 +118,9 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
                     Kind::File | Kind::Link => break,
                     Kind::Other => {
                         let shown = String::from_utf8_lossy(&full[..at]).into_owned();
-                        let text =
-                            format!("Forbidden: {shown} doesn't point to a file or directory");
+                        let text = format!(
+                            "Forbidden: {shown} doesn't point to a file or directory"
+                        );
                         r.log(Level::Error, "core", 38, text);
                         return Err(403);
                     }
@@ -144,7 +149,12 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
 }
 
 /// One component: what it is, or that nothing is there, or why not to look further.
-fn look(r: &mut Request, path: &[u8], follow: bool, owner: bool) -> Result<Option<Meta>, u16> {
+fn look(
+    r: &mut Request,
+    path: &[u8],
+    follow: bool,
+    owner: bool,
+) -> Result<Option<Meta>, u16> {
     let files = r.files.clone();
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
     let meta = match files.lstat(path) {
@@ -174,8 +184,9 @@ fn look(r: &mut Request, path: &[u8], follow: bool, owner: bool) -> Result<Optio
         Some(target) if !owner || target.uid == meta.uid => Ok(Some(target)),
         _ => {
             let shown = String::from_utf8_lossy(path).into_owned();
-            let text =
-                format!("Symbolic link not allowed or link target not accessible: {shown}");
+            let text = format!(
+                "Symbolic link not allowed or link target not accessible: {shown}"
+            );
             r.log(Level::Error, "core", 37, text);
             Err(403)
         }

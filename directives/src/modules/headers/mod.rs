@@ -28,7 +28,11 @@ enum Action {
     /// Fields of the request whose name matches go into the response.
     Echo(Pattern),
     /// `edit`, and `edit*` if `all`.
-    Edit { pattern: Pattern, value: Value, all: bool },
+    Edit {
+        pattern: Pattern,
+        value: Value,
+        all: bool,
+    },
     /// The response's field becomes a note.
     Note(Bytes),
 }
@@ -54,7 +58,10 @@ enum When {
     Always,
     /// Before anything else is known of the request.
     Early,
-    Env { name: Bytes, negated: bool },
+    Env {
+        name: Bytes,
+        negated: bool,
+    },
     Holds(Arc<Condition>),
 }
 
@@ -82,7 +89,8 @@ pub type Server = ();
 impl Merge for Dir {
     // See merge_headers_config: outer changes come first.
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        let join = |a: &[Arc<Change>], b: &[Arc<Change>]| a.iter().chain(b).cloned().collect();
+        let join =
+            |a: &[Arc<Change>], b: &[Arc<Change>]| a.iter().chain(b).cloned().collect();
         Dir {
             request: join(&outer.request, &inner.request),
             response: join(&outer.response, &inner.response),
@@ -105,7 +113,9 @@ fn change(at: &mut Scope, words: &[Word], of_request: bool) -> Result<Change> {
         "set" => Action::Set(value::parse(at, value()?)?),
         "setifempty" => Action::SetIfEmpty(value::parse(at, value()?)?),
         "unset" => Action::Unset,
-        "echo" if !of_request => Action::Echo(regex(&field, true, "echo", words.get(1))?),
+        "echo" if !of_request => {
+            Action::Echo(regex(at, &field, true, "echo", words.get(1))?)
+        }
         "note" if !of_request => Action::Note(value()?.bytes.clone()),
         "echo" => return Err("Header echo only valid on Header directives".into()),
         "note" => return Err("RequestHeader does not support the 'note' action".into()),
@@ -114,7 +124,7 @@ fn change(at: &mut Scope, words: &[Word], of_request: bool) -> Result<Change> {
                 return Err("Header edit requires a match and a substitution".into());
             };
             let all = kind.ends_with('*');
-            let pattern = regex(&pattern.bytes, false, "edit", Some(pattern))?;
+            let pattern = regex(at, &pattern.bytes, false, "edit", Some(pattern))?;
             Action::Edit { pattern, value: value::parse(at, text)?, all }
         }
         _ => {
@@ -136,12 +146,13 @@ fn change(at: &mut Scope, words: &[Word], of_request: bool) -> Result<Change> {
 }
 
 fn regex(
+    at: &Scope,
     text: &[u8],
     ignore_case: bool,
     action: &str,
     word: Option<&Word>,
 ) -> Result<Pattern> {
-    Pattern::new(text, ignore_case).map_err(|why| {
+    at.pattern(text, ignore_case).map_err(|why| {
         let message = format!("Header {action} regex could not be compiled");
         let problem = Problem::from(message).help(why);
         match word {
@@ -153,8 +164,11 @@ fn regex(
 
 fn when(at: &mut Scope, word: &Word) -> Result<When> {
     if word.is("early") {
-        if at.place.container.is_some_and(|c| c != "<VirtualHost") || at.place.allowed.is_some() {
-            let message = "early has no effect in a section: it comes before sections are known";
+        if at.place.container.is_some_and(|c| c != "<VirtualHost")
+            || at.place.allowed.is_some()
+        {
+            let message =
+                "early has no effect in a section: it comes before sections are known";
             at.note(Problem::new(&codes::IGNORED, message).at(word.span));
         }
         return Ok(When::Early);
@@ -173,7 +187,8 @@ fn when(at: &mut Scope, word: &Word) -> Result<When> {
     }
     if let Some(text) = word.bytes.strip_prefix(b"expr=") {
         let condition = Condition::parse(text, at.condition_rules()).map_err(|why| {
-            Problem::from(format!("Can't parse envclause/expression: {why}")).at(word.span)
+            Problem::from(format!("Can't parse envclause/expression: {why}"))
+                .at(word.span)
         })?;
         return Ok(When::Holds(Arc::new(condition)));
     }

@@ -31,7 +31,9 @@ impl Page {
             b"elif" => return self.elif(element),
             b"else" => return self.else_(element),
             b"endif" => return self.endif(element),
-            b"exec" if self.r.snapshot.has_module("cgi_module") => return self.exec(element),
+            b"exec" if self.r.snapshot.has_module("cgi_module") => {
+                return self.exec(element);
+            }
             _ => {}
         }
         let file = self.file();
@@ -404,7 +406,8 @@ impl Page {
             return None;
         };
         let shown = String::from_utf8_lossy(value).into_owned();
-        let rules = Rules { restricted: true, page: true, ..Rules::default() };
+        let regex = self.r.snapshot.process.core.regex;
+        let rules = Rules { restricted: true, page: true, regex, ..Rules::default() };
         let condition = match Condition::parse(value, rules) {
             Ok(condition) => condition,
             Err(why) => {

@@ -61,7 +61,9 @@ enum What {
     Env,
     Filename,
     RequestHeader,
+    RequestTrailer,
     ResponseHeader,
+    ResponseTrailer,
     Note,
     Protocol,
     Received,
@@ -201,8 +203,8 @@ fn parse_item(text: &[u8], mut i: usize) -> Result<(Item, usize), String> {
                 let name = text.get(i..i + 2).unwrap_or_default();
                 i += 2;
                 item.what = match name {
-                    b"ti" => What::RequestHeader,
-                    b"to" => What::ResponseHeader,
+                    b"ti" => What::RequestTrailer,
+                    b"to" => What::ResponseTrailer,
                     b"FB" => What::DurationMicros,
                     _ => {
                         let shown = String::from_utf8_lossy(name);
@@ -347,6 +349,11 @@ impl Item {
                 let name = http::HeaderName::from_bytes(self.argument.as_bytes()).ok()?;
                 escape(&of.header(name.as_str())?, out);
             }
+            What::RequestTrailer => {
+                escape(of.first().trailers_in.get(&self.argument)?.as_bytes(), out);
+            }
+            // Nothing here sends any.
+            What::ResponseTrailer => return None,
             What::ResponseHeader => {
                 let value = last.headers_out.get(&self.argument)?;
                 let kind = self.argument.eq_ignore_ascii_case("content-type");
@@ -358,15 +365,18 @@ impl Item {
             What::Method => text(of.method.as_str(), out),
             What::Logname | What::Nothing => return None,
             What::Ssl(name) => escape(&ssl::variable(of, name?)?, out),
-            What::LogId => {
-                let id = format!("{:x}", of.request_time as u64 ^ of.connection.id);
-                text(&id, out);
-            }
+            What::LogId if self.argument == "c" => text(&of.connection.log_id(), out),
+            What::LogId => text(&of.log_id(), out),
             What::Query => {
                 if let Some(args) = &of.args {
                     out.push(b'?');
                     escape(args, out);
                 }
+            }
+            What::RequestLine
+                if of.refused_line.as_ref().is_some_and(Bytes::is_empty) =>
+            {
+                return None;
             }
             What::RequestLine => escape(&of.the_request(), out),
             What::Handler if of.handler_by_type => return None,

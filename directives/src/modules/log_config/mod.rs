@@ -13,7 +13,7 @@ use crate::compile::Scope;
 use crate::expr;
 use crate::merge::Merge;
 use crate::request::Request;
-use crate::schema::{Compat, Context, Directive, Module, Problem, Result, Set, Word};
+use crate::schema::{Context, Directive, Module, Problem, Result, Set, Word};
 
 /// Settings of a section: none.
 pub type Dir = ();
@@ -60,12 +60,24 @@ enum FormatName {
     Default,
 }
 
+/// A log as the configuration asks for it.
+#[derive(Clone, Debug)]
+struct Wanted {
+    target: Target,
+    format: FormatName,
+    condition: Option<Condition>,
+    /// `GlobalLog`: also for hosts that have logs of their own.
+    global: bool,
+}
+
 /// Settings of a server.
 #[derive(Debug, Default)]
 pub struct Server {
     formats: IndexMap<Bytes, Bytes>,
     default_format: Option<Bytes>,
-    wanted: Vec<(Target, FormatName, Option<Condition>)>,
+    wanted: Vec<Wanted>,
+    /// `BufferedLogs`.
+    pub buffered: bool,
     /// The logs, once the formats are known.
     pub logs: Vec<Log>,
 }
@@ -73,22 +85,29 @@ pub struct Server {
 const COMMON: &[u8] = br#"%h %l %u %t "%r" %>s %b"#;
 
 impl Merge for Server {
-    // A host that has logs of its own does not write to the main server's.
+    // A host that has logs of its own writes only to the global ones of the main server's.
     fn merge(main: &Server, own: &Server) -> Server {
         let mut formats = main.formats.clone();
         formats.extend(own.formats.clone());
-        let default_format = own.default_format.clone().or_else(|| main.default_format.clone());
-        let wanted = if own.wanted.is_empty() { &main.wanted } else { &own.wanted };
+        let default_format =
+            own.default_format.clone().or_else(|| main.default_format.clone());
+        let wanted = if own.wanted.is_empty() {
+            main.wanted.clone()
+        } else {
+            let global = main.wanted.iter().filter(|log| log.global);
+            own.wanted.iter().chain(global).cloned().collect()
+        };
+        let buffered = main.buffered;
         let mut merged =
-            Server { formats, default_format, wanted: wanted.clone(), logs: Vec::new() };
+            Server { formats, default_format, wanted, buffered, logs: Vec::new() };
         merged.logs = merged.wanted.iter().map(|log| merged.settle(log)).collect();
         merged
     }
 }
 
 impl Server {
-    fn settle(&self, (target, name, condition): &(Target, FormatName, Option<Condition>)) -> Log {
-        let text = match name {
+    fn settle(&self, wanted: &Wanted) -> Log {
+        let text = match &wanted.format {
             FormatName::Text(text) => self.formats.get(text).unwrap_or(text).clone(),
             FormatName::Default => {
                 self.default_format.clone().unwrap_or(Bytes::from_static(COMMON))
@@ -97,7 +116,8 @@ impl Server {
         let text = if &text[..] == b"CLF" { Bytes::from_static(COMMON) } else { text };
         // Formats were checked when they were read.
         let format = Arc::new(Format::parse(&text).unwrap_or_default());
-        Log { target: target.clone(), format, condition: condition.clone() }
+        let (target, condition) = (wanted.target.clone(), wanted.condition.clone());
+        Log { target, format, condition }
     }
 }
 
@@ -125,11 +145,13 @@ pub(crate) fn target(at: &Scope, word: &Word) -> Result<Target> {
     }
     match at.server_relative(&word.bytes) {
         Some(path) => Ok(Target::File(path.into())),
-        None => Err(Problem::from(format!("Invalid log path {}", word.lossy())).at(word.span)),
+        None => {
+            Err(Problem::from(format!("Invalid log path {}", word.lossy())).at(word.span))
+        }
     }
 }
 
-fn condition(word: &Word) -> Result<Condition> {
+fn condition(at: &Scope, word: &Word) -> Result<Condition> {
     let text = &word.bytes;
     if let Some(variable) = text.strip_prefix(b"env=") {
         let negated = variable.first() == Some(&b'!');
@@ -143,7 +165,7 @@ fn condition(word: &Word) -> Result<Condition> {
         if text.is_empty() {
             return Err(Problem::from("missing condition").at(word.span));
         }
-        let rules = expr::Rules { dont_vary: true, ..expr::Rules::default() };
+        let rules = expr::Rules { restricted: false, ..at.rules() };
         let parsed = expr::Condition::parse(text, rules);
         let condition = parsed.map_err(|why| Problem::from(why).at(word.span))?;
         return Ok(Condition::Holds(Arc::new(condition)));
@@ -175,15 +197,44 @@ condition chooses requests by a variable or an expression. A relative name is be
     CustomLog logs/errors common "expr=%{REQUEST_STATUS} -ge 400"
 "#,
     set: Set::TwoOrThree(|at, file, format, clause| {
-        let target = target(at, file)?;
-        check(format)?;
-        let condition = clause.map(condition).transpose()?;
-        let name = FormatName::Text(format.bytes.clone());
-        at.server.log_config().wanted.push((target, name, condition));
-        Ok(())
+        custom(at, file, format, clause, false)
     }),
     ..Directive::EXACT
 };
+
+static GLOBAL_LOG: Directive = Directive {
+    name: "GlobalLog",
+    syntax: "file|pipe format|nickname [env=[!]environment-variable|expr=expression]",
+    context: Context::SERVER,
+    summary: "Same as CustomLog, but forces virtualhosts to inherit the log",
+    docs: r#"
+The same as `CustomLog`, for the main server and for every virtual host, also for those that
+have logs of their own.
+
+## Example
+    LogFormat "%v %h %l %u %t \"%r\" %>s %b" all
+    GlobalLog logs/all all
+"#,
+    set: Set::TwoOrThree(|at, file, format, clause| {
+        custom(at, file, format, clause, true)
+    }),
+    ..Directive::EXACT
+};
+
+fn custom(
+    at: &mut Scope,
+    file: &Word,
+    format: &Word,
+    clause: Option<&Word>,
+    global: bool,
+) -> Result {
+    let target = target(at, file)?;
+    check(format)?;
+    let condition = clause.map(|clause| condition(at, clause)).transpose()?;
+    let format = FormatName::Text(format.bytes.clone());
+    at.server.log_config().wanted.push(Wanted { target, format, condition, global });
+    Ok(())
+}
 
 static TRANSFER_LOG: Directive = Directive {
     name: "TransferLog",
@@ -199,7 +250,9 @@ common format.
 ",
     set: Set::One(|at, file| {
         let target = target(at, file)?;
-        at.server.log_config().wanted.push((target, FormatName::Default, None));
+        let format = FormatName::Default;
+        let wanted = Wanted { target, format, condition: None, global: false };
+        at.server.log_config().wanted.push(wanted);
         Ok(())
     }),
     ..Directive::EXACT
@@ -224,7 +277,8 @@ Gives a format a nickname, or sets the format of `TransferLog`.
                 config.formats.insert(name.bytes.clone(), format.bytes.clone());
             }
             None => {
-                let text = config.formats.get(&format.bytes).unwrap_or(&format.bytes).clone();
+                let text =
+                    config.formats.get(&format.bytes).unwrap_or(&format.bytes).clone();
                 config.default_format = Some(text);
             }
         }
@@ -240,13 +294,18 @@ static BUFFERED_LOGS: Directive = Directive {
     default: "Off",
     summary: "Enable Buffered Logging (experimental)",
     docs: r"
-Accepted without effect: lines are always gathered for a moment and written together.
+Are lines of access logs gathered in memory, and written when there are 4096 bytes of them?
+They are written at the latest when the configuration is replaced and nothing uses the old one
+any more, and when the server ends. Without it each line is written as soon as its response
+is sent.
 
 ## Example
     BufferedLogs On
 ",
-    compat: Compat::Ignored("lines are always gathered and written together"),
-    set: Set::Flag(|_, _| Ok(())),
+    set: Set::Flag(|at, on| {
+        at.server.log_config().buffered = on;
+        Ok(())
+    }),
     ..Directive::EXACT
 };
 
@@ -254,7 +313,7 @@ Accepted without effect: lines are always gathered for a moment and written toge
 pub static MODULE: Module = Module {
     name: "mod_log_config.c",
     id: "log_config_module",
-    directives: &[&CUSTOM_LOG, &TRANSFER_LOG, &LOG_FORMAT, &BUFFERED_LOGS],
+    directives: &[&CUSTOM_LOG, &GLOBAL_LOG, &TRANSFER_LOG, &LOG_FORMAT, &BUFFERED_LOGS],
     hooks: &[],
 };
 

@@ -114,7 +114,7 @@ fn pass(at: &mut Scope, args: &Text, mut is_regex: bool) -> Result {
         is_regex = true;
     }
     let from = if is_regex {
-        let pattern = Pattern::new(&fake, false).map_err(|why| {
+        let pattern = at.pattern(&fake, false).map_err(|why| {
             Problem::from("Regular expression could not be compiled.").help(why)
         })?;
         From::Regex(pattern)

@@ -13,7 +13,7 @@ use crate::diagnostic::codes;
 use crate::fnmatch::{self, Rules};
 use crate::modules::DirPart;
 use crate::modules::ssl::Proxied;
-use crate::pattern::{Groups, Pattern};
+use crate::pattern::Groups;
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 use crate::run::remember;
@@ -35,7 +35,7 @@ fn section(at: &mut Scope, args: &Text, regex: bool) -> Result {
     name.bytes = define::bare(&name.bytes);
     let is_glob = fnmatch::is_glob(&name.bytes);
     let matcher = if regex {
-        Matcher::Regex(Pattern::new(&name.bytes, false).map_err(|why| {
+        Matcher::Regex(at.pattern(&name.bytes, false).map_err(|why| {
             Problem::from("Regex could not be compiled").at(name.span).help(why)
         })?)
     } else {

@@ -80,7 +80,7 @@ pub fn parse(
         let rules = Rules {
             restricted: at.place.context == Context::HTACCESS,
             dont_vary: cond.no_vary,
-            ..Rules::default()
+            ..at.rules()
         };
         let condition = Condition::parse(&text, rules).map_err(|why| {
             let message = format!("RewriteCond: cannot compile expression: {why}");
@@ -91,7 +91,7 @@ pub fn parse(
         match simple(&text) {
             Some(test) => test,
             None => {
-                Test::Matches(Pattern::new(&text, cond.ignore_case).map_err(|why| {
+                Test::Matches(at.pattern(&text, cond.ignore_case).map_err(|why| {
                     let shown = String::from_utf8_lossy(&text).into_owned();
                     let message = format!(
                         "RewriteCond: cannot compile regular expression '{shown}'"

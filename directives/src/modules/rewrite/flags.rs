@@ -111,7 +111,8 @@ impl Flags {
             "h" | "handler" => self.handler = Some(Text::parse(value)),
             "l" | "last" => self.last = true,
             "n" | "next" => {
-                let given = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                let given =
+                    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
                 self.rounds = Some(given.unwrap_or(MAX_ROUNDS));
             }
             "nc" | "nocase" => self.ignore_case = true,
@@ -127,7 +128,8 @@ impl Flags {
                 self.status = Some(redirect_status(value)?);
             }
             "s" | "skip" => {
-                let given = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                let given =
+                    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
                 self.skip = given.unwrap_or(0);
             }
             "t" | "type" => self.mime = Some(Text::parse(value)),
@@ -158,7 +160,8 @@ fn redirect_status(value: &[u8]) -> std::result::Result<u16, String> {
         && text.bytes().all(|b| b.is_ascii_digit())
     {
         let known = text.parse().ok().filter(|status| status::reason(*status).is_some());
-        return known.ok_or_else(|| format!("invalid HTTP response code '{text}' for flag 'R'"));
+        return known
+            .ok_or_else(|| format!("invalid HTTP response code '{text}' for flag 'R'"));
     }
     Ok(match value.to_ascii_lowercase().as_slice() {
         b"permanent" => 301,

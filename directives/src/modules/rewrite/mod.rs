@@ -432,7 +432,7 @@ PT, QSA, QSD, QSL, R, S, T, UnsafeAllow3F, UnsafePrefixStat.
         } else {
             std::mem::take(&mut at.server.rewrite().pending)
         };
-        let rule = Rule::parse(pattern, output, rest.first(), conds)?;
+        let rule = Rule::parse(at, pattern, output, rest.first(), conds)?;
         if in_section(at) {
             section(at).rules.push(Arc::new(rule));
         } else {

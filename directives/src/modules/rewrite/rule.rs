@@ -6,6 +6,7 @@ use super::cond::{Cond, Matched};
 use super::flags::Flags;
 use super::text::{From, Need, Text};
 use super::{trace, uri};
+use crate::compile::Scope;
 use crate::log::Level;
 use crate::pattern::{Groups, Pattern};
 use crate::request::Request;
@@ -41,6 +42,7 @@ pub enum Applied {
 impl Rule {
     /// Reads a rule.
     pub fn parse(
+        at: &Scope,
         pattern: &Word,
         output: &Word,
         given: Option<&Word>,
@@ -54,7 +56,7 @@ impl Rule {
             Some(rest) => (true, rest),
             None => (false, &pattern.bytes[..]),
         };
-        let compiled = Pattern::new(text, flags.ignore_case).map_err(|why| {
+        let compiled = at.pattern(text, flags.ignore_case).map_err(|why| {
             let shown = String::from_utf8_lossy(text).into_owned();
             let message =
                 format!("RewriteRule: cannot compile regular expression '{shown}'");

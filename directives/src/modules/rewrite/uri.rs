@@ -10,8 +10,22 @@ use crate::request::Request;
 /// Schemes that make a URL absolute, with the length of what stands before the rest:
 /// `is_absolute_uri`.
 const SCHEMES: &[&str] = &[
-    "ajp://", "balancer://", "fcgi://", "ftp://", "gopher://", "h2://", "h2c://", "http://",
-    "https://", "ldap://", "mailto:", "news:", "nntp://", "scgi://", "ws://", "wss://",
+    "ajp://",
+    "balancer://",
+    "fcgi://",
+    "ftp://",
+    "gopher://",
+    "h2://",
+    "h2c://",
+    "http://",
+    "https://",
+    "ldap://",
+    "mailto:",
+    "news:",
+    "nntp://",
+    "scgi://",
+    "ws://",
+    "wss://",
 ];
 
 /// The length of a known scheme at the beginning.
@@ -28,7 +42,9 @@ pub fn split_query(r: &mut Request, flags: &Flags) {
     // Some schemes have no query.
     let plain = [&b"ldap:"[..], b"mailto:", b"news:", b"nntp:"];
     if scheme(&r.filename).is_some()
-        && plain.iter().any(|s| r.filename.get(..s.len()).is_some_and(|h| h.eq_ignore_ascii_case(s)))
+        && plain
+            .iter()
+            .any(|s| r.filename.get(..s.len()).is_some_and(|h| h.eq_ignore_ascii_case(s)))
     {
         r.args = None;
         return;
@@ -104,7 +120,8 @@ pub fn reduce(r: &mut Request, per_dir: Option<&[u8]>) {
     let path = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
     let old = std::mem::replace(&mut r.filename, path);
     trace(r, 3, per_dir, |r| {
-        let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&r.filename));
+        let (old, new) =
+            (String::from_utf8_lossy(&old), String::from_utf8_lossy(&r.filename));
         format!("reduce {old} -> {new}")
     });
 }
@@ -115,7 +132,8 @@ fn is_this_host(r: &Request, host: &str) -> bool {
     host.eq_ignore_ascii_case(&r.server_name())
         || core.server_name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(host))
         || core.aliases.iter().any(|alias| {
-            let rules = crate::fnmatch::Rules { path: false, period: false, ignore_case: true };
+            let rules =
+                crate::fnmatch::Rules { path: false, period: false, ignore_case: true };
             crate::fnmatch::matches(alias.as_bytes(), host.as_bytes(), rules)
         })
 }
@@ -125,7 +143,9 @@ pub fn escape(url: &[u8], scheme: usize) -> Vec<u8> {
     if url.get(scheme.wrapping_sub(1)) != Some(&b'/') {
         return [&url[..scheme], &path::escape_path(&url[scheme..])].concat();
     }
-    let Some(slash) = url[scheme..].iter().position(|&b| b == b'/') else { return url.to_vec() };
+    let Some(slash) = url[scheme..].iter().position(|&b| b == b'/') else {
+        return url.to_vec();
+    };
     let start = scheme + slash + 1;
     [&url[..start], &path::escape_path(&url[start..])].concat()
 }

@@ -27,8 +27,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use certificates::Key;
-pub use hooks::{check_call, variable};
 pub use fits::{fits, validity};
+pub use hooks::{check_call, variable};
 pub use policy::{Policy, Revocation, SniPolicy};
 pub use protocol::Group;
 pub use proxied::{Proxied, Secured, issuer};
@@ -292,7 +292,9 @@ pub fn is_on(snapshot: &Snapshot, server: &crate::snapshot::Server) -> bool {
             server.addresses.is_empty() || own.any(|a| a.port.is_none_or(|p| p == port))
         };
         !ssl.certificates.is_empty()
-            && listens.any(|listen| listen.protocol == "https" && is_own(listen.port))
+            && server.config.core.is_https.unwrap_or_else(|| {
+                listens.any(|listen| listen.protocol == "https" && is_own(listen.port))
+            })
     })
 }
 

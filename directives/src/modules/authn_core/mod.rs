@@ -1,8 +1,12 @@
 //! mod_authn_core: what kind of authentication a section has, and for which realm.
 
+mod alias;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use alias::{Alias, Process, taken};
 
 use crate::compile::Scope;
 use crate::diagnostic::codes;
@@ -139,7 +143,7 @@ fn escape_quotes(text: &[u8]) -> Vec<u8> {
 pub static MODULE: Module = Module {
     name: "mod_authn_core.c",
     id: "authn_core_module",
-    directives: &[&AUTH_TYPE, &AUTH_NAME],
+    directives: &[&AUTH_TYPE, &AUTH_NAME, &alias::AUTHN_PROVIDER_ALIAS],
     hooks: &[last(Phase::Authn, no_user)],
 };
 
