@@ -194,6 +194,8 @@ pub fn log_program(command: &mut Command) -> std::io::Result<Child> {
 pub struct Application<'a> {
     /// Its program.
     pub path: &'a [u8],
+    /// Its arguments.
+    pub args: &'a [bytes::Bytes],
     /// The wrapper's program and its first two arguments: user and group (W-1).
     pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
     /// Its environment, which holds nothing else.
@@ -213,6 +215,9 @@ pub struct Application<'a> {
 /// Starts an application in the directory of its program.
 pub fn application(app: Application<'_>) -> std::io::Result<Child> {
     let mut command = program(app.path, app.wrapper, app.env);
+    for arg in app.args {
+        command.arg(OsStr::from_bytes(arg));
+    }
     command.stdin(Stdio::from(app.socket));
     command.stdout(Stdio::from(app.output.try_clone()?)).stderr(Stdio::from(app.output));
     let nice = i32::try_from(app.nice).unwrap_or(i32::MAX).min(19);

@@ -241,6 +241,7 @@ impl Parent {
             }
             self.advance();
             self.apps.tick();
+            self.tell_processes();
             self.scripts.tick();
             self.log_programs();
         }

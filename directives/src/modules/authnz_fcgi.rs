@@ -123,6 +123,7 @@ Makes a FastCGI application a provider for `AuthBasicProvider` (type `authn` or 
             settings: Settings::default(),
             identity: None,
             span: Some(at.cmd.item.name_span),
+            class: None,
         };
         let provider = Provider { name: name.bytes.clone(), kind, app: Arc::new(app) };
         at.process().authnz_fcgi.insert(name.bytes.clone(), Arc::new(provider));

@@ -81,7 +81,7 @@ fn set(at: &mut Scope, args: &Text) -> Result {
         }
     };
     let span = Some(at.cmd.item.name_span);
-    let app = App { path, kind: Kind::External, address, settings, identity, span };
+    let app = App { path, kind: Kind::External, address, settings, identity, span, class: None };
     at.process().fastcgi.add(app);
     Ok(())
 }

@@ -67,20 +67,20 @@ pub fn may_run(
     is_let_run(snapshot, file)
 }
 
-fn is_plain(file: &[u8]) -> Result<(), String> {
+pub(crate) fn is_plain(file: &[u8]) -> Result<(), String> {
     let plain = file.first() == Some(&b'/')
         && !file.contains(&0)
         && path::normalize(file, true).as_deref() == Some(file);
     if plain { Ok(()) } else { Err("its path is not absolute and plain".to_owned()) }
 }
 
-fn is_let_run(snapshot: &Snapshot, file: &[u8]) -> Result<(), String> {
+pub(crate) fn is_let_run(snapshot: &Snapshot, file: &[u8]) -> Result<(), String> {
     let allowed = snapshot.servers.iter().any(|server| lets_run(snapshot, server, file));
     if allowed { Ok(()) } else { Err("no section of the configuration lets it be run".to_owned()) }
 }
 
 /// Is this a user that the configuration names, or the one of a `~user` URL?
-fn is_configured(
+pub(crate) fn is_configured(
     snapshot: &Snapshot,
     identity: &Identity,
     files: &dyn Files,

@@ -11,7 +11,7 @@ mod identity;
 mod ipc;
 pub mod options;
 pub mod permission;
-mod phases;
+pub(crate) mod phases;
 pub mod response;
 mod server;
 
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 pub use app::{Address, App, Identity, Kind};
-pub use authorizers::{Dir, cautions};
+pub use authorizers::{Authorizer, Dir, cautions};
 pub use identity::{identity, identity_of};
 pub use ipc::IpcDir;
 pub use phases::remember_variables;
@@ -167,6 +167,7 @@ impl Process {
             settings: self.dynamic.settings.clone(),
             identity: key.1.clone(),
             span: None,
+            class: None,
         });
         made.insert(key, app.clone());
         app

@@ -13,19 +13,66 @@ use super::authorizers::{Authorizer, Dir};
 use super::response::Field;
 use super::{handler, identity, response};
 use crate::cgi;
-use crate::effect::{Answer, Call, Effect, Role};
+use crate::effect::{Answer, Call, Effect, Failure, Role};
 use crate::log::Level;
+use crate::modules::DirConfig;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::authn_core::{self, Numbers};
 use crate::modules::gateway::{self, cache};
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 
+/// Whose directives name the application.
+pub trait Family {
+    /// What the names of directives begin with.
+    const PREFIX: &'static str;
+    /// The token of the module in the log.
+    const MODULE: &'static str;
+    /// A Location with a status of 200 or none is a refusal.
+    const REDIRECT_DENIES: bool;
+
+    /// The settings of a request.
+    fn settings(dir: &DirConfig) -> &Dir;
+    /// The application for this request, with the time of its program where that matters.
+    fn resolve(r: &mut Request, authorizer: &Authorizer) -> Result<(Arc<App>, Option<i64>), u16>;
+    /// Says that the application of this name failed; the status that this leads to.
+    fn failed(r: &mut Request, name: &str, failure: &Failure, received: u64) -> u16;
+    /// Variables beside those of the phase.
+    fn extra(r: &Request) -> Vec<Field>;
+}
+
+/// mod_fastcgi's.
+struct FastCgi;
+
+impl Family for FastCgi {
+    const PREFIX: &'static str = "FastCgi";
+    const MODULE: &'static str = "fastcgi";
+    const REDIRECT_DENIES: bool = false;
+
+    fn settings(dir: &DirConfig) -> &Dir {
+        &dir.fastcgi
+    }
+
+    fn resolve(r: &mut Request, authorizer: &Authorizer) -> Result<(Arc<App>, Option<i64>), u16> {
+        resolve(r, authorizer)
+    }
+
+    fn failed(r: &mut Request, name: &str, failure: &Failure, received: u64) -> u16 {
+        let is_dynamic = r.snapshot.process.fastcgi.matches(name.as_bytes()).is_none();
+        response::log_failure(r, name, failure, received, is_dynamic);
+        response::failure_status(failure)
+    }
+
+    fn extra(_: &Request) -> Vec<Field> {
+        Vec::new()
+    }
+}
+
 /// What the phases differ in.
 trait Phase {
     /// `FCGI_APACHE_ROLE`.
     const ROLE: &'static str;
-    /// The directive.
+    /// The directive, without the family's prefix.
     const DIRECTIVE: &'static str;
     /// The status of a denial.
     const DENIED: u16;
@@ -44,7 +91,7 @@ struct Authorization;
 
 impl Phase for Access {
     const ROLE: &'static str = "ACCESS_CHECKER";
-    const DIRECTIVE: &'static str = "FastCgiAccessChecker";
+    const DIRECTIVE: &'static str = "AccessChecker";
     const DENIED: u16 = 403;
     const IS_OF_USER: bool = false;
 
@@ -63,7 +110,7 @@ impl Phase for Access {
 
 impl Phase for Authentication {
     const ROLE: &'static str = "AUTHENTICATOR";
-    const DIRECTIVE: &'static str = "FastCgiAuthenticator";
+    const DIRECTIVE: &'static str = "Authenticator";
     const DENIED: u16 = 401;
     const IS_OF_USER: bool = true;
 
@@ -82,7 +129,7 @@ impl Phase for Authentication {
 
 impl Phase for Authorization {
     const ROLE: &'static str = "AUTHORIZER";
-    const DIRECTIVE: &'static str = "FastCgiAuthorizer";
+    const DIRECTIVE: &'static str = "Authorizer";
     const DENIED: u16 = 401;
     const IS_OF_USER: bool = true;
 
@@ -101,18 +148,28 @@ impl Phase for Authorization {
 
 /// The access checker.
 pub fn access(r: &mut Request) -> Verdict {
-    ask::<Access>(r, Vec::new())
+    access_of::<FastCgi>(r)
+}
+
+/// The access checker of a family.
+pub fn access_of<F: Family>(r: &mut Request) -> Verdict {
+    ask::<Access, F>(r, Vec::new())
 }
 
 /// The authenticator: asked about credentials, and about nothing without them.
 pub fn authenticate(r: &mut Request) -> Verdict {
+    authenticate_of::<FastCgi>(r)
+}
+
+/// The authenticator of a family.
+pub fn authenticate_of<F: Family>(r: &mut Request) -> Verdict {
     const NUMBERS: Numbers = Numbers { name: 572, scheme: 573, module: "core" };
-    if r.dir.fastcgi.authenticator.is_none() {
+    if F::settings(&r.dir).authenticator.is_none() {
         return DECLINED;
     }
     match authn_core::credentials(r, NUMBERS) {
         Ok(Some(given)) => {
-            ask::<Authentication>(r, vec![("REMOTE_PASSWD".into(), given.password)])
+            ask::<Authentication, F>(r, vec![("REMOTE_PASSWD".into(), given.password)])
         }
         Ok(None) => DECLINED,
         Err(status) => Verdict::Status(status),
@@ -121,7 +178,12 @@ pub fn authenticate(r: &mut Request) -> Verdict {
 
 /// The authorizer. Its consent is final: `Require` is not looked at.
 pub fn authorize(r: &mut Request) -> Verdict {
-    ask::<Authorization>(r, Vec::new())
+    authorize_of::<FastCgi>(r)
+}
+
+/// The authorizer of a family.
+pub fn authorize_of<F: Family>(r: &mut Request) -> Verdict {
+    ask::<Authorization, F>(r, Vec::new())
 }
 
 /// Variables that an authorizer does not get (4.3).
@@ -130,13 +192,14 @@ const WITHOUT: &[&str] = &["PATH_TRANSLATED"];
 const WITHOUT_COMPAT: &[&str] =
     &["PATH_TRANSLATED", "CONTENT_LENGTH", "SCRIPT_NAME", "PATH_INFO"];
 
-fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
+fn ask<P: Phase, F: Family>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return DECLINED };
-    let (app, newest) = match resolve(r, authorizer) {
+    let Some(authorizer) = P::authorizer(F::settings(&dir)) else { return DECLINED };
+    let (app, newest) = match F::resolve(r, authorizer) {
         Ok(found) => found,
-        Err(status) => return refuse::<P>(r, status),
+        Err(status) => return refuse::<P, F>(r, status),
     };
+    extra.extend(F::extra(r));
     extra.push(("FCGI_APACHE_ROLE".into(), P::ROLE.into()));
     let without = if authorizer.compat { WITHOUT_COMPAT } else { WITHOUT };
     // An unparsed answer would be none.
@@ -147,26 +210,26 @@ fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     r.findings.cached = None;
     r.findings.pending = None;
     let Some(key) = cache::key(r, P::ROLE, &call) else {
-        return Verdict::Ask(Effect::FastCgi(call), answered::<P>);
+        return Verdict::Ask(Effect::FastCgi(call), answered::<P, F>);
     };
     let pending = cache::Pending { key: key.clone(), call, head: Bytes::new() };
     r.findings.pending = Some(Box::new(pending));
-    Verdict::Ask(Effect::Recall(key), recalled::<P>)
+    Verdict::Ask(Effect::Recall(key), recalled::<P, F>)
 }
 
 /// What the application said to the same question before; it is asked if that is nothing.
-fn recalled<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+fn recalled<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     if let Answer::Recalled(Some(head)) = answer {
         r.findings.cached = Some(true);
         r.findings.pending = None;
-        return judge::<P>(r, &head);
+        return judge::<P, F>(r, &head);
     }
     r.findings.cached = Some(false);
     match &r.findings.pending {
         Some(pending) => {
-            Verdict::Ask(Effect::FastCgi(pending.call.clone()), answered::<P>)
+            Verdict::Ask(Effect::FastCgi(pending.call.clone()), answered::<P, F>)
         }
-        None => refuse::<P>(r, 500),
+        None => refuse::<P, F>(r, 500),
     }
 }
 
@@ -184,61 +247,66 @@ fn resolve(
     handler::program(r, &authorizer.app.path)
 }
 
-fn name<P: Phase>(r: &Request) -> String {
-    let app = P::authorizer(&r.dir.fastcgi).map(|authorizer| &authorizer.app.path);
+fn name<P: Phase, F: Family>(r: &Request) -> String {
+    let app = P::authorizer(F::settings(&r.dir)).map(|authorizer| &authorizer.app.path);
     String::from_utf8_lossy(app.map_or(&b""[..], |path| path)).into_owned()
 }
 
-fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+fn answered<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return Verdict::Status(500) };
-    let name = name::<P>(r);
+    if P::authorizer(F::settings(&dir)).is_none() {
+        return Verdict::Status(500);
+    }
+    let name = name::<P, F>(r);
     let head = match answer {
         Answer::Head(head) => head,
         Answer::Failed { failure, received } => {
-            let is_dynamic = authorizer.app.kind == Kind::Dynamic;
-            response::log_failure(r, &name, &failure, received, is_dynamic);
-            if is_final::<P>(r) {
+            let status = F::failed(r, &name, &failure, received);
+            if is_final::<P, F>(r) {
                 response::add_retry_after(r, &failure);
             }
-            return refuse::<P>(r, response::failure_status(&failure));
+            return refuse::<P, F>(r, status);
         }
-        _ => return refuse::<P>(r, 500),
+        _ => return refuse::<P, F>(r, 500),
     };
     if let Some(pending) = &mut r.findings.pending {
         pending.head = head.clone();
     }
-    judge::<P>(r, &head)
+    judge::<P, F>(r, &head)
 }
 
 /// What the head of an answer means.
-fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
+fn judge<P: Phase, F: Family>(r: &mut Request, head: &[u8]) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else {
+    let Some(authorizer) = P::authorizer(F::settings(&dir)) else {
         return Verdict::Status(500);
     };
-    let name = name::<P>(r);
+    let name = name::<P, F>(r);
     let mut fields = match response::parse(head) {
         Ok(fields) => fields,
         Err(line) => {
-            r.log(Level::Error, "fastcgi", 0, response::malformed(&name, &line));
-            return refuse::<P>(r, 500);
+            r.log(Level::Error, F::MODULE, 0, response::malformed(&name, &line));
+            return refuse::<P, F>(r, 500);
         }
     };
     let mut status = None;
     for (_, value) in fields.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(b"Status")) {
         let Some(said) = response::status(&value) else {
             let value = String::from_utf8_lossy(&value);
-            r.log(Level::Error, "fastcgi", 0, response::invalid_status(&name, &value));
-            return refuse::<P>(r, 500);
+            r.log(Level::Error, F::MODULE, 0, response::invalid_status(&name, &value));
+            return refuse::<P, F>(r, 500);
         };
         status = Some(said);
     }
-    if status.is_none() && authorizer.pass_response && fields.iter().any(is_location) {
+    let redirects = || fields.iter().any(is_location);
+    let is_consent = matches!(status, None | Some((200, _)));
+    if status.is_none() && authorizer.pass_response && redirects()
+        || is_consent && F::REDIRECT_DENIES && redirects()
+    {
         // Also where it is not authoritative, and not passed on: a redirect is no consent.
         status = Some((302, None));
     }
-    let passes = authorizer.pass_response && is_final::<P>(r);
+    let passes = authorizer.pass_response && is_final::<P, F>(r);
     match status {
         None | Some((200, _)) if r.findings.cached == Some(true) => {
             remember_variables(r, fields, authorizer.compat);
@@ -247,50 +315,50 @@ fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
         None | Some((200, _)) => {
             // Consent counts once all of it has come.
             r.held = fields;
-            Verdict::Ask(Effect::Finish, finished::<P>)
+            Verdict::Ask(Effect::Finish, finished::<P, F>)
         }
         Some(said) if passes => {
-            log::<P>(r);
+            log::<P, F>(r);
             response::pass_on(r, said, fields, P::IS_OF_USER)
         }
         Some((401 | 403, _)) => match cache::keep(r, &fields, false) {
             Some(keep) => {
                 r.held = fields;
-                Verdict::Ask(keep, kept::<P>)
+                Verdict::Ask(keep, kept::<P, F>)
             }
-            None => deny::<P>(r, fields),
+            None => deny::<P, F>(r, fields),
         },
-        Some(_) => deny::<P>(r, fields),
+        Some(_) => deny::<P, F>(r, fields),
     }
 }
 
 /// A refusal has been kept.
-fn kept<P: Phase>(r: &mut Request, _: Answer) -> Verdict {
+fn kept<P: Phase, F: Family>(r: &mut Request, _: Answer) -> Verdict {
     let fields = std::mem::take(&mut r.held);
-    deny::<P>(r, fields)
+    deny::<P, F>(r, fields)
 }
 
 fn is_location((name, _): &Field) -> bool {
     name.eq_ignore_ascii_case(b"Location")
 }
 
-fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+fn finished<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     let fields = std::mem::take(&mut r.held);
     let dir = r.dir.clone();
     match answer {
         Answer::Finished(Ok(())) => {
-            let compat = P::authorizer(&dir.fastcgi).is_some_and(|a| a.compat);
+            let compat = P::authorizer(F::settings(&dir)).is_some_and(|a| a.compat);
             let keep = cache::keep(r, &fields, true);
             remember_variables(r, fields, compat);
             keep.map_or(OK, |keep| Verdict::Ask(keep, |_, _| OK))
         }
         Answer::Finished(Err(failure)) => {
-            let name = name::<P>(r);
+            let name = name::<P, F>(r);
             let (level, module, error, text) = response::failure_line(&name, &failure, false);
             r.log_os(level, module, 0, error, text);
-            refuse::<P>(r, 500)
+            refuse::<P, F>(r, 500)
         }
-        _ => refuse::<P>(r, 500),
+        _ => refuse::<P, F>(r, 500),
     }
 }
 
@@ -353,44 +421,44 @@ fn strip(r: &mut Request, variable: &[u8], marked: bool) {
 
 /// Does a no end the request? With `Satisfy Any` that of the access checker does not: a
 /// user may still be let in, and then gets nothing of it.
-fn is_final<P: Phase>(r: &Request) -> bool {
+fn is_final<P: Phase, F: Family>(r: &Request) -> bool {
     let may_be_satisfied = !P::IS_OF_USER
         && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
-    P::is_authoritative(&r.dir.fastcgi) && !may_be_satisfied
+    P::is_authoritative(F::settings(&r.dir)) && !may_be_satisfied
 }
 
 /// A clear no: its fields go with the server's own page (8.4; repeated ones stay, and
 /// they go only with a denial, Q-46).
-fn deny<P: Phase>(r: &mut Request, fields: Vec<Field>) -> Verdict {
-    if is_final::<P>(r) {
+fn deny<P: Phase, F: Family>(r: &mut Request, fields: Vec<Field>) -> Verdict {
+    if is_final::<P, F>(r) {
         response::add_fields(r, fields);
         if let Some(verdict) = response::invalid_fields(r) {
-            log::<P>(r);
+            log::<P, F>(r);
             return verdict;
         }
     }
-    refuse::<P>(r, P::DENIED)
+    refuse::<P, F>(r, P::DENIED)
 }
 
 /// No consent: the end, or the next module's turn.
-fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
+fn refuse<P: Phase, F: Family>(r: &mut Request, status: u16) -> Verdict {
     let dir = r.dir.clone();
-    if !P::is_authoritative(&dir.fastcgi) {
+    if !P::is_authoritative(F::settings(&dir)) {
         // Fails open where the configuration says so; then it is said.
         let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text = format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
-        r.log(Level::Warn, "fastcgi", 0, text);
+        let text = format!("{}{} did not agree, and is not authoritative: {uri}", F::PREFIX, P::DIRECTIVE);
+        r.log(Level::Warn, F::MODULE, 0, text);
         return DECLINED;
     }
-    log::<P>(r);
+    log::<P, F>(r);
     if P::IS_OF_USER && authn_core::is_basic(r) {
         authn_core::challenge(r);
     }
     Verdict::Status(status)
 }
 
-fn log<P: Phase>(r: &mut Request) {
+fn log<P: Phase, F: Family>(r: &mut Request) {
     let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
-    r.log(Level::Error, "fastcgi", 0, P::line(&user, &uri));
+    r.log(Level::Error, F::MODULE, 0, P::line(&user, &uri));
 }

@@ -99,6 +99,7 @@ pub fn kind(app: &App) -> &'static str {
     match app.kind {
         Kind::Static => "static",
         Kind::Dynamic => "dynamic",
+        Kind::Fcgid => "fcgid",
         Kind::External => "external",
         Kind::Upstream => "upstream",
     }
