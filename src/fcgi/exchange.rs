@@ -197,6 +197,10 @@ impl Exchange {
                 Poll::Ready(Ok(0)) => {
                     // An end without END_REQUEST is an end.
                     self.usage.ended(false);
+                    if self.voice == Voice::Fcgid {
+                        let line = fcgid::failure_line(&self.name(), &Failure::Incomplete);
+                        self.lines.push(line);
+                    }
                     self.finish();
                     return Poll::Ready(Ok(Event::End));
                 }

@@ -39,6 +39,26 @@ pub trait Family {
     fn failed(r: &mut Request, name: &str, failure: &Failure, received: u64) -> u16;
     /// Variables beside those of the phase.
     fn extra(r: &Request) -> Vec<Field>;
+    /// The status of a denial by the access checker.
+    const ACCESS_DENIED: u16;
+    /// The application has denied: with this status, or by a redirect.
+    fn denied(r: &mut Request, status: u16, redirects: bool);
+    /// The line about a request that a phase refuses with a status.
+    fn refusal(r: &Request, phase: &Words, status: u16) -> String;
+    /// The line about the refusal of an application whose word is not final.
+    fn passed_on(r: &Request, directive: &str, phase: &Words, status: u16) -> (Level, String);
+    /// Says that a line of an application's head is none.
+    fn malformed(r: &mut Request, name: &str, line: &str);
+}
+
+/// How a phase is called in the log.
+pub struct Words {
+    /// By mod_fastcgi.
+    pub failed: &'static str,
+    /// By mod_fcgid.
+    pub fcgid: &'static str,
+    /// It is about a user.
+    pub is_of_user: bool,
 }
 
 /// mod_fastcgi's.
@@ -66,6 +86,30 @@ impl Family for FastCgi {
     fn extra(_: &Request) -> Vec<Field> {
         Vec::new()
     }
+
+    const ACCESS_DENIED: u16 = 403;
+
+    fn denied(_: &mut Request, _: u16, _: bool) {}
+
+    fn refusal(r: &Request, phase: &Words, _: u16) -> String {
+        let uri = String::from_utf8_lossy(&r.uri);
+        let failed = phase.failed;
+        if !phase.is_of_user {
+            return format!("FastCGI: {failed}: {uri}");
+        }
+        let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default());
+        format!("FastCGI: {failed} for user \"{user}\": {uri}")
+    }
+
+    fn passed_on(r: &Request, directive: &str, _: &Words, _: u16) -> (Level, String) {
+        let (uri, prefix) = (String::from_utf8_lossy(&r.uri), Self::PREFIX);
+        let text = format!("{prefix}{directive} did not agree, and is not authoritative: {uri}");
+        (Level::Warn, text)
+    }
+
+    fn malformed(r: &mut Request, name: &str, line: &str) {
+        r.log(Level::Error, Self::MODULE, 0, response::malformed(name, line));
+    }
 }
 
 /// What the phases differ in.
@@ -74,15 +118,15 @@ trait Phase {
     const ROLE: &'static str;
     /// The directive, without the family's prefix.
     const DIRECTIVE: &'static str;
-    /// The status of a denial.
-    const DENIED: u16;
+    /// The status of a denial; that of an access checker is its family's.
+    const DENIED: Option<u16>;
+    /// How it is called.
+    const WORDS: Words;
     /// It is about a user: a denial asks the client for credentials.
     const IS_OF_USER: bool;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer>;
     fn is_authoritative(dir: &Dir) -> bool;
-    /// The line about a denial.
-    fn line(user: &str, uri: &str) -> String;
 }
 
 struct Access;
@@ -92,7 +136,9 @@ struct Authorization;
 impl Phase for Access {
     const ROLE: &'static str = "ACCESS_CHECKER";
     const DIRECTIVE: &'static str = "AccessChecker";
-    const DENIED: u16 = 403;
+    const WORDS: Words =
+        Words { failed: "access denied", fcgid: "Access check", is_of_user: false };
+    const DENIED: Option<u16> = None;
     const IS_OF_USER: bool = false;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
@@ -102,16 +148,14 @@ impl Phase for Access {
     fn is_authoritative(dir: &Dir) -> bool {
         dir.access_checker_authoritative.unwrap_or(true)
     }
-
-    fn line(_: &str, uri: &str) -> String {
-        format!("FastCGI: access denied: {uri}")
-    }
 }
 
 impl Phase for Authentication {
     const ROLE: &'static str = "AUTHENTICATOR";
     const DIRECTIVE: &'static str = "Authenticator";
-    const DENIED: u16 = 401;
+    const WORDS: Words =
+        Words { failed: "authentication failed", fcgid: "Authentication", is_of_user: true };
+    const DENIED: Option<u16> = Some(401);
     const IS_OF_USER: bool = true;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
@@ -121,16 +165,14 @@ impl Phase for Authentication {
     fn is_authoritative(dir: &Dir) -> bool {
         dir.authenticator_authoritative.unwrap_or(true)
     }
-
-    fn line(user: &str, uri: &str) -> String {
-        format!("FastCGI: authentication failed for user \"{user}\": {uri}")
-    }
 }
 
 impl Phase for Authorization {
     const ROLE: &'static str = "AUTHORIZER";
     const DIRECTIVE: &'static str = "Authorizer";
-    const DENIED: u16 = 401;
+    const WORDS: Words =
+        Words { failed: "authorization failed", fcgid: "Authorization", is_of_user: true };
+    const DENIED: Option<u16> = Some(401);
     const IS_OF_USER: bool = true;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
@@ -139,10 +181,6 @@ impl Phase for Authorization {
 
     fn is_authoritative(dir: &Dir) -> bool {
         dir.authorizer_authoritative.unwrap_or(true)
-    }
-
-    fn line(user: &str, uri: &str) -> String {
-        format!("FastCGI: authorization failed for user \"{user}\": {uri}")
     }
 }
 
@@ -285,7 +323,7 @@ fn judge<P: Phase, F: Family>(r: &mut Request, head: &[u8]) -> Verdict {
     let mut fields = match response::parse(head) {
         Ok(fields) => fields,
         Err(line) => {
-            r.log(Level::Error, F::MODULE, 0, response::malformed(&name, &line));
+            F::malformed(r, &name, &line);
             return refuse::<P, F>(r, 500);
         }
     };
@@ -304,7 +342,12 @@ fn judge<P: Phase, F: Family>(r: &mut Request, head: &[u8]) -> Verdict {
         || is_consent && F::REDIRECT_DENIES && redirects()
     {
         // Also where it is not authoritative, and not passed on: a redirect is no consent.
+        F::denied(r, 200, true);
         status = Some((302, None));
+    } else if let Some((said, _)) = &status
+        && !is_consent
+    {
+        F::denied(r, *said, false);
     }
     let passes = authorizer.pass_response && is_final::<P, F>(r);
     match status {
@@ -318,7 +361,7 @@ fn judge<P: Phase, F: Family>(r: &mut Request, head: &[u8]) -> Verdict {
             Verdict::Ask(Effect::Finish, finished::<P, F>)
         }
         Some(said) if passes => {
-            log::<P, F>(r);
+            log::<P, F>(r, said.0);
             response::pass_on(r, said, fields, P::IS_OF_USER)
         }
         Some((401 | 403, _)) => match cache::keep(r, &fields, false) {
@@ -433,11 +476,11 @@ fn deny<P: Phase, F: Family>(r: &mut Request, fields: Vec<Field>) -> Verdict {
     if is_final::<P, F>(r) {
         response::add_fields(r, fields);
         if let Some(verdict) = response::invalid_fields(r) {
-            log::<P, F>(r);
+            log::<P, F>(r, 500);
             return verdict;
         }
     }
-    refuse::<P, F>(r, P::DENIED)
+    refuse::<P, F>(r, P::DENIED.unwrap_or(F::ACCESS_DENIED))
 }
 
 /// No consent: the end, or the next module's turn.
@@ -445,20 +488,18 @@ fn refuse<P: Phase, F: Family>(r: &mut Request, status: u16) -> Verdict {
     let dir = r.dir.clone();
     if !P::is_authoritative(F::settings(&dir)) {
         // Fails open where the configuration says so; then it is said.
-        let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text = format!("{}{} did not agree, and is not authoritative: {uri}", F::PREFIX, P::DIRECTIVE);
-        r.log(Level::Warn, F::MODULE, 0, text);
+        let (level, text) = F::passed_on(r, P::DIRECTIVE, &P::WORDS, status);
+        r.log(level, F::MODULE, 0, text);
         return DECLINED;
     }
-    log::<P, F>(r);
+    log::<P, F>(r, status);
     if P::IS_OF_USER && authn_core::is_basic(r) {
         authn_core::challenge(r);
     }
     Verdict::Status(status)
 }
 
-fn log<P: Phase, F: Family>(r: &mut Request) {
-    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
-    let uri = String::from_utf8_lossy(&r.uri).into_owned();
-    r.log(Level::Error, F::MODULE, 0, P::line(&user, &uri));
+fn log<P: Phase, F: Family>(r: &mut Request, status: u16) {
+    let line = F::refusal(r, &P::WORDS, status);
+    r.log(Level::Error, F::MODULE, 0, line);
 }

@@ -7,13 +7,18 @@ use super::class::Command;
 use super::wrapper::program_file;
 use crate::compile::Scope;
 use crate::effect::Failure;
+use crate::log::Level;
 use crate::modules::DirConfig;
 use crate::modules::fastcgi::app::{Address, App, Kind, Settings};
-use crate::modules::fastcgi::phases::{self, Family};
+use crate::modules::fastcgi::phases::{self, Family, Words};
 use crate::modules::fastcgi::{Authorizer, Dir};
+use crate::path;
 use crate::phase::Verdict;
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Override, Result, Set, Word};
+
+/// The note that keeps how an application denied.
+const REASON: &str = "fcgid-reason";
 
 /// mod_fcgid's.
 struct Fcgid;
@@ -44,6 +49,43 @@ impl Family for Fcgid {
     fn extra(r: &Request) -> Vec<(bytes::Bytes, bytes::Bytes)> {
         super::handler::passed(r)
     }
+
+    const ACCESS_DENIED: u16 = 401;
+
+    fn denied(r: &mut Request, status: u16, redirects: bool) {
+        let why = if redirects { "; internal redirection not allowed" } else { "" };
+        r.notes.set(REASON, format!("{status}{why}"));
+    }
+
+    fn refusal(r: &Request, phase: &Words, status: u16) -> String {
+        let uri = String::from_utf8_lossy(&r.uri);
+        let user = match &r.user {
+            Some(user) if phase.is_of_user => {
+                format!(" of user {}", String::from_utf8_lossy(user))
+            }
+            _ => String::new(),
+        };
+        let reason = r.notes.get(REASON.as_bytes()).map_or_else(
+            || {
+                format!("200; error or unexpected condition while parsing response ({status})")
+            },
+            |reason| String::from_utf8_lossy(reason).into_owned(),
+        );
+        format!(
+            "mod_fcgid: {}{user} to access {uri} failed, reason: script returned status {reason}",
+            phase.fcgid
+        )
+    }
+
+    fn passed_on(r: &Request, _: &str, phase: &Words, status: u16) -> (Level, String) {
+        (Level::Error, Self::refusal(r, phase, status))
+    }
+
+    fn malformed(r: &mut Request, _: &str, line: &str) {
+        let script = String::from_utf8_lossy(path::base_name(&r.filename)).into_owned();
+        let text = format!("malformed header from script '{script}': Bad header: {line}");
+        r.log(Level::Error, "core", 0, text);
+    }
 }
 
 /// The access checker.
@@ -61,10 +103,19 @@ pub fn authorize(r: &mut Request) -> Verdict {
     phases::authorize_of::<Fcgid>(r)
 }
 
+/// What the program of a directive is called in messages.
+fn what(directive: &str) -> &'static str {
+    match directive {
+        "FcgidAuthenticator" => "Authenticator",
+        "FcgidAuthorizer" => "Authorizer",
+        _ => "Access checker",
+    }
+}
+
 /// What a directive names: which application it is depends on the server and on
 /// `FcgidWrapper`, and is seen with the request.
 fn authorizer(at: &mut Scope<'_, '_>, word: &Word) -> Result<Authorizer> {
-    let path = program_file(at, at.cmd.name, word, &word.bytes)?;
+    let path = program_file(at, what(at.cmd.name), word, &word.bytes)?;
     at.process().fcgid.commands.push(Command::of(&path));
     let app = App {
         path,
@@ -83,7 +134,7 @@ macro_rules! directives {
         pub static $app: Directive = Directive {
             name: $app_name,
             syntax: "command",
-            context: Context::PER_DIRECTORY,
+            context: Context::ANYWHERE,
             overrides: Override::FILE_INFO,
             summary: $summary,
             docs: concat!(
@@ -113,7 +164,7 @@ macro_rules! directives {
         pub static $switch: Directive = Directive {
             name: $switch_name,
             syntax: "On|Off",
-            context: Context::PER_DIRECTORY,
+            context: Context::ANYWHERE,
             overrides: Override::FILE_INFO,
             default: "On",
             summary: "Set to 'off' to allow the phase to be passed along to lower modules upon failure",

@@ -124,10 +124,14 @@ pub(super) fn app(
     let numbers = options.map_or(&server.numbers, |options| &options.numbers);
     let env = options.map_or(&server.env, |options| &options.env);
     let core = &process.core;
-    let mut initial_env: Vec<(Bytes, Bytes)> = Vec::with_capacity(env.len() + 2);
+    let mut initial_env: Vec<(Bytes, Bytes)> = Vec::with_capacity(env.len() + 3);
     // What the process finds without a word about it.
-    let path = [(&b"PATH"[..], Some(&core.path_variable)), (b"LD_LIBRARY_PATH", core.library_path.as_ref())];
-    for (name, value) in path {
+    let found = [
+        (&b"PATH"[..], Some(&core.path_variable)),
+        (b"LD_LIBRARY_PATH", core.library_path.as_ref()),
+        (b"TZ", core.time_zone.as_ref()),
+    ];
+    for (name, value) in found {
         if let Some(value) = value.filter(|_| !env.contains_key(name)) {
             initial_env.push((Bytes::from_static(name), value.clone()));
         }

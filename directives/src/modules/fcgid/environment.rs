@@ -54,16 +54,16 @@ pub static FIX_PATHINFO: Directive = Directive {
     default: "0",
     summary: "Set 1, if cgi.fix_pathinfo=1 in php.ini",
     docs: r"
-With 1, SCRIPT_NAME is the path of the file as DOCUMENT_ROOT and the URL make it, for a PHP
-with `cgi.fix_pathinfo=1` that looks for the script there.
+Has SCRIPT_NAME put together for a PHP with `cgi.fix_pathinfo=1`.
 
 ## Example
     FcgidFixPathinfo 0
 ",
-    set: Set::One(|at, word| {
-        at.process().fcgid.fix_pathinfo = word.atoi() != 0;
-        Ok(())
-    }),
+    compat: Compat::Ignored(
+        "on Unix mod_fcgid leaves SCRIPT_NAME as it is, too; php-cgi makes do with \
+         SCRIPT_FILENAME",
+    ),
+    set: Set::One(|_, _| Ok(())),
     ..Directive::EXACT
 };
 

@@ -86,20 +86,37 @@ fn run(r: &mut Request, command: &Command) -> Verdict {
         Ok(app) => app,
         Err(status) => return Verdict::Status(status),
     };
-    let mut call = Call {
+    let call = Call {
         app,
         role: Role::Responder,
-        extra: passed(r),
-        without: &[],
+        extra: extra(r),
+        without: HOP_BY_HOP,
         variables: None,
         hold: None,
         nph: false,
         newest: None,
     };
-    if r.snapshot.process.fcgid.fix_pathinfo {
-        fix(r, &mut call);
-    }
     Verdict::Ask(Effect::FastCgi(call), answered)
+}
+
+/// What the connection's fields would be: the application's is another connection, and ends.
+const HOP_BY_HOP: &[&str] = &[
+    "HTTP_CONNECTION",
+    "HTTP_KEEP_ALIVE",
+    "HTTP_TE",
+    "HTTP_TRAILER",
+    "HTTP_TRANSFER_ENCODING",
+    "HTTP_UPGRADE",
+];
+
+/// The variables that only these calls send.
+fn extra(r: &Request) -> Vec<(Bytes, Bytes)> {
+    let mut extra = passed(r);
+    extra.push((Bytes::from_static(b"HTTP_CONNECTION"), Bytes::from_static(b"close")));
+    if r.content_length().is_none() && !r.has_body() {
+        extra.push((Bytes::from_static(b"CONTENT_LENGTH"), Bytes::from_static(b"0")));
+    }
+    extra
 }
 
 /// The fields of `FcgidPassHeader` under their own names; they go as `HTTP_*`, too.
@@ -114,23 +131,10 @@ pub(super) fn passed(r: &Request) -> Vec<(Bytes, Bytes)> {
     fields.collect()
 }
 
-/// `FcgidFixPathinfo`: SCRIPT_NAME leads from the document root to the file.
-fn fix(r: &Request, call: &mut Call) {
-    let mut all = Vec::new();
-    call.each_variable(r, None, |name, value| {
-        let value = match name {
-            b"SCRIPT_NAME" => path::join(r.document_root(), value.strip_prefix(b"/").unwrap_or(value)).into(),
-            _ => Bytes::copy_from_slice(value),
-        };
-        all.push((Bytes::copy_from_slice(name), value));
-    });
-    call.variables = Some(all);
-}
-
 /// What the application answered.
 fn answered(r: &mut Request, answer: Answer) -> Verdict {
     let verdict = match answer {
-        Answer::Head(head) => response::take(r, &head),
+        Answer::Head(head) => response::take(r, &head, "core"),
         Answer::Failed { failure, received } => failed(r, &failure, received),
         _ => Verdict::Status(500),
     };
@@ -174,13 +178,24 @@ fn too_long(r: &Request) -> (u16, String) {
         Some(limit) if limit < own => {
             (413, format!("Read content length larger than the configured limit of {limit}"))
         }
-        _ => (413, format!("mod_fcgid: HTTP request length exceeds MaxRequestLen ({own})")),
+        _ => {
+            // Of a body in chunks no more is known than that it is longer.
+            let length = r.content_length().unwrap_or(own.saturating_add(1));
+            let text = format!(
+                "mod_fcgid: HTTP request length {length} (so far) exceeds MaxRequestLen ({own})"
+            );
+            (500, text)
+        }
     }
 }
 
 /// The line about a failure, and the status that it leads to.
 pub(super) fn log_failure(r: &mut Request, failure: &Failure) -> u16 {
     let command = command_name(r);
+    if *failure == Failure::Incomplete {
+        // If it was broken off, that has been said.
+        return 500;
+    }
     let line = failure_line(&command, failure);
     r.log_os(line.level, line.module, 0, line.error, line.text);
     if matches!(failure, Failure::QueueTimeout(_) | Failure::QueueFull(_)) { 503 } else { 500 }

@@ -35,8 +35,6 @@ const MAX_MADE: usize = 4096;
 pub struct Process {
     /// What holds for all classes together.
     pub limits: Limits,
-    /// `FcgidFixPathinfo`.
-    pub fix_pathinfo: bool,
     /// Commands that directives outside `.htaccess` name: wrappers and authorizers.
     commands: Vec<Command>,
 }

@@ -123,7 +123,7 @@ numbers! {
     MAX_REQUEST_LEN: "FcgidMaxRequestLen" = "MaxRequestLen", HOSTS, "bytes", "131072",
         "Max HTTP request length in byte",
         "The longest body that a request to a `fcgid-script` may have; a longer one is answered \
-         413. The default is mod_fcgid's since 2.3.6 and small for uploads: programs behind \
+         500, as mod_fcgid does. The default is mod_fcgid's since 2.3.6 and small for uploads: programs behind \
          `fastcgi-script` have no such limit.",
         SAME,
         |at, word| {

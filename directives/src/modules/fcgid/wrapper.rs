@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::class::Command;
 use super::numbers::{self, Numbers};
 use crate::compile::Scope;
+use crate::diagnostic::codes;
 use crate::path;
 use crate::schema::{Compat, Context, Directive, Override, Problem, Result, Set, Word};
 
@@ -58,6 +59,10 @@ ExecCGI` or `ScriptAlias`; the command learns the file from SCRIPT_FILENAME.
 fn command(at: &Scope<'_, '_>, word: &Word) -> Result<Command> {
     let mut words = word.bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let Some(program) = words.next() else {
+        if word.bytes.is_empty() {
+            let usage = WRAPPER.set.usage(at.cmd.name, WRAPPER.summary);
+            return Err(Problem::new(&codes::USAGE, usage));
+        }
         return Err(Problem::from("Invalid wrapper config").at(word.span));
     };
     Ok(Command {
@@ -155,7 +160,7 @@ fn options(at: &mut Scope<'_, '_>, words: &[Word]) -> Result {
     if rest.is_empty() {
         return Err(format!("At least one option must be specified for {name}").into());
     }
-    let file = program_file(at, name, program, &program.bytes)?;
+    let file = program_file(at, "Command", program, &program.bytes)?;
     let mut found = Options::default();
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
