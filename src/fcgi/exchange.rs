@@ -198,7 +198,8 @@ impl Exchange {
                     // An end without END_REQUEST is an end.
                     self.usage.ended(false);
                     if self.voice == Voice::Fcgid {
-                        let line = fcgid::failure_line(&self.name(), &Failure::Incomplete);
+                        let line =
+                            fcgid::failure_line(&self.name(), &Failure::Incomplete);
                         self.lines.push(line);
                     }
                     self.finish();

@@ -159,14 +159,14 @@ impl ToParent {
                 let tag = if *busy { tag::DOING_BUSY } else { tag::DOING_IDLE };
                 out.tag(tag).number(*serial).number(micros)
             }
-            ToParent::GivenUp(serial, why) => out.tag(tag::GIVEN_UP).number(*serial).tag(
-                match why {
+            ToParent::GivenUp(serial, why) => {
+                out.tag(tag::GIVEN_UP).number(*serial).tag(match why {
                     None => 0,
                     Some(Reason::Expired) => 1,
                     Some(Reason::Broken) => 2,
                     Some(Reason::Refused) => 3,
-                },
-            ),
+                })
+            }
             ToParent::Alive => out.tag(tag::ALIVE),
             ToParent::Status => out.tag(tag::STATUS),
             ToParent::Run(script) => out.tag(tag::RUN).script(script),
@@ -191,7 +191,11 @@ impl ToParent {
             }
             tag @ (tag::DOING_BUSY | tag::DOING_IDLE) => {
                 let (serial, time) = (input.number()?, input.number()?);
-                ToParent::Doing(serial, tag == tag::DOING_BUSY, Duration::from_micros(time))
+                ToParent::Doing(
+                    serial,
+                    tag == tag::DOING_BUSY,
+                    Duration::from_micros(time),
+                )
             }
             tag::GIVEN_UP => {
                 let serial = input.number()?;

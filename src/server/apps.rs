@@ -15,8 +15,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::decisions::Decisions;
-use crate::fcgi::pool::Pool;
 use super::workers::{Turn, Workers};
+use crate::fcgi::pool::Pool;
 use crate::message::{AppKey, AppState, Reason, ToParent};
 
 /// How long the parent may take to say whether an application listens.
@@ -217,7 +217,9 @@ impl Registry {
         let answered = timeout(PARENT_PATIENCE, state.changed()).await;
         let now = state.borrow().clone();
         match (answered, now) {
-            (Ok(Ok(())), Some(AppState::Listening { .. } | AppState::Processes(_))) => Ok(()),
+            (Ok(Ok(())), Some(AppState::Listening { .. } | AppState::Processes(_))) => {
+                Ok(())
+            }
             _ => Err(Failure::NotStarted),
         }
     }
@@ -252,7 +254,13 @@ impl Usage {
         entry.requests.fetch_add(1, Ordering::Relaxed);
         entry.active.fetch_add(1, Ordering::Relaxed);
         entry.waiting.fetch_add(1, Ordering::Relaxed);
-        Usage { registry: registry.clone(), entry, since: Instant::now(), waiting: true, turn: None }
+        Usage {
+            registry: registry.clone(),
+            entry,
+            since: Instant::now(),
+            waiting: true,
+            turn: None,
+        }
     }
 
     /// The first byte has come.
@@ -269,7 +277,11 @@ impl Usage {
     /// The application's part is over: it has ended its answer, or gone with it.
     pub fn ended(&mut self, well: bool) {
         if let Some(turn) = self.turn.take() {
-            if well { turn.well() } else { turn.failed(Reason::Broken) }
+            if well {
+                turn.well()
+            } else {
+                turn.failed(Reason::Broken)
+            }
             self.registry.to_report.notify_one();
         }
     }

@@ -13,8 +13,8 @@ use directives::modules::auth_basic::Checked;
 use directives::modules::cgi::Script;
 use directives::modules::deflate;
 use directives::modules::fastcgi::app::Kind;
-use directives::modules::fastcgi::{Address, App};
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
+use directives::modules::fastcgi::{Address, App};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
@@ -355,7 +355,8 @@ impl World {
         };
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
-        let mut usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
+        let mut usage =
+            again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
         let (lease, stream) = match self.reach(call, entry, fresh, &mut usage).await {
             Ok(reached) => reached,
             Err(failure) => {

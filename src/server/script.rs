@@ -112,7 +112,11 @@ impl ScriptRun {
             env.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
         });
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let key = AppKey { path: script.path.clone(), identity: script.identity.clone(), class: None };
+        let key = AppKey {
+            path: script.path.clone(),
+            identity: script.identity.clone(),
+            class: None,
+        };
         let message = Script { id, key, args: script.args.clone(), env };
         outbox.say_with(ToParent::Run(Box::new(message)), fds);
         Ok(ScriptRun {

@@ -79,7 +79,9 @@ impl Workers {
     /// The parent says which processes there are.
     pub fn told(self: &Arc<Workers>, table: &[Worker]) {
         let mut state = self.lock();
-        state.all.retain(|known| table.iter().any(|worker| worker.serial == known.serial));
+        state
+            .all
+            .retain(|known| table.iter().any(|worker| worker.serial == known.serial));
         for worker in table {
             let known = state.all.iter_mut().find(|known| known.serial == worker.serial);
             if let Some(known) = known {
@@ -156,7 +158,10 @@ impl Workers {
         // Who has gone before his turn came: it goes to the next when the lock is free.
         let mut unused: Vec<Turn> = Vec::new();
         for known in &mut state.all {
-            if known.leaves && !known.busy && !std::mem::replace(&mut known.given_up, true) {
+            if known.leaves
+                && !known.busy
+                && !std::mem::replace(&mut known.given_up, true)
+            {
                 self.outbox.say(ToParent::GivenUp(known.serial, None));
             }
         }
@@ -260,7 +265,10 @@ mod tests {
     use super::*;
 
     fn told(table: &[(u64, bool)]) -> Vec<Worker> {
-        table.iter().map(|(serial, leaves)| Worker { serial: *serial, leaves: *leaves }).collect()
+        table
+            .iter()
+            .map(|(serial, leaves)| Worker { serial: *serial, leaves: *leaves })
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]

@@ -58,7 +58,8 @@ impl Apps {
         let name = |server: &directives::snapshot::Server| {
             server.config.core.server_name.clone().unwrap_or_default()
         };
-        let Some(server) = snapshot.servers.iter().find(|server| name(server) == class.host)
+        let Some(server) =
+            snapshot.servers.iter().find(|server| name(server) == class.host)
         else {
             return Some(Err(format!("there is no server \"{}\"", class.host)));
         };
@@ -137,7 +138,9 @@ impl Apps {
     /// Has the server give a process up.
     pub(super) fn release(&mut self, slot: Slot, why: Why) {
         let Some(class) = self.classes.get_mut(&slot.class) else { return };
-        let Some(Some(member)) = class.members.get_mut(slot.index as usize) else { return };
+        let Some(Some(member)) = class.members.get_mut(slot.index as usize) else {
+            return;
+        };
         member.leaves = true;
         member.why = words(why);
         self.has_changed(slot.class);
@@ -153,7 +156,8 @@ impl Apps {
     pub(super) fn launch_fcgid(&mut self, slot: Slot) {
         let Some(class) = self.classes.get(&slot.class) else { return };
         let (key, name) = (class.key.clone(), class.name());
-        let host = class.app.class.as_ref().map_or_else(String::new, |class| class.host.clone());
+        let host =
+            class.app.class.as_ref().map_or_else(String::new, |class| class.host.clone());
         match self.spawn_fcgid(slot) {
             Ok(pid) => {
                 let text = format!("mod_fcgid: server {host}:{name}({pid}) started");
@@ -163,7 +167,9 @@ impl Apps {
             }
             Err(failed) => {
                 let text = match failed {
-                    NotStarted::NoProcess => "mod_fcgid: can't create a process".to_owned(),
+                    NotStarted::NoProcess => {
+                        "mod_fcgid: can't create a process".to_owned()
+                    }
                     NotStarted::NoProgram(error) => {
                         let text = format!("mod_fcgid: can't run {name}");
                         self.log.line_os(Level::Error, "fcgid", 0, Some(&error), text);
@@ -192,13 +198,15 @@ impl Apps {
         let backlog = app.settings.listen_queue_depth;
         let socket = AppSocket::at(&path, backlog, self.identity.as_ref());
         let socket = socket.map_err(|failed| {
-            let text = format!("mod_fcgid: couldn't bind unix domain socket: {}", failed.what);
+            let text =
+                format!("mod_fcgid: couldn't bind unix domain socket: {}", failed.what);
             self.log.line_os(Level::Error, "fcgid", 0, Some(&failed.error), text);
             NotStarted::NoProcess
         })?;
         let inode = fstat(&socket.fd).map_or(0, |meta| meta.st_ino);
         let AppSocket { fd, place } = socket;
-        let wrapper = app.identity.as_ref().and_then(|_| suexec::wrapper(&self.snapshot, &Disk));
+        let wrapper =
+            app.identity.as_ref().and_then(|_| suexec::wrapper(&self.snapshot, &Disk));
         let wrapped = wrapper.as_ref().zip(app.identity.as_ref());
         let started = spawn::application(spawn::Application {
             path: &app.path,
@@ -254,17 +262,22 @@ impl Apps {
             return;
         }
         let (level, how) = match status {
-            WaitStatus::Exited(_, code) => {
-                (Level::Info, format!("terminated by calling exit(), return code: {code}"))
-            }
+            WaitStatus::Exited(_, code) => (
+                Level::Info,
+                format!("terminated by calling exit(), return code: {code}"),
+            ),
             WaitStatus::Signaled(_, signal, core) => {
                 let number = signal as i32;
                 match signal {
-                    Signal::SIGTERM | Signal::SIGHUP | Signal::SIGUSR1 | Signal::SIGKILL => {
+                    Signal::SIGTERM
+                    | Signal::SIGHUP
+                    | Signal::SIGUSR1
+                    | Signal::SIGKILL => {
                         (Level::Info, format!("get stop signal {number}"))
                     }
                     _ if core => {
-                        let how = format!("get signal {number}, possible coredump generated");
+                        let how =
+                            format!("get signal {number}, possible coredump generated");
                         (Level::Error, how)
                     }
                     _ => (Level::Error, format!("get unexpected signal {number}")),

@@ -64,8 +64,12 @@ impl Policy {
     /// A request waits: one more process is started if there may be one more.
     pub(super) fn wanted_fcgid(&mut self, now: Time, id: ClassId) {
         let limits = self.limits;
-        let total: u32 =
-            self.classes.values().filter(|class| class.fcgid.is_some()).map(Class::alive).sum();
+        let total: u32 = self
+            .classes
+            .values()
+            .filter(|class| class.fcgid.is_some())
+            .map(Class::alive)
+            .sum();
         let Some(class) = self.classes.get_mut(&id) else { return };
         let Some(score) = &mut class.fcgid else { return };
         if class.removed {
@@ -76,7 +80,9 @@ impl Policy {
         let of_class = class.alive();
         let refused = if total >= limits.processes {
             let most = limits.processes;
-            format!("{name} total process count {total} >= {most}, skip the spawn request")
+            format!(
+                "{name} total process count {total} >= {most}, skip the spawn request"
+            )
         } else if now_score >= limits.score_limit.into() {
             let limit = limits.score_limit;
             format!("{name} spawn score {now_score} >= {limit}, skip the spawn request")
@@ -86,7 +92,8 @@ impl Policy {
                  request"
             )
         } else {
-            let free = class.places.iter().position(|place| place.process == Process::None);
+            let free =
+                class.places.iter().position(|place| place.process == Process::None);
             let Some(index) = free else { return };
             class.places[index].process = Process::Starting;
             // The first one makes the score, and counts for nothing.
@@ -95,7 +102,8 @@ impl Policy {
                 score.count(now, &limits, add);
             }
             class.last_start = Some(now);
-            self.actions.push(Action::Start(Slot { class: id, index: index as u32 }, false));
+            self.actions
+                .push(Action::Start(Slot { class: id, index: index as u32 }, false));
             return;
         };
         self.actions.push(Action::Say(format!("mod_fcgid: {refused}")));
@@ -172,8 +180,11 @@ impl Policy {
         for (id, class) in &mut self.classes {
             let Some(Score { rules, .. }) = class.fcgid else { continue };
             // Those that have been asked for are as good as gone.
-            let mut left =
-                class.places.iter().filter(|place| place.is_there() && !place.asked).count();
+            let mut left = class
+                .places
+                .iter()
+                .filter(|place| place.is_there() && !place.asked)
+                .count();
             for (index, place) in class.places.iter_mut().enumerate() {
                 let Process::Running(since) = place.process else { continue };
                 let idle_since = match place.doing {

@@ -167,7 +167,10 @@ struct Place {
 impl Place {
     /// Is there a process, or will there be one at once?
     fn is_there(&self) -> bool {
-        matches!(self.process, Process::Starting | Process::Running(_) | Process::Dying(..))
+        matches!(
+            self.process,
+            Process::Starting | Process::Running(_) | Process::Dying(..)
+        )
     }
 }
 

@@ -216,7 +216,8 @@ impl Policy {
             let delay = class.spec.restart_delay.max(MAKE_AGAIN);
             if let Some(place) = class.places.get_mut(slot.index as usize) {
                 let again = !class.removed && class.fcgid.is_none();
-                place.process = if again { Process::Due(now + delay) } else { Process::None };
+                place.process =
+                    if again { Process::Due(now + delay) } else { Process::None };
             }
         }
         self.forget(slot.class);

@@ -73,7 +73,9 @@ impl Script {
                 "FcgidErrorScanInterval" => self.limits.error_scan = number(),
                 "FcgidSpawnScore" => self.limits.spawn_score = number() as i32,
                 "FcgidSpawnScoreUpLimit" => self.limits.score_limit = number() as i32,
-                "FcgidTerminationScore" => self.limits.termination_score = number() as i32,
+                "FcgidTerminationScore" => {
+                    self.limits.termination_score = number() as i32
+                }
                 "FcgidTimeScore" => self.limits.time_score = number() as i32,
                 other => panic!("unknown setting {other}"),
             }
@@ -169,7 +171,8 @@ impl Script {
             Action::Release(slot, why) => {
                 let busy = if self.busy.contains(slot) { ", which is busy" } else { "" };
                 let shown = self.shown(*slot);
-                writeln!(self.out, "    {at} release {shown} {why:?}{busy}").expect("a string");
+                writeln!(self.out, "    {at} release {shown} {why:?}{busy}")
+                    .expect("a string");
                 if busy.is_empty() {
                     self.happen(Event::Released(*slot));
                 }

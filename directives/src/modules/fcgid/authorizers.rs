@@ -67,7 +67,9 @@ impl Family for Fcgid {
         };
         let reason = r.notes.get(REASON.as_bytes()).map_or_else(
             || {
-                format!("200; error or unexpected condition while parsing response ({status})")
+                format!(
+                    "200; error or unexpected condition while parsing response ({status})"
+                )
             },
             |reason| String::from_utf8_lossy(reason).into_owned(),
         );

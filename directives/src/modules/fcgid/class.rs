@@ -190,6 +190,7 @@ fn socket(
         add(identity.user.as_bytes());
         add(identity.group.as_bytes());
     }
-    let name: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String =
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     crate::path::join(&process.fastcgi.dynamic_directory(), name.as_bytes()).into()
 }

@@ -17,7 +17,9 @@ pub fn may_start(
 ) -> Result<(), String> {
     let Command { path, args } = command;
     guard::is_plain(path)?;
-    let meta = files.stat(path).map_err(|why| format!("it cannot be looked at: {}", why.text))?;
+    let meta = files
+        .stat(path)
+        .map_err(|why| format!("it cannot be looked at: {}", why.text))?;
     if meta.kind != Kind::File {
         return Err("it is no regular file".to_owned());
     }
@@ -29,7 +31,8 @@ pub fn may_start(
     } else {
         let core = &snapshot.process.core;
         let (uid, gid) = (core.uid(), core.gid());
-        if let Some(why) = permission::refusal(&meta, uid, gid, permission::Access::EXECUTE, files)
+        if let Some(why) =
+            permission::refusal(&meta, uid, gid, permission::Access::EXECUTE, files)
         {
             return Err(why);
         }
@@ -52,7 +55,8 @@ fn is_for_htaccess(snapshot: &Snapshot) -> bool {
         });
         root.chain(sections).flatten().any(|allowed| {
             let listed = |name: &str| {
-                ["fcgidwrapper", "fcgiwrapper"].contains(&name) || name.starts_with("fcgidau")
+                ["fcgidwrapper", "fcgiwrapper"].contains(&name)
+                    || name.starts_with("fcgidau")
                     || name.starts_with("fcgidaccess")
             };
             allowed.classes.meets(Override::FILE_INFO)

@@ -49,7 +49,8 @@ fn translated(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
 fn command(r: &mut Request) -> Result<Command, u16> {
     if !r.dir.core.options.set.has(OptionSet::EXEC_CGI) && !r.script_alias {
         let file = String::from_utf8_lossy(&r.filename).into_owned();
-        let text = format!("mod_fcgid: location of script {file} does not have ExecCGI enabled");
+        let text =
+            format!("mod_fcgid: location of script {file} does not have ExecCGI enabled");
         r.log(Level::Error, MODULE, 0, text);
         return Err(403);
     }
@@ -175,9 +176,10 @@ fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
 fn too_long(r: &Request) -> (u16, String) {
     let own = r.server.config.fcgid.max_request_length();
     match r.dir.core.body_limit() {
-        Some(limit) if limit < own => {
-            (413, format!("Read content length larger than the configured limit of {limit}"))
-        }
+        Some(limit) if limit < own => (
+            413,
+            format!("Read content length larger than the configured limit of {limit}"),
+        ),
         _ => {
             // Of a body in chunks no more is known than that it is longer.
             let length = r.content_length().unwrap_or(own.saturating_add(1));
@@ -198,7 +200,11 @@ pub(super) fn log_failure(r: &mut Request, failure: &Failure) -> u16 {
     }
     let line = failure_line(&command, failure);
     r.log_os(line.level, line.module, 0, line.error, line.text);
-    if matches!(failure, Failure::QueueTimeout(_) | Failure::QueueFull(_)) { 503 } else { 500 }
+    if matches!(failure, Failure::QueueTimeout(_) | Failure::QueueFull(_)) {
+        503
+    } else {
+        500
+    }
 }
 
 fn command_name(r: &Request) -> String {
@@ -211,12 +217,16 @@ fn command_name(r: &Request) -> String {
 /// The line about a failure of a command, in mod_fcgid's words.
 pub fn failure_line(command: &str, failure: &Failure) -> Line {
     let (level, error, text) = match failure {
-        Failure::QueueTimeout(_) | Failure::QueueFull(_) => {
-            (Level::Warn, None, format!("mod_fcgid: can't apply process slot for {command}"))
-        }
-        Failure::Idle(seconds) => {
-            (Level::Warn, None, format!("mod_fcgid: read data timeout in {seconds} seconds"))
-        }
+        Failure::QueueTimeout(_) | Failure::QueueFull(_) => (
+            Level::Warn,
+            None,
+            format!("mod_fcgid: can't apply process slot for {command}"),
+        ),
+        Failure::Idle(seconds) => (
+            Level::Warn,
+            None,
+            format!("mod_fcgid: read data timeout in {seconds} seconds"),
+        ),
         Failure::Read(error) => {
             let text = "mod_fcgid: error reading data from FastCGI server".to_owned();
             (Level::Warn, Some(error.clone()), text)
@@ -239,13 +249,17 @@ pub fn failure_line(command: &str, failure: &Failure) -> Line {
                 format!("mod_fcgid: error reading data from FastCGI server: {why}");
             (Level::Warn, None, text)
         }
-        Failure::HeadTooLong => {
-            (Level::Error, None, format!("mod_fcgid: the header of {command} is too long"))
+        Failure::HeadTooLong => (
+            Level::Error,
+            None,
+            format!("mod_fcgid: the header of {command} is too long"),
+        ),
+        Failure::NotStarted => {
+            (Level::Warn, None, format!("mod_fcgid: spawn process {command} error"))
         }
-        Failure::NotStarted => (Level::Warn, None, format!("mod_fcgid: spawn process {command} error")),
         _ => {
-            let text =
-                "mod_fcgid: error reading data, FastCGI server closed connection".to_owned();
+            let text = "mod_fcgid: error reading data, FastCGI server closed connection"
+                .to_owned();
             (Level::Warn, None, text)
         }
     };

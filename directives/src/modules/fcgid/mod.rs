@@ -124,7 +124,8 @@ pub struct Dir {
 impl Merge for Dir {
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
         let mut wrappers = outer.wrappers.clone();
-        wrappers.extend(inner.wrappers.iter().map(|(suffix, w)| (suffix.clone(), w.clone())));
+        wrappers
+            .extend(inner.wrappers.iter().map(|(suffix, w)| (suffix.clone(), w.clone())));
         let authorizers = Merge::merge(&outer.authorizers, &inner.authorizers);
         Dir { wrappers, authorizers }
     }

@@ -57,7 +57,8 @@ ExecCGI` or `ScriptAlias`; the command learns the file from SCRIPT_FILENAME.
 
 /// The words of a command; the first is a program that is there.
 fn command(at: &Scope<'_, '_>, word: &Word) -> Result<Command> {
-    let mut words = word.bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words =
+        word.bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let Some(program) = words.next() else {
         if word.bytes.is_empty() {
             let usage = WRAPPER.set.usage(at.cmd.name, WRAPPER.summary);
@@ -80,7 +81,9 @@ pub(super) fn program_file(
 ) -> Result<Bytes> {
     let shown = String::from_utf8_lossy(program);
     let Some(file) = at.server_relative(program) else {
-        return Err(Problem::from(format!("{what} {shown}: invalid filepath")).at(word.span));
+        return Err(
+            Problem::from(format!("{what} {shown}: invalid filepath")).at(word.span)
+        );
     };
     match at.files().stat(&file) {
         Ok(_) => Ok(file.into()),
@@ -109,7 +112,9 @@ fn wrapper(
     }
     let bad = |word: &&Word| {
         let name = &word.bytes;
-        name.first() != Some(&b'.') || name.len() < 2 || name.iter().any(|b| b"/\\".contains(b))
+        name.first() != Some(&b'.')
+            || name.len() < 2
+            || name.iter().any(|b| b"/\\".contains(b))
     };
     if let Some(wrong) = suffix.filter(bad) {
         return Err(Problem::from("Invalid wrapper file extension").at(wrong.span));
@@ -180,8 +185,12 @@ fn options(at: &mut Scope<'_, '_>, words: &[Word]) -> Result {
                 let seconds = numbers::positive("IOTimeout", value("IOTimeout")?)?;
                 numbers.io_timeout = Some(seconds);
             }
-            "maxprocesses" => numbers.most = Some(numbers::number(value("MaxProcesses")?)),
-            "minprocesses" => numbers.least = Some(numbers::number(value("MinProcesses")?)),
+            "maxprocesses" => {
+                numbers.most = Some(numbers::number(value("MaxProcesses")?))
+            }
+            "minprocesses" => {
+                numbers.least = Some(numbers::number(value("MinProcesses")?))
+            }
             "maxprocesslifetime" => {
                 numbers.life_time = Some(numbers::number(value("MaxProcessLifetime")?));
             }
