@@ -7,6 +7,7 @@ pub mod class;
 mod environment;
 pub mod guard;
 mod handler;
+pub(crate) mod limit;
 mod numbers;
 mod wrapper;
 
