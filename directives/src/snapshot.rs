@@ -125,6 +125,8 @@ pub struct Snapshot {
     pub recorded: Vec<modules::info::Line>,
     /// Modules that `LoadModule` lines name.
     loaded: HashSet<String>,
+    /// The most header fields that any server takes, `LimitRequestFields`; 0 is no limit.
+    pub most_fields: u64,
     /// `.htaccess` files that were compiled.
     pub htaccess: crate::htaccess::Cache,
     hooks: [Vec<Hook>; Phase::COUNT],
@@ -251,6 +253,10 @@ impl Snapshot {
             }
             servers.push(server);
         }
+        let fields = |server: &Arc<Server>| server.config.core.limit_request_fields();
+        let unlimited = servers.iter().any(|server| fields(server) == 0);
+        let most_fields =
+            if unlimited { 0 } else { servers.iter().map(fields).max().unwrap_or(0) };
         Arc::new(Snapshot {
             server_root,
             defines,
@@ -259,6 +265,7 @@ impl Snapshot {
             servers,
             by_address,
             lookup,
+            most_fields,
             htaccess: crate::htaccess::Cache::default(),
             recorded: std::mem::take(&mut build.recorded),
             loaded: loaded.clone(),

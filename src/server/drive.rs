@@ -18,6 +18,7 @@ use directives::modules::fastcgi::{Address, App};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
+use directives::response::is_last;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
@@ -252,6 +253,7 @@ impl World {
             let total = self.body.spool().await?;
             length = r.content_length().is_none().then_some(total);
         }
+        self.watch_client(r);
         let body = std::mem::replace(&mut self.body, RequestBody::empty());
         let (generation, outbox) = (&self.generation, &self.registry.outbox);
         ScriptRun::start(script, r, body, length, generation, outbox)
@@ -314,6 +316,13 @@ impl World {
         }
     }
 
+    /// From here on somebody else works for the client, and is told if it goes away.
+    /// That is what the end of its bytes means, unless it has said that nothing follows:
+    /// then it may well wait for the answer, as with httpd.
+    fn watch_client(&self, r: &Request) {
+        self.shared.ignores_end.set(self.body.is_read() && is_last(r));
+    }
+
     /// Body, connection, parameters; and whether the request may be sent once more, should
     /// the connection turn out closed. With the `usage` of an attempt that did, the
     /// connection is a new one.
@@ -349,8 +358,10 @@ impl World {
                 let total = self.body.spool().await?;
                 length = r.content_length().is_none().then_some(total);
             }
+            self.watch_client(r);
             std::mem::replace(&mut self.body, RequestBody::empty())
         } else {
+            self.watch_client(r);
             RequestBody::empty()
         };
         // A connection that is kept may lead to a process older than its program.
@@ -532,7 +543,13 @@ impl World {
                 self.generation.write_line(r, &line);
             }
             match event? {
-                Event::Stdout(bytes) => {
+                Event::Stdout(mut bytes) => {
+                    if head.is_empty()
+                        && let Some(end) = head_end(&bytes, 0)
+                    {
+                        let head = bytes.split_to(end);
+                        return Ok((head, bytes));
+                    }
                     let before = head.len();
                     head.extend_from_slice(&bytes);
                     if let Some(end) = head_end(&head, before) {
@@ -586,6 +603,7 @@ impl World {
     ) -> Answer {
         let may_change = forward.upgrade.is_some();
         self.shared.tunnel.set(may_change);
+        self.watch_client(r);
         let is_safe = length == Some(0) && (r.method.is_safe() || r.header_only);
         let mut fresh = false;
         loop {
