@@ -147,7 +147,7 @@ macro_rules! directives {
                  200 denies, an application that cannot be reached included.\n",
                 "\n## Example\n",
                 "    <Location /members>\n",
-                "        ", $app_name, " \"/bin/sh\"\n",
+                "        ", $app_name, " /usr/lib/fcgi-bin/auth.fcgi\n",
                 "    </Location>\n",
             ),
             compat: Compat::Differs(

@@ -48,7 +48,7 @@ ExecCGI` or `ScriptAlias`; the command learns the file from SCRIPT_FILENAME.
     <Directory "/srv/www">
         AddHandler fcgid-script .php
         Options +ExecCGI
-        FcgidWrapper "/bin/sh /srv/bin/php-wrapper" .php
+        FcgidWrapper /usr/bin/php-cgi .php
     </Directory>
 "#,
     set: Set::UpToThree(wrapper),
@@ -149,7 +149,7 @@ named here has its default. The options are those of directives: `ConnectTimeout
 `MaxRequestsPerProcess` and `MinProcesses` (`FcgidMinProcessesPerClass`).
 
 ## Example
-    FcgidCmdOptions /bin/sh InitialEnv PHP_FCGI_MAX_REQUESTS=1000 \
+    FcgidCmdOptions /usr/bin/php-cgi InitialEnv PHP_FCGI_MAX_REQUESTS=1000 \
         MaxRequestsPerProcess 1000 IOTimeout 90
 ",
     compat: Compat::Differs("InitialEnv without a value is an empty variable"),
