@@ -38,6 +38,9 @@ pub struct Member {
     why: &'static str,
 }
 
+/// Why a process ends that nobody told to, in mod_fcgid's words.
+const NORMAL: &str = "normal exit";
+
 /// mod_fcgid's words for why a process ended.
 fn words(why: Why) -> &'static str {
     match why {
@@ -125,7 +128,8 @@ impl Apps {
     pub fn given_up(&mut self, serial: u64, why: Option<Reason>) {
         let Some((slot, member)) = self.member(serial) else { return };
         member.leaves = true;
-        if let Some(why) = why {
+        // What the manager wanted before comes first.
+        if let Some(why) = why.filter(|_| member.why == NORMAL) {
             member.why = match why {
                 Reason::Expired => "lifetime expired",
                 Reason::Broken => "communication error",
@@ -238,7 +242,7 @@ impl Apps {
             guardian.socket(&place);
             guardian.started(pid);
         }
-        let why = "normal exit";
+        let why = NORMAL;
         class.members[slot.index as usize] =
             Some(Member { serial, place, inode, leaves: false, why });
         self.serials.insert(serial, slot);
