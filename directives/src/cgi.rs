@@ -20,22 +20,22 @@ pub struct Extras<'a> {
     pub content_length: Option<u64>,
     /// Names in the environment stay as they are.
     pub raw_names: bool,
-    /// Variables to leave out.
+    /// Variables to leave out, unless they are the call's own.
     pub without: &'a [&'a str],
 }
 
 /// Calls `emit` with every variable that an application gets for a request: the call's
 /// own, the request's environment, its header fields, then the server's and CGI's own. No name comes twice.
 pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8])) {
+    for (name, value) in extras.first {
+        emit(name, value);
+    }
     let mut emit = |name: &[u8], value: &[u8]| {
         let left_out = extras.without.iter().any(|without| without.as_bytes() == name);
         if !left_out {
             emit(name, value);
         }
     };
-    for (name, value) in extras.first {
-        emit(name, value);
-    }
     if !r.env.is_empty() {
         environment(r, extras, &mut emit);
     }

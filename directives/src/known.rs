@@ -97,12 +97,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "RewriteLog RewriteLogLevel RewriteLock",
     ),
     (
-        "mod_fcgid.c",
-        Ignored("the process manager keeps its tables elsewhere"),
-        "FcgidProcessTableFile SocketPath ErrorScanInterval SpawnScore SpawnScoreUpLimit \
-      TerminationScore ZombieScanInterval",
-    ),
-    (
         "mod_log_config.c",
         Refused(
             "httpd 2.4 does not have it; use CustomLog with \"%{Cookie}i \\\"%r\\\" %t\"",
@@ -176,22 +170,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         "mod_proxy_express.c",
         Refused("use RewriteMap and RewriteRule with [P]"),
         "ProxyExpressEnable ProxyExpressDBMFile ProxyExpressDBMType",
-    ),
-    (
-        "mod_fcgid.c",
-        NOT_YET,
-        "FcgidAccessChecker FcgidAccessCheckerAuthoritative FcgidAuthenticator \
-      FcgidAuthenticatorAuthoritative FcgidAuthorizer FcgidAuthorizerAuthoritative \
-      FcgidBusyScanInterval FcgidBusyTimeout FcgidCmdOptions FcgidConnectTimeout \
-      FcgidErrorScanInterval FcgidFixPathinfo FcgidIdleScanInterval FcgidIdleTimeout \
-      FcgidInitialEnv FcgidIOTimeout FcgidIPCDir FcgidMaxProcesses FcgidMaxProcessesPerClass \
-      FcgidMaxRequestInMem FcgidMaxRequestLen FcgidMaxRequestsPerProcess \
-      FcgidMinProcessesPerClass FcgidOutputBufferSize FcgidPassHeader FcgidProcessLifeTime \
-      FcgidSpawnScore FcgidSpawnScoreUpLimit FcgidTerminationScore FcgidTimeScore FcgidWin32PreventOrphans \
-      FcgidWrapper FcgidZombieScanInterval FCGIWrapper IPCCommTimeout MaxProcessCount \
-      DefaultMaxClassProcessCount IdleTimeout IPCConnectTimeout MaxRequestLen \
-      MaxRequestsPerProcess ProcessLifeTime BusyScanInterval BusyTimeout DefaultInitEnv \
-      DefaultMinClassProcessCount IdleScanInterval PHP_Fix_Pathinfo_Enable",
     ),
     (
         "mod_http2.c",

@@ -73,7 +73,8 @@ fn examples_are_valid() {
 /// The first error of a configuration.
 fn first_error(text: &str) -> Option<Diagnostic> {
     // Behind it, what the examples name.
-    let named = "#-- /srv/bin/sh mode=755\n#-- /srv/run/\n#-- /dev/null\n\
+    let named = "#-- /srv/bin/sh mode=755\n#-- /usr/bin/php-cgi mode=755\n\
+        #-- /usr/lib/fcgi-bin/auth.fcgi mode=755\n#-- /srv/run/\n#-- /dev/null\n\
         #-- /usr/bin/users mode=755\n\
         #-- /etc/ssl/certs/ssl-cert-snakeoil.pem\n-\n#-- /etc/ssl/certs/chain.pem\n-\n\
         #-- /etc/ssl/private/ssl-cert-snakeoil.key\n-\n#-- /etc/ssl/clients.pem\n-\n\

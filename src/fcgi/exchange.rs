@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use directives::effect::Failure;
 use directives::log::{Level, Line};
+use directives::modules::fcgid;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
@@ -39,6 +40,17 @@ pub enum Event {
     Stdout(Bytes),
     /// The end.
     End,
+}
+
+/// In whose words the log is told of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// mod_fastcgi's.
+    FastCgi,
+    /// mod_fcgid's.
+    Fcgid,
+    /// mod_proxy_fcgi's.
+    Upstream,
 }
 
 /// An exchange under way.
@@ -72,8 +84,8 @@ pub struct Exchange {
     armed: bool,
     /// The application's name for the log.
     name: Bytes,
-    /// It is an upstream of mod_proxy, which has words of its own.
-    proxied: bool,
+    /// In whose words the log is told of it.
+    voice: Voice,
     /// Lines for the log.
     pub lines: Vec<Line>,
     /// Bytes of FCGI_STDOUT so far.
@@ -117,7 +129,7 @@ impl Exchange {
             first: None,
             armed: false,
             name,
-            proxied: false,
+            voice: Voice::FastCgi,
             lines: Vec::new(),
             received: 0,
             usage,
@@ -134,9 +146,14 @@ impl Exchange {
         self.first = Some(limit + Duration::from_millis(100));
     }
 
-    /// What it says to the log is said in mod_proxy_fcgi's words.
-    pub fn as_upstream(&mut self) {
-        self.proxied = true;
+    /// What it says to the log is said in these words.
+    pub fn speaks(&mut self, voice: Voice) {
+        self.voice = voice;
+    }
+
+    /// In whose words the log is told of it.
+    pub fn voice(&self) -> Voice {
+        self.voice
     }
 
     /// The application's name for the log.
@@ -181,6 +198,12 @@ impl Exchange {
             match self.poll_receive(cx) {
                 Poll::Ready(Ok(0)) => {
                     // An end without END_REQUEST is an end.
+                    self.usage.ended(false);
+                    if self.voice == Voice::Fcgid {
+                        let line =
+                            fcgid::failure_line(&self.name(), &Failure::Incomplete);
+                        self.lines.push(line);
+                    }
                     self.finish();
                     return Poll::Ready(Ok(Event::End));
                 }
@@ -341,6 +364,7 @@ impl Exchange {
                 }
                 Ok(Some(Record::Stderr(bytes))) => self.hear(&bytes),
                 Ok(Some(Record::End)) => {
+                    self.usage.ended(true);
                     self.clean =
                         self.stdin_ended && self.out.is_empty() && self.input.is_empty();
                     self.finish();
@@ -355,7 +379,7 @@ impl Exchange {
     }
 
     fn hear(&mut self, bytes: &[u8]) {
-        if self.proxied {
+        if self.voice == Voice::Upstream {
             let text = [b"Got error '", bytes, b"'"].concat().into();
             let (level, module, ah) = (Level::Error, "proxy_fcgi", 1071);
             self.lines.push(Line {
@@ -369,7 +393,8 @@ impl Exchange {
             return;
         }
         let (name, lines) = (&self.name, &mut self.lines);
-        self.stderr.take(bytes, |said| lines.push(line(name, said, "")));
+        let voice = self.voice;
+        self.stderr.take(bytes, |said| lines.push(line(name, said, "", voice)));
     }
 
     /// It is over: what others can use is given back.
@@ -391,7 +416,8 @@ impl Exchange {
             spare::put_buffer(std::mem::take(&mut self.input));
         }
         let (name, lines) = (&self.name, &mut self.lines);
-        self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi")));
+        let voice = self.voice;
+        self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi", voice)));
     }
 }
 
@@ -401,7 +427,10 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// A line for the log (section 6.8).
-fn line(name: &[u8], said: Said, module: &'static str) -> Line {
+fn line(name: &[u8], said: Said, module: &'static str, voice: Voice) -> Line {
+    if let (Voice::Fcgid, Said::Line(text)) = (voice, &said) {
+        return fcgid::stderr_line(text);
+    }
     let name = String::from_utf8_lossy(name);
     let (level, text) = match said {
         Said::Line(text) => {

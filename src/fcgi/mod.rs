@@ -9,4 +9,4 @@ mod stderr;
 mod wire;
 
 pub use directives::fcgi::{params, record};
-pub use exchange::{Event, Exchange};
+pub use exchange::{Event, Exchange, Voice};

@@ -17,12 +17,27 @@ pub struct AppKey {
     pub path: Bytes,
     /// Under whose name it runs; `None` without a wrapper.
     pub identity: Option<Identity>,
+    /// What else names it, of those of mod_fcgid.
+    pub class: Option<ClassKey>,
+}
+
+/// What names an application of mod_fcgid beside its program and its user.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClassKey {
+    /// Its arguments.
+    pub args: Vec<Bytes>,
+    /// The name of its server.
+    pub host: String,
 }
 
 impl AppKey {
     /// Of an application.
     pub fn of(app: &App) -> AppKey {
-        AppKey { path: app.path.clone(), identity: app.identity.clone() }
+        let class = app
+            .class
+            .as_ref()
+            .map(|class| ClassKey { args: class.args.clone(), host: class.host.clone() });
+        AppKey { path: app.path.clone(), identity: app.identity.clone(), class }
     }
 }
 
@@ -63,6 +78,10 @@ pub enum ToParent {
     Slow(AppKey),
     /// Requests kept processes of a dynamic application busy for so long.
     Busy(AppKey, Duration),
+    /// A process of mod_fcgid's, by number, is busy or idle for so long.
+    Doing(u64, bool, Duration),
+    /// No further request goes to a process of mod_fcgid's; why, if the server has the reason.
+    GivenUp(u64, Option<Reason>),
     /// All its threads answer, as it was asked.
     Alive,
     /// The state of all processes is wanted.
@@ -91,7 +110,29 @@ pub enum AppState {
         /// Since when there is this version of it, nanoseconds since 1970.
         since: i64,
     },
+    /// One of mod_fcgid's, and the processes that it has.
+    Processes(Vec<Worker>),
     /// It may not or cannot be started; the log says why.
+    Refused,
+}
+
+/// A process of mod_fcgid's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Its number, which no other process has.
+    pub serial: u64,
+    /// It is to be given up when it has no request.
+    pub leaves: bool,
+}
+
+/// Why a process of mod_fcgid's gets no further request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It has answered as many requests as it may.
+    Expired,
+    /// It broke off an answer, or was silent for too long.
+    Broken,
+    /// Nobody was there to connect to.
     Refused,
 }
 
@@ -104,6 +145,9 @@ mod tag {
     pub const SLOW: u8 = b'T';
     pub const BUSY: u8 = b'F';
     pub const ALIVE: u8 = b'A';
+    pub const DOING_BUSY: u8 = b'B';
+    pub const DOING_IDLE: u8 = b'I';
+    pub const GIVEN_UP: u8 = b'G';
     pub const STATUS: u8 = b'Q';
     pub const RUN: u8 = b'X';
     pub const END_SCRIPT: u8 = b'x';
@@ -124,6 +168,19 @@ impl ToParent {
             ToParent::Busy(key, busy) => {
                 let micros = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
                 out.tag(tag::BUSY).number(micros).key(key)
+            }
+            ToParent::Doing(serial, busy, time) => {
+                let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+                let tag = if *busy { tag::DOING_BUSY } else { tag::DOING_IDLE };
+                out.tag(tag).number(*serial).number(micros)
+            }
+            ToParent::GivenUp(serial, why) => {
+                out.tag(tag::GIVEN_UP).number(*serial).tag(match why {
+                    None => 0,
+                    Some(Reason::Expired) => 1,
+                    Some(Reason::Broken) => 2,
+                    Some(Reason::Refused) => 3,
+                })
             }
             ToParent::Alive => out.tag(tag::ALIVE),
             ToParent::Status => out.tag(tag::STATUS),
@@ -150,6 +207,25 @@ impl ToParent {
                 let busy = Duration::from_micros(input.number()?);
                 ToParent::Busy(input.key()?, busy)
             }
+            tag @ (tag::DOING_BUSY | tag::DOING_IDLE) => {
+                let (serial, time) = (input.number()?, input.number()?);
+                ToParent::Doing(
+                    serial,
+                    tag == tag::DOING_BUSY,
+                    Duration::from_micros(time),
+                )
+            }
+            tag::GIVEN_UP => {
+                let serial = input.number()?;
+                let why = match input.tag()? {
+                    0 => None,
+                    1 => Some(Reason::Expired),
+                    2 => Some(Reason::Broken),
+                    3 => Some(Reason::Refused),
+                    _ => return None,
+                };
+                ToParent::GivenUp(serial, why)
+            }
             tag::ALIVE => ToParent::Alive,
             tag::STATUS => ToParent::Status,
             tag::RUN => ToParent::Run(Box::new(input.script()?)),
@@ -169,6 +245,13 @@ pub fn encode_app(key: &AppKey, state: &AppState) -> Vec<u8> {
     let mut out = Writer(Vec::new());
     match state {
         AppState::Listening { since } => out.tag(1).bytes(&since.to_le_bytes()),
+        AppState::Processes(workers) => {
+            out.tag(2).number(workers.len() as u64);
+            for worker in workers {
+                out.number(worker.serial).tag(worker.leaves.into());
+            }
+            &mut out
+        }
         AppState::Refused => out.tag(0),
     };
     out.key(key);
@@ -182,6 +265,14 @@ pub fn decode_app(bytes: &[u8]) -> Option<(AppKey, AppState)> {
         1 => AppState::Listening {
             since: i64::from_le_bytes(input.field()?.try_into().ok()?),
         },
+        2 => {
+            let mut workers = Vec::new();
+            for _ in 0..input.number()? {
+                let serial = input.number()?;
+                workers.push(Worker { serial, leaves: input.flag()? });
+            }
+            AppState::Processes(workers)
+        }
         0 => AppState::Refused,
         _ => return None,
     };
@@ -210,6 +301,14 @@ impl Writer {
 
     fn key(&mut self, key: &AppKey) -> &mut Writer {
         self.bytes(&key.path);
+        if let Some(class) = &key.class {
+            self.tag(1).bytes(class.host.as_bytes()).number(class.args.len() as u64);
+            for arg in &class.args {
+                self.bytes(arg);
+            }
+        } else {
+            self.tag(0);
+        }
         match &key.identity {
             None => self.tag(0),
             Some(identity) => self
@@ -284,6 +383,17 @@ impl Reader<'_> {
 
     fn key(&mut self) -> Option<AppKey> {
         let path = Bytes::copy_from_slice(self.field()?);
+        let class = match self.tag()? {
+            0 => None,
+            1 => {
+                let (host, mut args) = (self.text()?, Vec::new());
+                for _ in 0..self.number()? {
+                    args.push(Bytes::copy_from_slice(self.field()?));
+                }
+                Some(ClassKey { args, host })
+            }
+            _ => return None,
+        };
         let identity = match self.tag()? {
             0 => None,
             1 => Some(Identity {
@@ -294,7 +404,7 @@ impl Reader<'_> {
             }),
             _ => return None,
         };
-        Some(AppKey { path, identity })
+        Some(AppKey { path, identity, class })
     }
 
     fn limit(&mut self) -> Option<Option<Limit>> {
@@ -332,8 +442,16 @@ mod tests {
             Identity { uid: 33, gid: 34, user: "~joe".into(), group: "joe".into() };
         let path = Bytes::from_static(b"/srv/a b*/app\n.fcgi");
         vec![
-            AppKey { path: path.clone(), identity: None },
-            AppKey { path, identity: Some(identity) },
+            AppKey { path: path.clone(), identity: None, class: None },
+            AppKey { path: path.clone(), identity: Some(identity), class: None },
+            AppKey {
+                path,
+                identity: None,
+                class: Some(ClassKey {
+                    args: vec!["-c".into(), "".into()],
+                    host: "www.example.org".to_owned(),
+                }),
+            },
         ]
     }
 
@@ -349,6 +467,12 @@ mod tests {
                 ToParent::Slow(key.clone()),
                 ToParent::Busy(key.clone(), Duration::from_micros(12_345)),
                 ToParent::Status,
+                ToParent::Doing(7, true, Duration::from_micros(5)),
+                ToParent::Doing(7, false, Duration::ZERO),
+                ToParent::GivenUp(u64::MAX, None),
+                ToParent::GivenUp(7, Some(Reason::Expired)),
+                ToParent::GivenUp(7, Some(Reason::Broken)),
+                ToParent::GivenUp(7, Some(Reason::Refused)),
                 ToParent::Run(Box::new(Script {
                     id: 9,
                     key: key.clone(),
@@ -367,7 +491,16 @@ mod tests {
             for message in messages {
                 assert_eq!(ToParent::decode(&message.encode()), Some(message));
             }
-            for state in [AppState::Listening { since: -5 }, AppState::Refused] {
+            let workers = vec![
+                Worker { serial: 3, leaves: false },
+                Worker { serial: 1 << 40, leaves: true },
+            ];
+            let states = [
+                AppState::Listening { since: -5 },
+                AppState::Processes(workers),
+                AppState::Refused,
+            ];
+            for state in states {
                 let bytes = encode_app(&key, &state);
                 assert_eq!(decode_app(&bytes), Some((key.clone(), state)));
             }

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn versions() -> Vec<Version> {
-        let key = AppKey { path: "/srv/a b.fcgi".into(), identity: None };
+        let key = AppKey { path: "/srv/a b.fcgi".into(), identity: None, class: None };
         let process = |pid, state| Process { pid, state, age: 1_234_567 };
         let class = Class {
             listens: true,

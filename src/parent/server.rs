@@ -184,6 +184,16 @@ impl Parent {
         }
     }
 
+    /// Tells the server which processes applications of mod_fcgid have.
+    pub(super) fn tell_processes(&mut self) {
+        let changed = self.apps.to_tell();
+        let Some(link) = self.server.link() else { return };
+        for (key, state) in changed {
+            // A server that is gone asks again when it is back.
+            let _ = link.app(&key, &state);
+        }
+    }
+
     fn message(&mut self, message: ToParent, fds: Vec<OwnedFd>) -> Result<()> {
         let (key, state) = match message {
             ToParent::Serving(number) => {
@@ -200,6 +210,14 @@ impl Parent {
             }
             ToParent::Busy(key, busy) => {
                 self.apps.busy(&key, busy);
+                return Ok(());
+            }
+            ToParent::Doing(serial, busy, time) => {
+                self.apps.doing(serial, busy, time);
+                return Ok(());
+            }
+            ToParent::GivenUp(serial, why) => {
+                self.apps.given_up(serial, why);
                 return Ok(());
             }
             ToParent::Need { key, dynamic } => {

@@ -415,6 +415,8 @@ pub fn null() -> std::io::Result<OwnedFd> {
 pub struct Application<'a> {
     /// Its program.
     pub path: &'a [u8],
+    /// Its arguments.
+    pub args: &'a [bytes::Bytes],
     /// The wrapper's program and its first two arguments: user and group (W-1).
     pub wrapper: Option<(&'a [u8], &'a str, &'a str)>,
     /// Its environment, which holds nothing else.
@@ -436,6 +438,9 @@ pub fn application(app: Application<'_>) -> std::io::Result<Pid> {
     let nice = i32::try_from(app.nice).unwrap_or(i32::MAX).min(19);
     let start = Start::Application { nice, files: app.files };
     let mut program = Program::of_others(app.path, app.wrapper, start)?;
+    for arg in app.args {
+        program.args.add(&[arg])?;
+    }
     for (i, (name, value)) in app.env.iter().enumerate() {
         // Of those with the same name the last one counts.
         if app.env[i + 1..].iter().all(|(other, _)| other != name) {

@@ -246,6 +246,7 @@ impl Parent {
             }
             self.advance();
             self.apps.tick();
+            self.tell_processes();
             self.scripts.tick();
             self.log_programs();
             self.map_programs();

@@ -16,9 +16,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::decisions::Decisions;
+use super::workers::{Turn, Workers};
 use crate::fcgi::pool::Pool;
 use crate::link::Mouth;
-use crate::message::{AppKey, AppState, ToParent};
+use crate::message::{AppKey, AppState, Reason, ToParent};
 
 /// How long the parent may take to say whether an application listens.
 const PARENT_PATIENCE: Duration = Duration::from_secs(5);
@@ -118,6 +119,8 @@ pub struct Entry {
     pub failures: AtomicU64,
     /// Its connections.
     pub pool: Arc<Pool>,
+    /// The processes of one of mod_fcgid's.
+    pub workers: Option<Arc<Workers>>,
     /// How `requests` grew lately.
     pub history: Mutex<VecDeque<u64>>,
 }
@@ -161,6 +164,8 @@ impl Registry {
                 waits: Default::default(),
                 failures: AtomicU64::new(0),
                 pool: Arc::new(Pool::new(app.settings.processes)),
+                workers: (app.kind == Kind::Fcgid)
+                    .then(|| Arc::new(Workers::new(self.outbox.clone()))),
                 history: Mutex::new(VecDeque::from([0])),
             })
         };
@@ -178,6 +183,12 @@ impl Registry {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get(key) {
             *entry.asked.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            if let Some(workers) = &entry.workers {
+                match &state {
+                    AppState::Processes(table) => workers.told(table),
+                    _ => workers.refused(),
+                }
+            }
             entry.state.send_replace(Some(state));
         }
     }
@@ -185,6 +196,9 @@ impl Registry {
     /// Reports what applications were busy with.
     pub fn report(&self) {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        for workers in entries.values().filter_map(|entry| entry.workers.as_ref()) {
+            workers.report();
+        }
         for entry in entries.values().filter(|entry| entry.is_dynamic()) {
             let busy = entry.busy.swap(0, Ordering::Relaxed);
             if busy > 0 {
@@ -208,6 +222,7 @@ impl Registry {
             let mut asked = entry.asked.lock().unwrap_or_else(PoisonError::into_inner);
             let now = state.borrow_and_update().clone();
             let message = match now {
+                Some(AppState::Processes(_)) if !again => return Ok(()),
                 Some(AppState::Listening { since }) if !again => {
                     if newest.is_none_or(|newest| newest <= since) {
                         return Ok(());
@@ -226,7 +241,9 @@ impl Registry {
         let answered = timeout(PARENT_PATIENCE, state.changed()).await;
         let now = state.borrow().clone();
         match (answered, now) {
-            (Ok(Ok(())), Some(AppState::Listening { .. })) => Ok(()),
+            (Ok(Ok(())), Some(AppState::Listening { .. } | AppState::Processes(_))) => {
+                Ok(())
+            }
             _ => Err(Failure::NotStarted),
         }
     }
@@ -251,6 +268,8 @@ pub struct Usage {
     entry: Arc<Entry>,
     since: Instant,
     waiting: bool,
+    /// The process of mod_fcgid's that has the request.
+    pub turn: Option<Turn>,
 }
 
 impl Usage {
@@ -259,7 +278,13 @@ impl Usage {
         entry.requests.fetch_add(1, Ordering::Relaxed);
         entry.active.fetch_add(1, Ordering::Relaxed);
         entry.waiting.fetch_add(1, Ordering::Relaxed);
-        Usage { registry: registry.clone(), entry, since: Instant::now(), waiting: true }
+        Usage {
+            registry: registry.clone(),
+            entry,
+            since: Instant::now(),
+            waiting: true,
+            turn: None,
+        }
     }
 
     /// The first byte has come.
@@ -273,8 +298,20 @@ impl Usage {
         }
     }
 
+    /// The application's part is over: it has ended its answer, or gone with it.
+    pub fn ended(&mut self, well: bool) {
+        if let Some(turn) = self.turn.take() {
+            if well {
+                turn.well()
+            } else {
+                turn.failed(Reason::Broken)
+            }
+            self.registry.to_report.notify_one();
+        }
+    }
+
     /// The request failed. What the client did wrong is not the application's failure.
-    pub fn failed(&self, failure: &Failure) {
+    pub fn failed(&mut self, failure: &Failure) {
         let client = matches!(
             failure,
             Failure::Client
@@ -283,6 +320,9 @@ impl Usage {
                 | Failure::BodyTooLong
         );
         self.entry.failures.fetch_add(u64::from(!client), Ordering::Relaxed);
+        if !client && let Some(turn) = self.turn.take() {
+            turn.failed(Reason::Broken);
+        }
     }
 }
 

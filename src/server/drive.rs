@@ -12,9 +12,9 @@ use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
 use directives::modules::cgi::{self, Script};
 use directives::modules::deflate;
-use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
+use directives::modules::fastcgi::{Address, App};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
@@ -33,10 +33,12 @@ use super::script::ScriptRun;
 use super::socket::Shared;
 use super::source::Source;
 use super::status;
+use super::workers::Workers;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::pool::{Lease, Patience};
-use crate::fcgi::{Event, Exchange};
+use crate::fcgi::{Event, Exchange, Voice};
+use crate::message::Reason;
 use crate::password;
 use crate::upstream::exchange::Exchange as Upstream;
 
@@ -46,6 +48,9 @@ const PREFETCH: usize = 16 * 1024;
 
 /// How much of an authorizer's output is read to its end, bytes; what is longer is left.
 const MAX_FORGOTTEN: u64 = 1 << 20;
+
+/// How many processes of mod_fcgid's a request tries that nobody answers in.
+const MOST_MEMBERS: u32 = 32;
 
 /// How many passwords are checked at a time: each is work for a whole core.
 static CHECKS: LazyLock<Semaphore> = LazyLock::new(|| {
@@ -316,7 +321,8 @@ impl World {
             {
                 if !exchange.is_reused() {
                     exchange.usage.failed(&failure);
-                    self.generation.write_line(r, &asked_again(&exchange.name()));
+                    let line = asked_again(&exchange.name(), exchange.voice());
+                    self.generation.write_line(r, &line);
                 }
                 usage = Some(exchange.usage);
                 continue;
@@ -351,7 +357,11 @@ impl World {
         let is_safe = call.role == Role::Authorizer
             || !r.has_body() && (r.method.is_safe() || r.header_only);
         let body = if call.role == Role::Responder {
-            let limit = r.dir.core.body_limit();
+            let mut limit = r.dir.core.body_limit();
+            if call.app.kind == Kind::Fcgid {
+                let own = r.server.config.fcgid.max_request_length();
+                limit = Some(limit.map_or(own, |limit| limit.min(own)));
+            }
             // What is passed on as it comes is limited by whom it goes to, as with httpd.
             let streams = call.app.kind == Kind::Upstream && r.content_length().is_some();
             self.body.set_limit(limit.filter(|_| !streams));
@@ -374,8 +384,9 @@ impl World {
         };
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
-        let usage = again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
-        let (lease, stream) = match self.reach(call, entry, fresh).await {
+        let mut usage =
+            again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
+        let (lease, stream) = match self.reach(call, entry, fresh, &mut usage).await {
             Ok(reached) => reached,
             Err(failure) => {
                 usage.failed(&failure);
@@ -399,7 +410,10 @@ impl World {
         let mut exchange =
             Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
         if call.app.kind == Kind::Upstream {
-            exchange.as_upstream();
+            exchange.speaks(Voice::Upstream);
+        }
+        if call.app.kind == Kind::Fcgid {
+            exchange.speaks(Voice::Fcgid);
         }
         if call.app.kind == Kind::Dynamic {
             exchange.wait_first(self.start_delay());
@@ -413,8 +427,12 @@ impl World {
         call: &Call,
         entry: &Arc<Entry>,
         fresh: bool,
+        usage: &mut Usage,
     ) -> Result<(Option<Lease>, Stream), Failure> {
         let settings = &call.app.settings;
+        if let Some(workers) = &entry.workers {
+            return Ok((None, self.member(call, entry, workers, usage).await?));
+        }
         if !settings.keep_conn || call.nph {
             return Ok((None, self.connect(call, entry).await?));
         }
@@ -436,6 +454,37 @@ impl World {
             }
         };
         Ok((Some(lease), stream))
+    }
+
+    /// A connection to a process of mod_fcgid's that has no other request.
+    async fn member(
+        &self,
+        call: &Call,
+        entry: &Entry,
+        workers: &Arc<Workers>,
+        usage: &mut Usage,
+    ) -> Result<Stream, Failure> {
+        let app = &*call.app;
+        let max = app.class.as_ref().map_or(0, |class| class.rules.max_requests);
+        let Address::Unix(base) = &app.address else { return Err(Failure::NotStarted) };
+        self.registry.listening(entry, None, false).await?;
+        let mut last = Failure::NotStarted;
+        for _ in 0..MOST_MEMBERS {
+            let turn = workers.turn(max, || self.registry.slow(entry)).await?;
+            let address = Address::Unix(turn.socket(base));
+            match connect(&address, app.settings.app_conn_timeout).await {
+                Ok(stream) => {
+                    usage.turn = Some(turn);
+                    self.registry.to_report.notify_one();
+                    return Ok(stream);
+                }
+                Err(failure) => {
+                    turn.failed(Reason::Refused);
+                    last = failure;
+                }
+            }
+        }
+        Err(last)
     }
 
     /// `-startDelay`, seconds.
@@ -618,14 +667,18 @@ impl World {
     }
 }
 
-fn asked_again(name: &str) -> Line {
+fn asked_again(name: &str, voice: Voice) -> Line {
+    let (says, module) = match voice {
+        Voice::Fcgid => ("mod_fcgid", "fcgid"),
+        _ => ("FastCGI", "fastcgi"),
+    };
     let text = format!(
-        "FastCGI: server \"{name}\" closed the connection without an answer, the request is \
+        "{says}: server \"{name}\" closed the connection without an answer, the request is \
          sent once more"
     );
     Line {
         level: Level::Warn,
-        module: "fastcgi",
+        module,
         ah: 0,
         error: None,
         text: text.into(),

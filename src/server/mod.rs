@@ -27,6 +27,7 @@ mod status;
 mod streams;
 mod tunnel;
 mod wire;
+mod workers;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;

@@ -139,7 +139,11 @@ impl ScriptRun {
         let env = env.finish()?;
         let message = Script {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            key: AppKey { path: script.path.clone(), identity: script.identity.clone() },
+            key: AppKey {
+                path: script.path.clone(),
+                identity: script.identity.clone(),
+                class: None,
+            },
             command: None,
             args: script.args.clone(),
             limits: script.limits,
@@ -161,7 +165,11 @@ impl ScriptRun {
         }
         let message = Script {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            key: AppKey { path: Bytes::copy_from_slice(&r.filename), identity: None },
+            key: AppKey {
+                path: Bytes::copy_from_slice(&r.filename),
+                identity: None,
+                class: None,
+            },
             command: Some(command.line),
             args: Vec::new(),
             limits: r.dir.core.rlimits,

@@ -6,13 +6,13 @@ use directives::effect::Failure;
 use directives::log::{Level, Line};
 use directives::modules::cgi;
 use directives::modules::fastcgi::response::failure_line;
-use directives::modules::proxy;
+use directives::modules::{fcgid, proxy};
 use directives::request::Request;
 
 use super::live::Generation;
 use super::request_body::RequestBody;
 use super::script::ScriptRun;
-use crate::fcgi::{Event, Exchange};
+use crate::fcgi::{Event, Exchange, Voice};
 
 /// An answer under way.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Source {
     }
 
     /// It failed: an application's failures are counted.
-    pub fn failed(&self, failure: &Failure) {
+    pub fn failed(&mut self, failure: &Failure) {
         if let Source::FastCgi(exchange) = self {
             exchange.usage.failed(failure);
         }
@@ -77,6 +77,9 @@ impl Source {
             (Source::FastCgi(_), Some(port)) => {
                 let (ah, error, text) = proxy::failure_line(port, failure);
                 (Level::Error, "proxy_fcgi", ah, error, text)
+            }
+            (Source::FastCgi(exchange), None) if exchange.voice() == Voice::Fcgid => {
+                return Some(fcgid::failure_line(&exchange.name(), failure));
             }
             (Source::FastCgi(exchange), None) => {
                 let (level, module, error, text) =

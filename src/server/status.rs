@@ -75,7 +75,11 @@ fn apps(
     // The newest version has the address of today.
     for Version { key, address, dynamic, .. } in versions.iter().rev() {
         if !named.iter().any(|named| named.key == *key) {
-            let kind = if *dynamic { Kind::Dynamic } else { Kind::Static };
+            let kind = match dynamic {
+                _ if key.class.is_some() => Kind::Fcgid,
+                true => Kind::Dynamic,
+                false => Kind::Static,
+            };
             named.push(Named { key: key.clone(), kind, address: address.clone() });
         }
     }

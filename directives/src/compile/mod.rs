@@ -17,7 +17,7 @@ use crate::expand::{Item, Reader};
 use crate::expr::Rules;
 use crate::known::{self, Known};
 use crate::modules::core::Limited;
-use crate::modules::{DirPart, Process, ServerPart, fastcgi, info, ssl};
+use crate::modules::{DirPart, Process, ServerPart, fastcgi, fcgid, info, ssl};
 use crate::path;
 use crate::pattern::Pattern;
 use crate::schema::lookup::{self, Found};
@@ -490,6 +490,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     }
     fastcgi::settle(&mut build.process);
     build.diagnostics.extend(fastcgi::check_access(&build.process, files));
+    build.diagnostics.extend(fcgid::limit::warning(&items));
     let sources = Arc::new(reader.sources);
     if info::is_wanted(&items) {
         build.recorded = info::record(&items, &sources);

@@ -75,6 +75,7 @@ codes! {
     ONLY_NEGATIVE = 45, Error, "conditions that let nobody in", AH 1624, in "authz_core";
     OVERRIDE_LIST = 46, Warning, "a name in AllowOverrideList that is no directive's", AH 116;
     OVERRIDE_NEVER = 47, Warning, "a directive that .htaccess never has", AH 2304;
+    FCGID_LIMIT = 81, Warning, "uploads that mod_fcgid's default limits", in "fcgid";
     SSL_PROTOCOL = 50, Warning, "protocols where a sign is missing", AH 2532, in "ssl";
     SSL_CIPHERS = 51, Warning, "cipher suites that there are not", in "ssl";
     SSL_INIT = 52, Error, "certificates and keys that do not go together", in "ssl";

@@ -59,6 +59,7 @@ pub(super) fn shown(
             Kind::Static => "static",
             Kind::External => "external",
             Kind::Dynamic => "dynamic",
+            Kind::Fcgid => "of mod_fcgid",
             Kind::Upstream => "of mod_proxy",
         },
         address: address(app),

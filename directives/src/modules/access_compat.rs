@@ -118,10 +118,13 @@ In which order `Allow` and `Deny` are looked at, and what holds if neither match
 /// `from all|host|env=[!]variable …`; see `allow_cmd`.
 fn subject(from: &Word, word: &Word) -> Result<Subject> {
     if !from.is("from") {
-        return Err(Problem::from("allow and deny must be followed by 'from'").at(from.span));
+        return Err(
+            Problem::from("allow and deny must be followed by 'from'").at(from.span)
+        );
     }
     let text = word.lossy();
-    if let Some(name) = text.get(..4).filter(|prefix| prefix.eq_ignore_ascii_case("env=")) {
+    if let Some(name) = text.get(..4).filter(|prefix| prefix.eq_ignore_ascii_case("env="))
+    {
         let rest = word.bytes.slice(name.len()..);
         let negated = rest.first() == Some(&b'!');
         let name = if negated { rest.slice(1..) } else { rest };
@@ -212,7 +215,9 @@ is one enough?
         let satisfy = match word.lossy().to_ascii_lowercase().as_str() {
             "all" => Satisfy::All,
             "any" => Satisfy::Any,
-            _ => return Err(Problem::from("Satisfy either 'any' or 'all'.").at(word.span)),
+            _ => {
+                return Err(Problem::from("Satisfy either 'any' or 'all'.").at(word.span));
+            }
         };
         let limited = at.limited();
         at.dir.access_compat().satisfy.set(limited, satisfy);

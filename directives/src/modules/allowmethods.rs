@@ -73,8 +73,10 @@ fn check(r: &mut Request) -> Verdict {
     let (what, path) =
         if r.filename.is_empty() { ("uri ", &r.uri) } else { ("", &r.filename) };
     let path = String::from_utf8_lossy(path);
-    let text =
-        format!("client method denied by server configuration: '{}' to {what}{path}", r.method);
+    let text = format!(
+        "client method denied by server configuration: '{}' to {what}{path}",
+        r.method
+    );
     r.log(Level::Error, "allowmethods", 1623, text);
     Verdict::Status(405)
 }

@@ -129,6 +129,7 @@ Makes a FastCGI application a provider for `AuthBasicProvider` (type `authn` or 
             settings: Settings::default(),
             identity: None,
             span: Some(at.cmd.item.name_span),
+            class: None,
         };
         let provider = Provider { name: name.bytes.clone(), kind, app: Arc::new(app) };
         at.process().authnz_fcgi.insert(name.bytes.clone(), Arc::new(provider));
@@ -313,7 +314,10 @@ fn hear(r: &mut Request, answer: Answer) -> Option<Heard> {
         }
         _ => return None,
     };
-    let (said, fields) = response::authorizers(r, "authnz_fcgi", &name, &head)?;
+    let (said, fields) =
+        response::authorizers(r, "authnz_fcgi", &name, &head, |r, name, line| {
+            r.log(Level::Error, "authnz_fcgi", 0, response::malformed(name, line));
+        })?;
     let status = said.map_or(200, |(status, _)| status);
     Some(Heard { status, fields })
 }

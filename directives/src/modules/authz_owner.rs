@@ -64,6 +64,7 @@ fn file(r: &mut Request, user: &Bytes, unnamed: u32, missing: u32) -> Option<Met
 
 fn deny(r: &mut Request, user: &Bytes, ah: u32, error: Option<OsError>, reason: &str) {
     let (uri, user) = (String::from_utf8_lossy(&r.uri), String::from_utf8_lossy(user));
-    let text = format!("Authorization of user {user} to access {uri} failed, reason: {reason}");
+    let text =
+        format!("Authorization of user {user} to access {uri} failed, reason: {reason}");
     r.log_os(Level::Error, "authz_owner", ah, error, text);
 }

@@ -105,7 +105,7 @@ modules! {
     core, reqtimeout, remoteip, unique_id, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir,
     vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, cgi, expires,
     filter, include, substitute, deflate, brotli, ratelimit, headers,
-    access_compat, allowmethods, authn_core, fastcgi, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
+    access_compat, allowmethods, authn_core, fastcgi, fcgid, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,
 }
 
@@ -143,7 +143,9 @@ impl DirPart {
         }
         let asks =
             |dir: &fastcgi::Dir| dir.authenticator.is_some() || dir.authorizer.is_some();
-        self.fastcgi.as_ref().is_some_and(asks).then_some(true)
+        let fastcgi = self.fastcgi.as_ref().is_some_and(asks);
+        let fcgid = self.fcgid.as_ref().is_some_and(|dir| asks(&dir.authorizers));
+        (fastcgi || fcgid).then_some(true)
     }
 }
 
@@ -158,6 +160,8 @@ pub struct Process {
     pub authn_core: authn_core::Process,
     /// Of `authz_core`.
     pub authz_core: authz_core::Process,
+    /// Of `fcgid`.
+    pub fcgid: fcgid::Process,
     /// Of `authnz_fcgi`.
     pub authnz_fcgi: authnz_fcgi::Process,
     /// Of `ssl`.

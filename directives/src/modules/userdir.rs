@@ -83,7 +83,9 @@ Under a wrapper applications below such a URL run as that user.
             server.disabled_users.extend(names);
         } else if first.is("enable") || first.is("enabled") {
             if names.len() == 0 {
-                return Err("UserDir \"enable\" keyword requires a list of usernames".into());
+                return Err(
+                    "UserDir \"enable\" keyword requires a list of usernames".into()
+                );
             }
             server.enabled_users.extend(names);
         } else {

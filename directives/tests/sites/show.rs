@@ -45,6 +45,7 @@ fn application(app: &App) -> String {
         Kind::External => format!("{path} external"),
         Kind::Upstream => format!("{path} upstream"),
         Kind::Dynamic => format!("{path} dynamic"),
+        Kind::Fcgid => format!("{path} of mod_fcgid"),
     };
     out += &match &app.address {
         // Its own name holds a sum of everything.

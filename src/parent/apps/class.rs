@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
+use super::fcgid::Member;
 use super::socket::AppSocket;
 use crate::message::AppKey;
 use crate::parent::policy::{Spec, Step};
@@ -31,6 +32,8 @@ pub struct Class {
     pub leaving: Option<Leaving>,
     /// Its processes by slot.
     pub processes: Vec<Option<Pid>>,
+    /// The same of mod_fcgid's, with a socket each.
+    pub members: Vec<Option<Member>>,
     /// Processes started so far.
     pub starts: u64,
     /// Of those, the ones that took another's place.
@@ -58,6 +61,7 @@ impl Class {
             key: AppKey::of(&app),
             processes: vec![None; app.settings.processes as usize],
             app,
+            members: Vec::new(),
             socket: None,
             retry: None,
             since: now(),
@@ -95,6 +99,7 @@ impl Class {
             restart_delay: seconds(settings.restart_delay),
             min_life: seconds(settings.min_server_life),
             own_signal: settings.kill_signal != TERM,
+            fcgid: self.app.class.as_ref().map(|class| class.rules),
         }
     }
 

@@ -53,7 +53,9 @@ impl Apps {
         let limit = Instant::now() + self.patience();
         let Some(class) = self.classes.get_mut(&id) else { return };
         class.leaving = Some(Leaving { limit, generation, told: false });
-        if class.socket.is_none() {
+        if class.is_fcgid() {
+            self.has_changed(id);
+        } else if class.socket.is_none() {
             self.classes.remove(&id);
         }
     }
@@ -85,6 +87,10 @@ impl Apps {
     /// its processes are told one by one when they are not busy.
     fn has_finished(&mut self, id: ClassId) -> bool {
         let Some(class) = self.classes.get(&id) else { return true };
+        if class.is_fcgid() {
+            // The server gives its processes up one by one.
+            return class.processes.iter().all(Option::is_none);
+        }
         let Some(socket) = &class.socket else { return true };
         match &socket.place {
             place @ Place::Unix { .. } => Connections::of(place).is_empty(),
@@ -121,6 +127,7 @@ impl Apps {
         let old = std::mem::replace(&mut self.snapshot, snapshot.clone());
         self.log = log;
         self.policy.configure(snapshot.process.fastcgi.dynamic.policy.clone());
+        self.policy.limit(snapshot.process.fcgid.limits);
         let identity = Identity::of(&snapshot.process.core);
         let dynamic = |snapshot: &Snapshot| {
             snapshot.process.fastcgi.dynamic.policy.max_class_processes
@@ -133,7 +140,9 @@ impl Apps {
         let current: Vec<ClassId> = self.current.values().copied().collect();
         for id in current {
             let Some(class) = self.classes.get_mut(&id) else { continue };
-            let app = if class.is_dynamic() {
+            let app = if class.is_fcgid() {
+                Apps::fcgid_app(snapshot, &class.key).and_then(Result::ok)
+            } else if class.is_dynamic() {
                 let key = &class.key;
                 let may =
                     guard::may_start(snapshot, &key.path, key.identity.as_ref(), &Disk);
@@ -191,6 +200,7 @@ fn is_same(class: &Class, app: &App, slots_change: bool) -> bool {
     let old = &*class.app;
     let same = old.settings == app.settings
         && old.address == app.address
-        && old.kind == app.kind;
+        && old.kind == app.kind
+        && old.class == app.class;
     same && !slots && !class.is_outdated()
 }

@@ -78,12 +78,18 @@ impl Apps {
 
     fn shared(&self, slot: Slot) -> Option<Shared> {
         let class = self.classes.get(&slot.class)?;
+        let name = format!("{} server \"{}\"", class.kind(), class.name());
+        let signal = class.signal(Step::Ask);
+        if let Some(Some(member)) = class.members.get(slot.index as usize) {
+            let (inode, place) = (member.inode, member.place.clone());
+            return Some(Shared { inode, place, signal, name });
+        }
         let socket = class.socket.as_ref()?;
         Some(Shared {
             inode: inode(&socket.fd)?,
             place: socket.place.clone(),
-            signal: class.signal(Step::Ask),
-            name: format!("{} server \"{}\"", class.kind(), class.name()),
+            signal,
+            name,
         })
     }
 

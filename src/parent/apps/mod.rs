@@ -3,6 +3,7 @@
 
 pub mod busy;
 mod class;
+mod fcgid;
 mod leave;
 mod left;
 mod output;
@@ -46,6 +47,13 @@ pub struct Apps {
     /// Whose parent has ended before them.
     left: Vec<Left>,
     outputs: BTreeMap<i32, Output>,
+    /// Processes of mod_fcgid's by number.
+    serials: HashMap<u64, Slot>,
+    next_serial: u64,
+    /// Applications whose processes the server is to be told of.
+    changed: Vec<AppKey>,
+    /// Applications whose program cannot be run: the server is to be told that.
+    broken: Vec<AppKey>,
     next: u32,
     epoch: Instant,
     snapshot: Arc<Snapshot>,
@@ -72,13 +80,19 @@ pub enum Source {
 impl Apps {
     /// Those of a configuration, not started yet.
     pub fn new(snapshot: &Arc<Snapshot>, log: MainLog) -> Apps {
+        let mut policy = Policy::new(snapshot.process.fastcgi.dynamic.policy.clone());
+        policy.limit(snapshot.process.fcgid.limits);
         Apps {
-            policy: Policy::new(snapshot.process.fastcgi.dynamic.policy.clone()),
+            policy,
             classes: BTreeMap::new(),
             current: HashMap::new(),
             pids: HashMap::new(),
             left: Vec::new(),
             outputs: BTreeMap::new(),
+            serials: HashMap::new(),
+            next_serial: 0,
+            changed: Vec::new(),
+            broken: Vec::new(),
             next: 0,
             epoch: Instant::now(),
             snapshot: snapshot.clone(),
@@ -125,6 +139,17 @@ impl Apps {
 
     /// Makes the socket of a version, and has its processes started.
     fn bind(&mut self, id: ClassId, old: Option<ClassId>) {
+        if let Some(class) = self.classes.get_mut(&id)
+            && let Some(own) = &class.app.class
+        {
+            // Each process gets a socket of its own.
+            let slots = own.rules.most;
+            class.processes = vec![None; slots as usize];
+            class.members = vec![None; slots as usize];
+            let spec = class.spec(slots);
+            self.happen(Event::Added(id, spec));
+            return;
+        }
         let old = old.and_then(|old| self.classes.get(&old)?.socket.as_ref());
         let Some(app) = self.classes.get(&id).map(|class| class.app.clone()) else {
             return;
@@ -164,6 +189,9 @@ impl Apps {
 
     /// The server does not know whether anybody listens there.
     pub fn need(&mut self, key: &AppKey, dynamic: bool) -> AppState {
+        if key.class.is_some() {
+            return self.need_fcgid(key);
+        }
         if let Some(&id) = self.current.get(key) {
             let gone = self.classes.get(&id).is_some_and(|class| {
                 class.socket.as_ref().is_some_and(|socket| !socket.is_there())
@@ -205,9 +233,28 @@ impl Apps {
         self.state(key)
     }
 
+    fn need_fcgid(&mut self, key: &AppKey) -> AppState {
+        if !self.current.contains_key(key) && !self.ending {
+            match Apps::fcgid_app(&self.snapshot, key) {
+                Some(Ok(app)) => {
+                    self.make_directory();
+                    self.open(app, None);
+                }
+                Some(Err(why)) => {
+                    let name = String::from_utf8_lossy(&key.path);
+                    let text = format!("mod_fcgid: refused to start {name}: {why}");
+                    self.log.line(Level::Error, "fcgid", 0, text);
+                }
+                None => {}
+            }
+        }
+        self.state(key)
+    }
+
     fn state(&self, key: &AppKey) -> AppState {
         let class = self.current.get(key).and_then(|id| self.classes.get(id));
         match class {
+            Some(class) if class.is_fcgid() => self.table(key),
             Some(class) if class.socket.is_some() => {
                 AppState::Listening { since: class.since }
             }
@@ -359,12 +406,15 @@ impl Apps {
         self.adopt(pid, slot);
         let Some(slot) = slot else { return true };
         let Some((how, success)) = class::ending(status) else { return true };
+        if self.classes.get(&slot.class).is_some_and(Class::is_fcgid) {
+            self.ended_fcgid(pid, slot, status);
+        }
         if let Some(class) = self.classes.get_mut(&slot.class) {
             if let Some(place) = class.processes.get_mut(slot.index as usize) {
                 *place = None;
             }
             class.last_exit = Some((how.clone(), crate::log::now()));
-            if !self.ending {
+            if !self.ending && !class.is_fcgid() {
                 let (kind, name) = (class.kind(), class.name());
                 let text = format!("FastCGI:{kind} server \"{name}\" (pid {pid}) {how}");
                 self.log.line(Level::Warn, "", 0, text);
@@ -384,6 +434,9 @@ impl Apps {
                 for class in self.classes.values() {
                     if let Some(socket) = &class.socket {
                         guardian.socket(&socket.place);
+                    }
+                    for member in class.members.iter().flatten() {
+                        guardian.socket(&member.place);
                     }
                 }
                 for pid in self.pids.keys().copied().chain(self.left_pids()) {
@@ -431,6 +484,10 @@ impl Apps {
         for class in self.classes.values() {
             if let Some(socket) = &class.socket {
                 self.remove(socket, class);
+            }
+            for member in class.members.iter().flatten() {
+                // What is not there any more need not go.
+                let _ = member.place.remove(self.identity.as_ref());
             }
         }
         if let Some(guardian) = self.guardian.take() {

@@ -12,7 +12,7 @@ use crate::parent::policy::{Action, Event, Slot, Step};
 use crate::parent::spawn;
 
 /// Why a process was not started.
-enum NotStarted {
+pub(super) enum NotStarted {
     /// There was no room for one more.
     NoProcess,
     /// The program cannot be run.
@@ -25,6 +25,9 @@ impl Apps {
         let now = self.now();
         for action in self.policy.on(now, event) {
             match action {
+                Action::Say(text) => self.log.line(Level::Info, "fcgid", 0, text),
+                Action::Release(slot, why) => self.release(slot, why),
+                Action::End(slot, why) => self.end(slot, why),
                 Action::Warn(text) => self.log.line(Level::Warn, "", 0, text),
                 Action::Start(slot, again) => self.launch(slot, again),
                 Action::Signal(slot, step) => self.signal(slot, step),
@@ -35,6 +38,9 @@ impl Apps {
 
     fn launch(&mut self, slot: Slot, again: bool) {
         let Some(class) = self.classes.get(&slot.class) else { return };
+        if class.is_fcgid() {
+            return self.launch_fcgid(slot);
+        }
         let (kind, name) = (class.kind(), class.name());
         match self.spawn(slot, again) {
             Ok(pid) => {
@@ -79,6 +85,7 @@ impl Apps {
         let wrapped = wrapper.as_ref().zip(class.app.identity.as_ref());
         let started = spawn::application(spawn::Application {
             path: &class.app.path,
+            args: &[],
             wrapper: wrapped
                 .map(|(wrapper, id)| (&wrapper[..], &id.user[..], &id.group[..])),
             env: &settings.initial_env,
@@ -107,7 +114,7 @@ impl Apps {
         *self.classes.get(&slot.class)?.processes.get(slot.index as usize)?
     }
 
-    fn signal(&self, slot: Slot, step: Step) {
+    pub(super) fn signal(&self, slot: Slot, step: Step) {
         let (Some(pid), Some(class)) = (self.pid(slot), self.classes.get(&slot.class))
         else {
             return;

@@ -55,7 +55,39 @@ pub struct Failed {
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+impl Place {
+    /// Clients still find the socket.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Place::Unix { path: name, id, .. } => {
+                let found = std::fs::symlink_metadata(path(name));
+                found.is_ok_and(|meta| (meta.dev(), meta.ino()) == *id)
+            }
+            Place::Tcp { .. } => true,
+        }
+    }
+
+    /// Removes the file, if it is still this socket.
+    pub fn remove(&self, identity: Option<&Identity>) -> std::io::Result<()> {
+        match self {
+            Place::Unix { path: name, .. } if self.is_there() => {
+                Identity::during(identity, || std::fs::remove_file(path(name)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl AppSocket {
+    /// A Unix socket for one process.
+    pub fn at(
+        name: &[u8],
+        backlog: u32,
+        identity: Option<&Identity>,
+    ) -> Result<AppSocket, Failed> {
+        unix(name, backlog, identity)
+    }
+
     /// Makes the socket. On a port that `old` listens on it is the same socket.
     pub fn new(
         app: &App,
@@ -89,23 +121,12 @@ impl AppSocket {
 
     /// Clients still find it.
     pub fn is_there(&self) -> bool {
-        match &self.place {
-            Place::Unix { path: name, id, .. } => {
-                let found = std::fs::symlink_metadata(path(name));
-                found.is_ok_and(|meta| (meta.dev(), meta.ino()) == *id)
-            }
-            Place::Tcp { .. } => true,
-        }
+        self.place.is_there()
     }
 
     /// Removes the file, if it is still this socket.
     pub fn remove(&self, identity: Option<&Identity>) -> std::io::Result<()> {
-        match &self.place {
-            Place::Unix { path: name, .. } if self.is_there() => {
-                Identity::during(identity, || std::fs::remove_file(path(name)))
-            }
-            _ => Ok(()),
-        }
+        self.place.remove(identity)
     }
 }
 

@@ -30,7 +30,7 @@ impl Apps {
             dynamic: class.is_dynamic(),
             is_old,
             class: status::Class {
-                listens: class.socket.is_some(),
+                listens: class.socket.is_some() || class.is_fcgid(),
                 given_up: self.policy.is_given_up(id),
                 starts: class.starts,
                 restarts: class.restarts,

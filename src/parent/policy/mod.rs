@@ -2,6 +2,7 @@
 //! every event, actions go out; who performs them is not this file's business. Section 9
 //! of the specification, as mended by.
 
+mod fcgid;
 mod load;
 mod shown;
 mod starts;
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use directives::modules::fastcgi::app;
+use directives::modules::fcgid::{Limits, Rules};
+
+pub use fcgid::{Doing, Why};
 
 /// Time since the parent began.
 pub type Time = Duration;
@@ -39,6 +43,8 @@ pub struct Spec {
     pub name: String,
     /// Started by requests.
     pub dynamic: bool,
+    /// Of mod_fcgid: by its rules.
+    pub fcgid: Option<Rules>,
     /// Instances that are kept running; of dynamic classes, the most there may be.
     pub processes: u32,
     /// Between first starts.
@@ -80,6 +86,10 @@ pub enum Event {
     Ended(Slot, bool),
     /// Of the candidates of [`Action::Retire`] this one was told to end.
     Signaled(Slot),
+    /// The server says what a process of mod_fcgid's is doing.
+    Doing(Slot, Doing),
+    /// The server sends no further request to a process of mod_fcgid's.
+    Released(Slot),
     /// Time went by.
     Tick,
 }
@@ -93,8 +103,14 @@ pub enum Action {
     Retire(Vec<Slot>),
     /// Tell a process to end.
     Signal(Slot, Step),
+    /// Have the server give a process of mod_fcgid's up, and tell it with [`Event::Released`].
+    Release(Slot, Why),
+    /// Tell a process of mod_fcgid's to end, whatever it is doing.
+    End(Slot, Why),
     /// Write a warning into the log.
     Warn(String),
+    /// Write a line of mod_fcgid's into the log.
+    Say(String),
 }
 
 /// The ways to tell a process to end, each with a [`GRACE`] after it.
@@ -120,9 +136,10 @@ const MAKE_AGAIN: Duration = Duration::from_secs(10);
 const THIN_AGAIN: Duration = Duration::from_secs(1);
 
 /// A slot's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Process {
     /// None, and none is wanted.
+    #[default]
     None,
     /// One is to be started then.
     Due(Time),
@@ -134,13 +151,27 @@ enum Process {
     Dying(Step, Option<Time>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Place {
     process: Process,
     /// It has had a process before.
     used: bool,
     /// When its last process was started.
     started: Time,
+    /// What a process of mod_fcgid's is doing; `None` for nothing yet.
+    doing: Option<Doing>,
+    /// The server is to give it up.
+    asked: bool,
+}
+
+impl Place {
+    /// Is there a process, or will there be one at once?
+    fn is_there(&self) -> bool {
+        matches!(
+            self.process,
+            Process::Starting | Process::Running(_) | Process::Dying(..)
+        )
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -162,6 +193,8 @@ struct Class {
     busy: Duration,
     /// Busy processes on average, smoothed.
     load: Option<f64>,
+    /// Of mod_fcgid.
+    fcgid: Option<fcgid::Score>,
 }
 
 /// The state machine.
@@ -169,6 +202,10 @@ struct Class {
 pub struct Policy {
     classes: BTreeMap<ClassId, Class>,
     dynamic: app::Policy,
+    limits: Limits,
+    /// When idle and busy processes of mod_fcgid's were last looked at.
+    idle_scanned: Option<Time>,
+    busy_scanned: Option<Time>,
     /// Since when load is sampled, while there are dynamic processes.
     sampled: Option<Time>,
     /// When superfluous processes were last looked for.
@@ -182,6 +219,9 @@ impl Policy {
         Policy {
             classes: BTreeMap::new(),
             dynamic,
+            limits: Limits::default(),
+            idle_scanned: None,
+            busy_scanned: None,
             sampled: None,
             thinned: Time::ZERO,
             actions: Vec::new(),
@@ -214,9 +254,11 @@ impl Policy {
                 }
             }
             Event::Tick => {}
+            other => other.of_fcgid(self, now),
         }
         self.recover(now);
         self.sample(now);
+        self.scan(now);
         self.thin_out(now);
         self.start_due(now);
         self.insist(now);
@@ -240,7 +282,7 @@ impl Policy {
         let update = Duration::from_secs(self.dynamic.update_interval.into());
         let thinning =
             self.sampled.map(|since| (since + update).min(self.thinned + kill));
-        places.chain(thinning).min()
+        places.chain(thinning).chain(self.next_scan()).min()
     }
 
     /// The class has no process, and none is on its way: the next request has to ask.

@@ -96,6 +96,7 @@ impl World {
             restart_delay: delay(&mut self.random),
             min_life: Duration::from_secs(self.random.one_of(&[0, 5, 30])),
             own_signal: self.random.below(4) == 0,
+            fcgid: None,
         };
         self.specs.insert(id, spec.clone());
         self.happen(Event::Added(id, spec));
@@ -174,6 +175,9 @@ impl World {
                     // Nobody survives this.
                     self.end(slot, false);
                 }
+            }
+            Action::Release(..) | Action::End(..) | Action::Say(_) => {
+                panic!("seed {seed}: there are no classes of mod_fcgid")
             }
             Action::Retire(candidates) => {
                 let serving = self.processes.iter().filter(|(slot, state)| {

@@ -1,6 +1,7 @@
 //! Starts and restarts: delays between them, and the back-off of an application that does
 //! not stay alive (9.3 to 9.5, 9.8).
 
+use super::fcgid::Score;
 use super::{
     ATTEMPTS, Action, BACK_OFF, Class, ClassId, GRACE, MAKE_AGAIN, Place, Policy,
     Process, Slot, Spec, Step, THIN_AGAIN, Time,
@@ -8,15 +9,18 @@ use super::{
 
 impl Policy {
     pub(super) fn added(&mut self, now: Time, id: ClassId, spec: Spec) {
-        let place = |process| Place { process, used: false, started: Time::ZERO };
+        let place = |process| Place { process, ..Place::default() };
+        let on_demand = spec.dynamic || spec.fcgid.is_some();
         let places = (0..spec.processes)
             .map(|i| {
                 // First starts are apart by the delay (P-6).
                 let due = now + spec.init_start_delay * i;
-                place(if spec.dynamic { Process::None } else { Process::Due(due) })
+                place(if on_demand { Process::None } else { Process::Due(due) })
             })
             .collect();
+        let fcgid = spec.fcgid.map(|rules| Score::new(now, rules));
         let class = Class {
+            fcgid,
             spec,
             places,
             last_start: None,
@@ -59,6 +63,9 @@ impl Policy {
     /// A request found no process: one is started unless one is on its way.
     pub(super) fn asked(&mut self, now: Time, id: ClassId) {
         let Some(class) = self.classes.get(&id) else { return };
+        if class.fcgid.is_some() {
+            return self.wanted_fcgid(now, id);
+        }
         let coming = |place: &Place| {
             matches!(
                 place.process,
@@ -72,6 +79,9 @@ impl Policy {
 
     /// A request waits: one more is started if there may be one more.
     pub(super) fn slow(&mut self, now: Time, id: ClassId) {
+        if self.classes.get(&id).is_some_and(|class| class.fcgid.is_some()) {
+            return self.wanted_fcgid(now, id);
+        }
         let asks = |class: &Class| class.spec.dynamic && !class.removed && !class.wanted;
         if self.classes.get(&id).is_some_and(asks) {
             self.schedule(now, id, false);
@@ -205,8 +215,9 @@ impl Policy {
         if let Some(class) = self.classes.get_mut(&slot.class) {
             let delay = class.spec.restart_delay.max(MAKE_AGAIN);
             if let Some(place) = class.places.get_mut(slot.index as usize) {
+                let again = !class.removed && class.fcgid.is_none();
                 place.process =
-                    if class.removed { Process::None } else { Process::Due(now + delay) };
+                    if again { Process::Due(now + delay) } else { Process::None };
             }
         }
         self.forget(slot.class);
@@ -215,6 +226,10 @@ impl Policy {
     pub(super) fn ended(&mut self, now: Time, slot: Slot, success: bool) {
         let restart = self.dynamic.restart;
         let keep_last = self.dynamic.single_threshold == 0;
+        if self.classes.get(&slot.class).is_some_and(|class| class.fcgid.is_some()) {
+            self.ended_fcgid(now, slot);
+            return self.forget(slot.class);
+        }
         let Some(class) = self.classes.get_mut(&slot.class) else { return };
         let Some(place) = class.places.get_mut(slot.index as usize) else { return };
         let told = matches!(place.process, Process::Dying(..));

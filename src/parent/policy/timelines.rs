@@ -11,12 +11,14 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use directives::modules::fastcgi::app;
+use directives::modules::fcgid::{Limits, Rules};
 
-use super::{Action, ClassId, Event, Policy, Slot, Spec, Step, Time};
+use super::{Action, ClassId, Doing, Event, Policy, Slot, Spec, Step, Time};
 
 #[derive(Default)]
 struct Script {
     dynamic: app::Policy,
+    limits: Limits,
     policy: Option<Policy>,
     specs: BTreeMap<String, Spec>,
     names: Vec<String>,
@@ -65,18 +67,36 @@ impl Script {
                 "multiThreshold" => policy.multi_threshold = number(),
                 "processSlack" => policy.process_slack = number(),
                 "restart" => policy.restart = true,
+                "FcgidMaxProcesses" => self.limits.processes = number(),
+                "FcgidIdleScanInterval" => self.limits.idle_scan = number(),
+                "FcgidBusyScanInterval" => self.limits.busy_scan = number(),
+                "FcgidErrorScanInterval" => self.limits.error_scan = number(),
+                "FcgidSpawnScore" => self.limits.spawn_score = number() as i32,
+                "FcgidSpawnScoreUpLimit" => self.limits.score_limit = number() as i32,
+                "FcgidTerminationScore" => {
+                    self.limits.termination_score = number() as i32
+                }
+                "FcgidTimeScore" => self.limits.time_score = number() as i32,
                 other => panic!("unknown setting {other}"),
             }
         }
         let dynamic = self.dynamic.clone();
+        let limits = self.limits;
         self.policy().configure(dynamic);
+        self.policy().limit(limits);
     }
 
-    /// `class NAME static|dynamic key=value …`: from now on.
+    /// Is this a process of mod_fcgid's?
+    fn of_fcgid(&self, slot: Slot) -> bool {
+        self.specs[&self.names[slot.class.0 as usize]].fcgid.is_some()
+    }
+
+    /// `class NAME static|dynamic|fcgid key=value …`: from now on.
     fn add(&mut self, words: &str) {
         let mut words = words.split_whitespace();
         let name = words.next().expect("a name").to_owned();
-        let dynamic = words.next() == Some("dynamic");
+        let kind = words.next().expect("a kind");
+        let dynamic = kind == "dynamic";
         let mut spec = Spec {
             name: format!("/{name}"),
             dynamic,
@@ -85,9 +105,23 @@ impl Script {
             restart_delay: Duration::from_secs(5),
             min_life: Duration::from_secs(30),
             own_signal: false,
+            fcgid: (kind == "fcgid").then(Rules::default),
         };
+        spec.processes = spec.fcgid.map_or(spec.processes, |rules| rules.most);
         for word in words {
             let (key, value) = word.split_once('=').expect("key=value");
+            let number = || value.parse().expect("a number");
+            if let Some(rules) = &mut spec.fcgid {
+                match key {
+                    "max" => (rules.most, spec.processes) = (number(), number()),
+                    "min" => rules.least = number(),
+                    "idle-timeout" => rules.idle_timeout = number(),
+                    "life-time" => rules.life_time = number(),
+                    "busy-timeout" => rules.busy_timeout = number(),
+                    other => panic!("unknown setting {other}"),
+                }
+                continue;
+            }
             match key {
                 "processes" => spec.processes = value.parse().expect("a number"),
                 "init-start-delay" => spec.init_start_delay = seconds(value),
@@ -129,6 +163,20 @@ impl Script {
             |text: String| writeln!(self.out, "    {at} {text}").expect("a string");
         match action {
             Action::Warn(text) => say(format!("warn {text}")),
+            Action::Say(text) => say(format!("say {text}")),
+            Action::End(slot, why) => {
+                let shown = self.shown(*slot);
+                writeln!(self.out, "    {at} end {shown} {why:?}").expect("a string");
+            }
+            Action::Release(slot, why) => {
+                let busy = if self.busy.contains(slot) { ", which is busy" } else { "" };
+                let shown = self.shown(*slot);
+                writeln!(self.out, "    {at} release {shown} {why:?}{busy}")
+                    .expect("a string");
+                if busy.is_empty() {
+                    self.happen(Event::Released(*slot));
+                }
+            }
             Action::Start(slot, again) => {
                 let shown = self.shown(*slot);
                 let again = if *again { "re" } else { "" };
@@ -186,11 +234,20 @@ impl Script {
                 self.happen(Event::Ended(slot, success));
             }
             "busy" => {
-                self.busy.insert(self.slot(object));
+                let slot = self.slot(object);
+                self.busy.insert(slot);
+                if self.of_fcgid(slot) {
+                    self.happen(Event::Doing(slot, Doing::Busy(self.now)));
+                }
             }
             "idle" => {
-                self.busy.remove(&self.slot(object));
+                let slot = self.slot(object);
+                self.busy.remove(&slot);
+                if self.of_fcgid(slot) {
+                    self.happen(Event::Doing(slot, Doing::Idle(self.now)));
+                }
             }
+            "released" => self.happen(Event::Released(self.slot(object))),
             "stuck" => self.stuck = object != "off",
             "wait" => {}
             other => panic!("unknown event {other}"),
@@ -244,4 +301,5 @@ macro_rules! timelines {
 timelines! {
     first_starts restarts back_off recovery cannot_start on_demand scaling no_room
     load single_threshold busy_is_spared stubborn removed restart_option
+    fcgid_starts fcgid_score fcgid_idle fcgid_busy
 }

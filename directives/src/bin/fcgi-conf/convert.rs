@@ -188,7 +188,7 @@ Usage: fcgi-conf convert [-f file] [-d directory] [-D name] [--write] [--json]
 Without --from and --to: brings a configuration to today's spelling. What changes nothing
 but the text is applied: older names of directives, IBM's spelling of options, Order, Allow
 and Deny as Require where that is provably the same. mod_fcgid's and mod_proxy_fcgi's
-directives as mod_fastcgi's are shown and not applied.
+directives, which work as they are, are shown as mod_fastcgi's and not applied.
 ",
     configuration_options!(),
     "\

@@ -1,4 +1,5 @@
-//! mod_fcgid's directives, its old names included, as mod_fastcgi's.
+//! mod_fcgid's directives, its old names included, as mod_fastcgi's: for who wants one module
+//! only. They work as they are, so nothing of this is applied.
 
 use super::gate::Gates;
 use super::{Change, commented, indent, lines};
@@ -53,7 +54,7 @@ const OLD: [&str; 17] = [
     "fcgidcmdoptions",
 ];
 
-const WHY: &str = "mod_fcgid's settings are per virtual host or class, FastCgiConfig's are for \
+const WHY: &str = "this works as it is; mod_fcgid's settings are per virtual host or class, FastCgiConfig's are for \
                    all programs that requests start";
 
 pub(super) fn changes(compiled: &Compiled, gates: &mut Gates) -> Vec<Change> {
@@ -106,7 +107,8 @@ fn body(
                 ));
             }
         } else if name.starts_with("fcgid") || OLD.contains(&name.as_str()) {
-            let why = "mod_fastcgi's process manager has no such setting";
+            let why =
+                "this works as it is; mod_fastcgi's process manager has no such setting";
             changes.push(commented(compiled, item, why));
         }
         body(item.body.as_deref().unwrap_or_default(), compiled, gates, changes);

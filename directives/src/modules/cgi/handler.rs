@@ -126,7 +126,7 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
             r.body = Body::Raw;
             return OK;
         }
-        Answer::Head(head) => response::take(r, &head),
+        Answer::Head(head) => response::take(r, &head, response::MODULE),
         Answer::Failed { failure, received } => failed(r, &failure, received),
         _ => Verdict::Status(500),
     };

@@ -2,7 +2,7 @@
 
 mod handler;
 mod log;
-mod response;
+pub(crate) mod response;
 pub mod suexec;
 
 use std::time::Duration;

@@ -11,19 +11,26 @@ use crate::path;
 use crate::phase::Verdict;
 use crate::request::Request;
 
+/// mod_cgi's token in the log.
+pub const MODULE: &str = "cgi";
+
 /// What is shown of a line that is none, bytes.
 const SHOWN: usize = 30;
 
 /// Takes the head over into the request: a response to stream, a redirect, or an error.
-/// Before an error or a redirect the rest is read, for what it says to standard error.
-pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
+/// Before an error or a redirect the rest is read, for what it says to standard error. Lines
+/// in the log are those of `module`; mod_cgi's failures go into its `ScriptLog`, too.
+pub fn take(r: &mut Request, head: &[u8], module: &'static str) -> Verdict {
     let name = String::from_utf8_lossy(path::base_name(&r.filename)).into_owned();
     let had = r.status;
-    if let Err(line) = commit(r, head, &name) {
+    if let Err(line) = commit(r, head, &name, module) {
         let text =
             format!("malformed header from script '{name}': Bad header: {}", shown(line));
-        r.log(Level::Error, "cgi", 0, text);
+        r.log(Level::Error, module, 0, text);
         (r.status, r.reason) = (had, None);
+        if module != MODULE {
+            return Verdict::Ask(Effect::Finish, |_, _| Verdict::Status(500));
+        }
         if r.server.config.cgi.log().is_some() {
             let end = line.as_ptr_range().end as usize - head.as_ptr() as usize;
             let rest = &head[end.min(head.len())..];
@@ -60,7 +67,12 @@ fn shown(text: &[u8]) -> String {
 }
 
 /// Puts fields where they belong; the error is a line that is none.
-fn commit<'a>(r: &mut Request, head: &'a [u8], script: &str) -> Result<(), &'a [u8]> {
+fn commit<'a>(
+    r: &mut Request,
+    head: &'a [u8],
+    script: &str,
+    module: &'static str,
+) -> Result<(), &'a [u8]> {
     let mut others: Vec<Field> = Vec::new();
     let mut cookies: Vec<Field> = Vec::new();
     for line in head.split(|&b| b == b'\n') {
@@ -84,7 +96,7 @@ fn commit<'a>(r: &mut Request, head: &'a [u8], script: &str) -> Result<(), &'a [
                         "Invalid status line from script '{script}': {}",
                         shown(value)
                     );
-                    r.log(Level::Error, "cgi", 0, text);
+                    r.log(Level::Error, module, 0, text);
                     (500, None)
                 });
             }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use crate::modules::fcgid;
 use crate::syntax::Span;
 
 /// Who starts an application.
@@ -13,6 +14,8 @@ pub enum Kind {
     Static,
     /// This server, when a request needs it.
     Dynamic,
+    /// This server, when a request needs it, in mod_fcgid's way: `fcgid-script`.
+    Fcgid,
     /// Somebody else: `FastCgiExternalServer`.
     External,
     /// Somebody else: an upstream of mod_proxy.
@@ -186,6 +189,8 @@ pub struct App {
     pub identity: Option<Identity>,
     /// Where it was defined; `None` for dynamic ones.
     pub span: Option<Span>,
+    /// What it is beside that of mod_fcgid's; `None` for others.
+    pub class: Option<fcgid::Class>,
 }
 
 impl Kind {

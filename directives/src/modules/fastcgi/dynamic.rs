@@ -38,8 +38,9 @@ fn set(at: &mut Scope, args: &Text) -> Result {
     read_options(at, &Word::all(args), DYNAMIC, name, &mut draft)?;
     let (slack, max) = (draft.policy.process_slack, draft.policy.max_processes);
     if slack > max {
-        let message =
-            format!("{name}: processSlack ({slack}) must be less than maxProcesses ({max}) + 1");
+        let message = format!(
+            "{name}: processSlack ({slack}) must be less than maxProcesses ({max}) + 1"
+        );
         return Err(message.into());
     }
     at.process().fastcgi.dynamic = draft;

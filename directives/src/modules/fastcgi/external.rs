@@ -36,7 +36,8 @@ first name that is not there. The usual form has an `Alias`, or an `Action` to o
 fn set(at: &mut Scope, args: &Text) -> Result {
     let name = at.cmd.name;
     let Some(parsed) = path_and_rest(at, args) else {
-        let message = format!("{name} requires a path and either a -socket or -host option");
+        let message =
+            format!("{name} requires a path and either a -socket or -host option");
         return Err(message.into());
     };
     let (path, words) = parsed?;
@@ -45,32 +46,39 @@ fn set(at: &mut Scope, args: &Text) -> Result {
     if at.process().fastcgi.wrapper.is_none()
         && let Some(old) = at.process().fastcgi.defined(&path, None).cloned()
     {
-        let message = format!("{name}: redefinition of previously defined class \"{shown}\"");
+        let message =
+            format!("{name}: redefinition of previously defined class \"{shown}\"");
         return Err(redefinition(message, &old));
     }
     let mut draft = Draft::default();
     read_options(at, &words, EXTERNAL, &subject, &mut draft)?;
     let settings = draft.settings;
-    let identity = identity(at, &subject, settings.user.as_deref(), settings.group.as_deref())?;
+    let identity =
+        identity(at, &subject, settings.user.as_deref(), settings.group.as_deref())?;
     if identity.is_some()
         && let Some(old) = at.process().fastcgi.defined(&path, identity.as_ref()).cloned()
     {
         let whose = whose(identity.as_ref());
-        let message =
-            format!("{name}: redefinition of a previously defined class \"{shown}\"{whose}");
+        let message = format!(
+            "{name}: redefinition of a previously defined class \"{shown}\"{whose}"
+        );
         return Err(redefinition(message, &old));
     }
     let address = match (&settings.host, &settings.socket) {
-        (None, None) => return Err(format!("{subject}: -socket or -host option missing").into()),
+        (None, None) => {
+            return Err(format!("{subject}: -socket or -host option missing").into());
+        }
         (Some(_), Some(_)) => {
-            let message = format!("{subject}: -host and -socket are mutually exclusive options");
+            let message =
+                format!("{subject}: -host and -socket are mutually exclusive options");
             return Err(message.into());
         }
         (Some((host, addresses)), None) => {
             if addresses.is_empty() {
                 let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
-                let message =
-                    format!("{subject}: failed to resolve \"{name}\" to exactly one IP address");
+                let message = format!(
+                    "{subject}: failed to resolve \"{name}\" to exactly one IP address"
+                );
                 return Err(message.into());
             }
             Address::Tcp(addresses.clone())
@@ -81,7 +89,15 @@ fn set(at: &mut Scope, args: &Text) -> Result {
         }
     };
     let span = Some(at.cmd.item.name_span);
-    let app = App { path, kind: Kind::External, address, settings, identity, span };
+    let app = App {
+        path,
+        kind: Kind::External,
+        address,
+        settings,
+        identity,
+        span,
+        class: None,
+    };
     at.process().fastcgi.add(app);
     Ok(())
 }

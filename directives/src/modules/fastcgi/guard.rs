@@ -30,11 +30,15 @@ pub fn may_start(
     is_plain(file)?;
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let wrapped = process.fastcgi.wrapper.is_some();
-    if let Some(why) = permission::program(file, files.stat(file), uid, gid, wrapped, files) {
+    if let Some(why) =
+        permission::program(file, files.stat(file), uid, gid, wrapped, files)
+    {
         return Err(why);
     }
     match identity {
-        None if wrapped => return Err("there is a wrapper, and no user for it".to_owned()),
+        None if wrapped => {
+            return Err("there is a wrapper, and no user for it".to_owned());
+        }
         Some(_) if !wrapped => return Err("there is no wrapper for its user".to_owned()),
         None => {}
         Some(identity) => is_configured(snapshot, identity, files)?,
@@ -72,24 +76,29 @@ pub fn may_run_commands(snapshot: &Snapshot, page: &[u8]) -> Result<(), String> 
     is_plain(page)?;
     let lets = |dir: &Merged| dir.core.options.set.has(OptionSet::INCLUDES_EXEC);
     let allowed = snapshot.servers.iter().any(|server| some_section(server, page, &lets));
-    let why = "no section of the configuration lets its page run commands (Options Includes)";
+    let why =
+        "no section of the configuration lets its page run commands (Options Includes)";
     if allowed { Ok(()) } else { Err(why.to_owned()) }
 }
 
-fn is_plain(file: &[u8]) -> Result<(), String> {
+pub(crate) fn is_plain(file: &[u8]) -> Result<(), String> {
     let plain = file.first() == Some(&b'/')
         && !file.contains(&0)
         && path::normalize(file, true).as_deref() == Some(file);
     if plain { Ok(()) } else { Err("its path is not absolute and plain".to_owned()) }
 }
 
-fn is_let_run(snapshot: &Snapshot, file: &[u8]) -> Result<(), String> {
+pub(crate) fn is_let_run(snapshot: &Snapshot, file: &[u8]) -> Result<(), String> {
     let allowed = snapshot.servers.iter().any(|server| lets_run(snapshot, server, file));
-    if allowed { Ok(()) } else { Err("no section of the configuration lets it be run".to_owned()) }
+    if allowed {
+        Ok(())
+    } else {
+        Err("no section of the configuration lets it be run".to_owned())
+    }
 }
 
 /// Is this a user that the configuration names, or the one of a `~user` URL?
-fn is_configured(
+pub(crate) fn is_configured(
     snapshot: &Snapshot,
     identity: &Identity,
     files: &dyn Files,
@@ -117,7 +126,8 @@ fn is_configured(
 /// Do the sections of a server let a file be run?
 fn lets_run(snapshot: &Snapshot, server: &Server, file: &[u8]) -> bool {
     let below = |target: &[u8]| {
-        let target = path::server_relative(&snapshot.server_root, target).unwrap_or_default();
+        let target =
+            path::server_relative(&snapshot.server_root, target).unwrap_or_default();
         file.strip_prefix(&target[..]).is_some_and(|rest| {
             target.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))
         })

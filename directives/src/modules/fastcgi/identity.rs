@@ -28,6 +28,7 @@ pub fn identity_of(r: &Request) -> Identity {
     let process = &r.snapshot.process;
     let main = (process.core.uid(), process.core.gid());
     let (uid, gid) = r.server.config.suexec.ids().unwrap_or(main);
-    let user = r.files.user(Who::Id(uid)).map_or_else(|| uid.to_string(), |user| user.name);
+    let user =
+        r.files.user(Who::Id(uid)).map_or_else(|| uid.to_string(), |user| user.name);
     Identity { uid, gid, user, group: gid.to_string() }
 }

@@ -11,7 +11,7 @@ mod identity;
 mod ipc;
 pub mod options;
 pub mod permission;
-mod phases;
+pub(crate) mod phases;
 pub mod response;
 mod server;
 
@@ -21,11 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 pub use app::{Address, App, Identity, Kind};
-pub use authorizers::{Dir, cautions};
+pub use authorizers::{Authorizer, Dir, cautions};
 pub use identity::{identity, identity_of};
 pub use ipc::IpcDir;
-pub use phases::remember_variables;
 pub(crate) use ipc::settle;
+pub use phases::remember_variables;
 
 use crate::bundle::Files;
 use crate::compile::Scope;
@@ -112,9 +112,11 @@ impl Process {
         let mut end = file.len();
         loop {
             let found = self.by_path.get(&file[..end]).and_then(|indices| {
-                indices.iter().map(|i| &self.apps[*i]).find(|app| match (&app.identity, identity) {
-                    (Some(own), Some((uid, gid))) => own.uid == uid && own.gid == gid,
-                    _ => true,
+                indices.iter().map(|i| &self.apps[*i]).find(|app| {
+                    match (&app.identity, identity) {
+                        (Some(own), Some((uid, gid))) => own.uid == uid && own.gid == gid,
+                        _ => true,
+                    }
                 })
             });
             if found.is_some() {
@@ -138,9 +140,11 @@ impl Process {
     /// Is exactly this path defined already?
     fn defined(&self, path: &[u8], identity: Option<&Identity>) -> Option<&Arc<App>> {
         let indices = self.by_path.get(path)?;
-        indices.iter().map(|i| &self.apps[*i]).find(|app| match (&app.identity, identity) {
-            (Some(a), Some(b)) => a.uid == b.uid && a.gid == b.gid,
-            _ => true,
+        indices.iter().map(|i| &self.apps[*i]).find(|app| {
+            match (&app.identity, identity) {
+                (Some(a), Some(b)) => a.uid == b.uid && a.gid == b.gid,
+                _ => true,
+            }
         })
     }
 
@@ -171,6 +175,7 @@ impl Process {
             settings: self.dynamic.settings.clone(),
             identity: key.1.clone(),
             span: None,
+            class: None,
         });
         made.insert(key, app.clone());
         app
@@ -209,7 +214,8 @@ fn read_options(
             return Err(Problem::from(message).at(word.span).help(advice(kind, word)));
         };
         let empty = Word { bytes: Bytes::new(), span: word.span, quoted: false };
-        let value = if opt.arg == Arg::Flag { word } else { words.next().unwrap_or(&empty) };
+        let value =
+            if opt.arg == Arg::Flag { word } else { words.next().unwrap_or(&empty) };
         let shown = if opt.name == "-min-server-life" { at.cmd.name } else { subject };
         let refused = |why: String| {
             let message = format!("{shown}: invalid value for {}: {why}", word.lossy());
@@ -229,7 +235,8 @@ fn read_options(
         (0, Some(_)) => "-queue-length",
         _ => "-queue-timeout",
     };
-    let message = format!("{subject}: {queue} and {alone} are mutually exclusive options");
+    let message =
+        format!("{subject}: {queue} and {alone} are mutually exclusive options");
     Err(Problem::from(message).help(
         "how many requests an application takes at a time, and who has to wait, is learnt from \
          connections that are used again",
@@ -242,7 +249,12 @@ fn advice(kind: u8, word: &Word) -> String {
     let near = OPTIONS
         .iter()
         .filter(|opt| opt.on & kind != 0)
-        .map(|opt| (crate::schema::lookup::distance(&typed, &opt.name.to_ascii_lowercase()), opt.name))
+        .map(|opt| {
+            (
+                crate::schema::lookup::distance(&typed, &opt.name.to_ascii_lowercase()),
+                opt.name,
+            )
+        })
         .min();
     match near {
         Some((distance, name)) if distance <= 3 => format!("did you mean {name}?"),
@@ -254,7 +266,10 @@ fn advice(kind: u8, word: &Word) -> String {
 }
 
 /// What the final `User` may not use, once everything has been read.
-pub(crate) fn check_access(process: &crate::modules::Process, files: &dyn Files) -> Vec<Diagnostic> {
+pub(crate) fn check_access(
+    process: &crate::modules::Process,
+    files: &dyn Files,
+) -> Vec<Diagnostic> {
     let mut found = authorizers::check_access(process, files);
     found.extend(ipc::check_access(process, files));
     found.extend(ipc::check_wrapper(process, files));
@@ -267,8 +282,9 @@ fn check_identity(at: &mut Scope, subject: &str) -> Result {
     let now = process.core.identity_changes;
     let before = process.fastcgi.identity_seen.replace(now);
     if process.core.euid == 0 && before.is_some_and(|before| before != now) {
-        let message =
-            format!("{subject}: User/Group commands must preceed FastCGI server definitions");
+        let message = format!(
+            "{subject}: User/Group commands must preceed FastCGI server definitions"
+        );
         return Err(message.into());
     }
     Ok(())
@@ -317,4 +333,3 @@ pub fn options_page(kind: u8) -> String {
     }
     page
 }
-

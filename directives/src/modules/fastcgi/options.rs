@@ -191,11 +191,17 @@ pub fn value(arg: Arg, word: &Bytes, files: &dyn Files) -> Result<Value, String>
         Arg::Uint(min) => {
             let junk = || format!("\"{text}\" must be a positive integer");
             let number: u32 = text.trim_start().parse().map_err(|_| junk())?;
-            if number < min { Err(format!("\"{number}\" must be >= {min}")) } else { Ok(Value::Number(number)) }
+            if number < min {
+                Err(format!("\"{number}\" must be >= {min}"))
+            } else {
+                Ok(Value::Number(number))
+            }
         }
         Arg::Int(min) => {
-            let number: i32 =
-                text.trim_start().parse().map_err(|_| format!("can't parse \"{text}\""))?;
+            let number: i32 = text
+                .trim_start()
+                .parse()
+                .map_err(|_| format!("can't parse \"{text}\""))?;
             match u32::try_from(number) {
                 Ok(value) if value >= min => Ok(Value::Number(value)),
                 _ => Err(format!("\"{number}\" must be >= {min}")),
@@ -213,7 +219,9 @@ pub fn value(arg: Arg, word: &Bytes, files: &dyn Files) -> Result<Value, String>
             let junk = || format!("\"{text}\" is not a floating point number");
             let number: f64 = text.trim_start().parse().map_err(|_| junk())?;
             if number < min || number > max || number.is_nan() {
-                return Err(format!("\"{number:.6}\" is not between {min:.6} and {max:.6}"));
+                return Err(format!(
+                    "\"{number:.6}\" is not between {min:.6} and {max:.6}"
+                ));
             }
             Ok(Value::Float(number))
         }
@@ -264,7 +272,8 @@ fn host_port(text: &str, files: &dyn Files) -> Result<Value, String> {
 
 /// The forms of `inet_addr` with fewer than four parts: `127.1`.
 fn old_address(text: &str) -> Option<IpAddr> {
-    let parts: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let parts: Vec<u32> =
+        text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
     let (last, first) = parts.split_last()?;
     if first.len() > 3 || first.iter().any(|part| *part > 255) {
         return None;

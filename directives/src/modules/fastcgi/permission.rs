@@ -38,7 +38,11 @@ pub fn refusal(
         (0, "")
     };
     let bits = meta.mode >> shift;
-    let wanted = [(access.read, 4, "read"), (access.write, 2, "write"), (access.execute, 1, "execute")];
+    let wanted = [
+        (access.read, 4, "read"),
+        (access.write, 2, "write"),
+        (access.execute, 1, "execute"),
+    ];
     wanted
         .iter()
         .find(|(wanted, bit, _)| *wanted && bits & bit == 0)

@@ -13,29 +13,132 @@ use super::authorizers::{Authorizer, Dir};
 use super::response::Field;
 use super::{handler, identity, response};
 use crate::cgi;
-use crate::effect::{Answer, Call, Effect, Role};
+use crate::effect::{Answer, Call, Effect, Failure, Role};
 use crate::log::Level;
+use crate::modules::DirConfig;
 use crate::modules::access_compat::Satisfy;
 use crate::modules::authn_core::{self, Numbers};
 use crate::modules::gateway::{self, cache};
 use crate::phase::{DECLINED, OK, Verdict};
 use crate::request::Request;
 
+/// Whose directives name the application.
+pub trait Family {
+    /// What the names of directives begin with.
+    const PREFIX: &'static str;
+    /// The token of the module in the log.
+    const MODULE: &'static str;
+    /// A Location with a status of 200 or none is a refusal.
+    const REDIRECT_DENIES: bool;
+
+    /// The settings of a request.
+    fn settings(dir: &DirConfig) -> &Dir;
+    /// The application for this request, with the time of its program where that matters.
+    fn resolve(
+        r: &mut Request,
+        authorizer: &Authorizer,
+    ) -> Result<(Arc<App>, Option<i64>), u16>;
+    /// Says that the application of this name failed; the status that this leads to.
+    fn failed(r: &mut Request, name: &str, failure: &Failure, received: u64) -> u16;
+    /// Variables beside those of the phase.
+    fn extra(r: &Request) -> Vec<Field>;
+    /// The status of a denial by the access checker.
+    const ACCESS_DENIED: u16;
+    /// The application has denied: with this status, or by a redirect.
+    fn denied(r: &mut Request, status: u16, redirects: bool);
+    /// The line about a request that a phase refuses with a status.
+    fn refusal(r: &Request, phase: &Words, status: u16) -> String;
+    /// The line about the refusal of an application whose word is not final.
+    fn passed_on(
+        r: &Request,
+        directive: &str,
+        phase: &Words,
+        status: u16,
+    ) -> (Level, String);
+    /// Says that a line of an application's head is none.
+    fn malformed(r: &mut Request, name: &str, line: &str);
+}
+
+/// How a phase is called in the log.
+pub struct Words {
+    /// By mod_fastcgi.
+    pub failed: &'static str,
+    /// By mod_fcgid.
+    pub fcgid: &'static str,
+    /// It is about a user.
+    pub is_of_user: bool,
+}
+
+/// mod_fastcgi's.
+struct FastCgi;
+
+impl Family for FastCgi {
+    const PREFIX: &'static str = "FastCgi";
+    const MODULE: &'static str = "fastcgi";
+    const REDIRECT_DENIES: bool = false;
+
+    fn settings(dir: &DirConfig) -> &Dir {
+        &dir.fastcgi
+    }
+
+    fn resolve(
+        r: &mut Request,
+        authorizer: &Authorizer,
+    ) -> Result<(Arc<App>, Option<i64>), u16> {
+        resolve(r, authorizer)
+    }
+
+    fn failed(r: &mut Request, name: &str, failure: &Failure, received: u64) -> u16 {
+        let is_dynamic = r.snapshot.process.fastcgi.matches(name.as_bytes()).is_none();
+        response::log_failure(r, name, failure, received, is_dynamic);
+        response::failure_status(failure)
+    }
+
+    fn extra(_: &Request) -> Vec<Field> {
+        Vec::new()
+    }
+
+    const ACCESS_DENIED: u16 = 403;
+
+    fn denied(_: &mut Request, _: u16, _: bool) {}
+
+    fn refusal(r: &Request, phase: &Words, _: u16) -> String {
+        let uri = String::from_utf8_lossy(&r.uri);
+        let failed = phase.failed;
+        if !phase.is_of_user {
+            return format!("FastCGI: {failed}: {uri}");
+        }
+        let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default());
+        format!("FastCGI: {failed} for user \"{user}\": {uri}")
+    }
+
+    fn passed_on(r: &Request, directive: &str, _: &Words, _: u16) -> (Level, String) {
+        let (uri, prefix) = (String::from_utf8_lossy(&r.uri), Self::PREFIX);
+        let text =
+            format!("{prefix}{directive} did not agree, and is not authoritative: {uri}");
+        (Level::Warn, text)
+    }
+
+    fn malformed(r: &mut Request, name: &str, line: &str) {
+        r.log(Level::Error, Self::MODULE, 0, response::malformed(name, line));
+    }
+}
+
 /// What the phases differ in.
 trait Phase {
     /// `FCGI_APACHE_ROLE`.
     const ROLE: &'static str;
-    /// The directive.
+    /// The directive, without the family's prefix.
     const DIRECTIVE: &'static str;
-    /// The status of a denial.
-    const DENIED: u16;
+    /// The status of a denial; that of an access checker is its family's.
+    const DENIED: Option<u16>;
+    /// How it is called.
+    const WORDS: Words;
     /// It is about a user: a denial asks the client for credentials.
     const IS_OF_USER: bool;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer>;
     fn is_authoritative(dir: &Dir) -> bool;
-    /// The line about a denial.
-    fn line(user: &str, uri: &str) -> String;
 }
 
 struct Access;
@@ -44,8 +147,10 @@ struct Authorization;
 
 impl Phase for Access {
     const ROLE: &'static str = "ACCESS_CHECKER";
-    const DIRECTIVE: &'static str = "FastCgiAccessChecker";
-    const DENIED: u16 = 403;
+    const DIRECTIVE: &'static str = "AccessChecker";
+    const WORDS: Words =
+        Words { failed: "access denied", fcgid: "Access check", is_of_user: false };
+    const DENIED: Option<u16> = None;
     const IS_OF_USER: bool = false;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
@@ -55,16 +160,17 @@ impl Phase for Access {
     fn is_authoritative(dir: &Dir) -> bool {
         dir.access_checker_authoritative.unwrap_or(true)
     }
-
-    fn line(_: &str, uri: &str) -> String {
-        format!("FastCGI: access denied: {uri}")
-    }
 }
 
 impl Phase for Authentication {
     const ROLE: &'static str = "AUTHENTICATOR";
-    const DIRECTIVE: &'static str = "FastCgiAuthenticator";
-    const DENIED: u16 = 401;
+    const DIRECTIVE: &'static str = "Authenticator";
+    const WORDS: Words = Words {
+        failed: "authentication failed",
+        fcgid: "Authentication",
+        is_of_user: true,
+    };
+    const DENIED: Option<u16> = Some(401);
     const IS_OF_USER: bool = true;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
@@ -74,16 +180,17 @@ impl Phase for Authentication {
     fn is_authoritative(dir: &Dir) -> bool {
         dir.authenticator_authoritative.unwrap_or(true)
     }
-
-    fn line(user: &str, uri: &str) -> String {
-        format!("FastCGI: authentication failed for user \"{user}\": {uri}")
-    }
 }
 
 impl Phase for Authorization {
     const ROLE: &'static str = "AUTHORIZER";
-    const DIRECTIVE: &'static str = "FastCgiAuthorizer";
-    const DENIED: u16 = 401;
+    const DIRECTIVE: &'static str = "Authorizer";
+    const WORDS: Words = Words {
+        failed: "authorization failed",
+        fcgid: "Authorization",
+        is_of_user: true,
+    };
+    const DENIED: Option<u16> = Some(401);
     const IS_OF_USER: bool = true;
 
     fn authorizer(dir: &Dir) -> Option<&Authorizer> {
@@ -93,26 +200,32 @@ impl Phase for Authorization {
     fn is_authoritative(dir: &Dir) -> bool {
         dir.authorizer_authoritative.unwrap_or(true)
     }
-
-    fn line(user: &str, uri: &str) -> String {
-        format!("FastCGI: authorization failed for user \"{user}\": {uri}")
-    }
 }
 
 /// The access checker.
 pub fn access(r: &mut Request) -> Verdict {
-    ask::<Access>(r, Vec::new())
+    access_of::<FastCgi>(r)
+}
+
+/// The access checker of a family.
+pub fn access_of<F: Family>(r: &mut Request) -> Verdict {
+    ask::<Access, F>(r, Vec::new())
 }
 
 /// The authenticator: asked about credentials, and about nothing without them.
 pub fn authenticate(r: &mut Request) -> Verdict {
+    authenticate_of::<FastCgi>(r)
+}
+
+/// The authenticator of a family.
+pub fn authenticate_of<F: Family>(r: &mut Request) -> Verdict {
     const NUMBERS: Numbers = Numbers { name: 572, scheme: 573, module: "core" };
-    if r.dir.fastcgi.authenticator.is_none() {
+    if F::settings(&r.dir).authenticator.is_none() {
         return DECLINED;
     }
     match authn_core::credentials(r, NUMBERS) {
         Ok(Some(given)) => {
-            ask::<Authentication>(r, vec![("REMOTE_PASSWD".into(), given.password)])
+            ask::<Authentication, F>(r, vec![("REMOTE_PASSWD".into(), given.password)])
         }
         Ok(None) => DECLINED,
         Err(status) => Verdict::Status(status),
@@ -121,7 +234,12 @@ pub fn authenticate(r: &mut Request) -> Verdict {
 
 /// The authorizer. Its consent is final: `Require` is not looked at.
 pub fn authorize(r: &mut Request) -> Verdict {
-    ask::<Authorization>(r, Vec::new())
+    authorize_of::<FastCgi>(r)
+}
+
+/// The authorizer of a family.
+pub fn authorize_of<F: Family>(r: &mut Request) -> Verdict {
+    ask::<Authorization, F>(r, Vec::new())
 }
 
 /// Variables that an authorizer does not get (4.3).
@@ -130,13 +248,14 @@ const WITHOUT: &[&str] = &["PATH_TRANSLATED"];
 const WITHOUT_COMPAT: &[&str] =
     &["PATH_TRANSLATED", "CONTENT_LENGTH", "SCRIPT_NAME", "PATH_INFO"];
 
-fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
+fn ask<P: Phase, F: Family>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return DECLINED };
-    let (app, newest) = match resolve(r, authorizer) {
+    let Some(authorizer) = P::authorizer(F::settings(&dir)) else { return DECLINED };
+    let (app, newest) = match F::resolve(r, authorizer) {
         Ok(found) => found,
-        Err(status) => return refuse::<P>(r, status),
+        Err(status) => return refuse::<P, F>(r, status),
     };
+    extra.extend(F::extra(r));
     extra.push(("FCGI_APACHE_ROLE".into(), P::ROLE.into()));
     let without = if authorizer.compat { WITHOUT_COMPAT } else { WITHOUT };
     // An unparsed answer would be none.
@@ -155,26 +274,26 @@ fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     r.findings.cached = None;
     r.findings.pending = None;
     let Some(key) = cache::key(r, P::ROLE, &call) else {
-        return Verdict::Ask(Effect::FastCgi(call), answered::<P>);
+        return Verdict::Ask(Effect::FastCgi(call), answered::<P, F>);
     };
     let pending = cache::Pending { key: key.clone(), call, head: Bytes::new() };
     r.findings.pending = Some(Box::new(pending));
-    Verdict::Ask(Effect::Recall(key), recalled::<P>)
+    Verdict::Ask(Effect::Recall(key), recalled::<P, F>)
 }
 
 /// What the application said to the same question before; it is asked if that is nothing.
-fn recalled<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+fn recalled<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     if let Answer::Recalled(Some(head)) = answer {
         r.findings.cached = Some(true);
         r.findings.pending = None;
-        return judge::<P>(r, &head);
+        return judge::<P, F>(r, &head);
     }
     r.findings.cached = Some(false);
     match &r.findings.pending {
         Some(pending) => {
-            Verdict::Ask(Effect::FastCgi(pending.call.clone()), answered::<P>)
+            Verdict::Ask(Effect::FastCgi(pending.call.clone()), answered::<P, F>)
         }
-        None => refuse::<P>(r, 500),
+        None => refuse::<P, F>(r, 500),
     }
 }
 
@@ -192,51 +311,57 @@ fn resolve(
     handler::program(r, &authorizer.app.path)
 }
 
-fn name<P: Phase>(r: &Request) -> String {
-    let app = P::authorizer(&r.dir.fastcgi).map(|authorizer| &authorizer.app.path);
+fn name<P: Phase, F: Family>(r: &Request) -> String {
+    let app = P::authorizer(F::settings(&r.dir)).map(|authorizer| &authorizer.app.path);
     String::from_utf8_lossy(app.map_or(&b""[..], |path| path)).into_owned()
 }
 
-fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+fn answered<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else {
+    if P::authorizer(F::settings(&dir)).is_none() {
         return Verdict::Status(500);
-    };
-    let name = name::<P>(r);
+    }
+    let name = name::<P, F>(r);
     let head = match answer {
         Answer::Head(head) => head,
         Answer::Failed { failure, received } => {
-            let is_dynamic = authorizer.app.kind == Kind::Dynamic;
-            response::log_failure(r, &name, &failure, received, is_dynamic);
-            if is_final::<P>(r) {
+            let status = F::failed(r, &name, &failure, received);
+            if is_final::<P, F>(r) {
                 response::add_retry_after(r, &failure);
             }
-            return refuse::<P>(r, response::failure_status(&failure));
+            return refuse::<P, F>(r, status);
         }
-        _ => return refuse::<P>(r, 500),
+        _ => return refuse::<P, F>(r, 500),
     };
     if let Some(pending) = &mut r.findings.pending {
         pending.head = head.clone();
     }
-    judge::<P>(r, &head)
+    judge::<P, F>(r, &head)
 }
 
 /// What the head of an answer means.
-fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
+fn judge<P: Phase, F: Family>(r: &mut Request, head: &[u8]) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else {
+    let Some(authorizer) = P::authorizer(F::settings(&dir)) else {
         return Verdict::Status(500);
     };
-    let name = name::<P>(r);
-    let Some((mut status, fields)) = response::authorizers(r, "fastcgi", &name, head)
-    else {
-        return refuse::<P>(r, 500);
-    };
-    if status.is_none() && authorizer.pass_response && fields.iter().any(is_location) {
+    let name = name::<P, F>(r);
+    let heard = response::authorizers(r, F::MODULE, &name, head, F::malformed);
+    let Some((mut status, fields)) = heard else { return refuse::<P, F>(r, 500) };
+    let redirects = || fields.iter().any(is_location);
+    let is_consent = matches!(status, None | Some((200, _)));
+    if status.is_none() && authorizer.pass_response && redirects()
+        || is_consent && F::REDIRECT_DENIES && redirects()
+    {
         // Also where it is not authoritative, and not passed on: a redirect is no consent.
+        F::denied(r, 200, true);
         status = Some((302, None));
+    } else if let Some((said, _)) = &status
+        && !is_consent
+    {
+        F::denied(r, *said, false);
     }
-    let passes = authorizer.pass_response && is_final::<P>(r);
+    let passes = authorizer.pass_response && is_final::<P, F>(r);
     match status {
         None | Some((200, _)) if r.findings.cached == Some(true) => {
             remember_variables(r, fields, authorizer.compat);
@@ -245,51 +370,51 @@ fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
         None | Some((200, _)) => {
             // Consent counts once all of it has come.
             r.held = fields;
-            Verdict::Ask(Effect::Finish, finished::<P>)
+            Verdict::Ask(Effect::Finish, finished::<P, F>)
         }
         Some(said) if passes => {
-            log::<P>(r);
+            log::<P, F>(r, said.0);
             response::pass_on(r, said, fields, P::IS_OF_USER)
         }
         Some((401 | 403, _)) => match cache::keep(r, &fields, false) {
             Some(keep) => {
                 r.held = fields;
-                Verdict::Ask(keep, kept::<P>)
+                Verdict::Ask(keep, kept::<P, F>)
             }
-            None => deny::<P>(r, fields),
+            None => deny::<P, F>(r, fields),
         },
-        Some(_) => deny::<P>(r, fields),
+        Some(_) => deny::<P, F>(r, fields),
     }
 }
 
 /// A refusal has been kept.
-fn kept<P: Phase>(r: &mut Request, _: Answer) -> Verdict {
+fn kept<P: Phase, F: Family>(r: &mut Request, _: Answer) -> Verdict {
     let fields = std::mem::take(&mut r.held);
-    deny::<P>(r, fields)
+    deny::<P, F>(r, fields)
 }
 
 fn is_location((name, _): &Field) -> bool {
     name.eq_ignore_ascii_case(b"Location")
 }
 
-fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
+fn finished<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     let fields = std::mem::take(&mut r.held);
     let dir = r.dir.clone();
     match answer {
         Answer::Finished(Ok(())) => {
-            let compat = P::authorizer(&dir.fastcgi).is_some_and(|a| a.compat);
+            let compat = P::authorizer(F::settings(&dir)).is_some_and(|a| a.compat);
             let keep = cache::keep(r, &fields, true);
             remember_variables(r, fields, compat);
             keep.map_or(OK, |keep| Verdict::Ask(keep, |_, _| OK))
         }
         Answer::Finished(Err(failure)) => {
-            let name = name::<P>(r);
+            let name = name::<P, F>(r);
             let (level, module, error, text) =
                 response::failure_line(&name, &failure, false);
             r.log_os(level, module, 0, error, text);
-            refuse::<P>(r, 500)
+            refuse::<P, F>(r, 500)
         }
-        _ => refuse::<P>(r, 500),
+        _ => refuse::<P, F>(r, 500),
     }
 }
 
@@ -353,45 +478,41 @@ fn strip(r: &mut Request, variable: &[u8], marked: bool) {
 
 /// Does a no end the request? With `Satisfy Any` that of the access checker does not: a
 /// user may still be let in, and then gets nothing of it.
-fn is_final<P: Phase>(r: &Request) -> bool {
+fn is_final<P: Phase, F: Family>(r: &Request) -> bool {
     let may_be_satisfied =
         !P::IS_OF_USER && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
-    P::is_authoritative(&r.dir.fastcgi) && !may_be_satisfied
+    P::is_authoritative(F::settings(&r.dir)) && !may_be_satisfied
 }
 
 /// A clear no: its fields go with the server's own page (8.4; repeated ones stay, and
 /// they go only with a denial, Q-46).
-fn deny<P: Phase>(r: &mut Request, fields: Vec<Field>) -> Verdict {
-    if is_final::<P>(r)
+fn deny<P: Phase, F: Family>(r: &mut Request, fields: Vec<Field>) -> Verdict {
+    if is_final::<P, F>(r)
         && let Some(verdict) = response::add_fields(r, fields)
     {
-        log::<P>(r);
+        log::<P, F>(r, 500);
         return verdict;
     }
-    refuse::<P>(r, P::DENIED)
+    refuse::<P, F>(r, P::DENIED.unwrap_or(F::ACCESS_DENIED))
 }
 
 /// No consent: the end, or the next module's turn.
-fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
+fn refuse<P: Phase, F: Family>(r: &mut Request, status: u16) -> Verdict {
     let dir = r.dir.clone();
-    if !P::is_authoritative(&dir.fastcgi) {
+    if !P::is_authoritative(F::settings(&dir)) {
         // Fails open where the configuration says so; then it is said.
-        let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text =
-            format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
-        r.log(Level::Warn, "fastcgi", 0, text);
+        let (level, text) = F::passed_on(r, P::DIRECTIVE, &P::WORDS, status);
+        r.log(level, F::MODULE, 0, text);
         return DECLINED;
     }
-    log::<P>(r);
+    log::<P, F>(r, status);
     if P::IS_OF_USER && authn_core::is_basic(r) {
         authn_core::challenge(r);
     }
     Verdict::Status(status)
 }
 
-fn log<P: Phase>(r: &mut Request) {
-    let user =
-        String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
-    let uri = String::from_utf8_lossy(&r.uri).into_owned();
-    r.log(Level::Error, "fastcgi", 0, P::line(&user, &uri));
+fn log<P: Phase, F: Family>(r: &mut Request, status: u16) {
+    let line = F::refusal(r, &P::WORDS, status);
+    r.log(Level::Error, F::MODULE, 0, line);
 }

@@ -149,17 +149,19 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
 }
 
 /// The head of an authorizer's answer: the status, if it says one, and its other fields.
-/// `None` for what is no head, which the log then says for `module`.
+/// `None` for what is no head, which the log then says for `module`; `complain` is given a
+/// line that is none.
 pub(crate) fn authorizers(
     r: &mut Request,
     module: &'static str,
     app: &str,
     head: &[u8],
+    complain: impl FnOnce(&mut Request, &str, &str),
 ) -> Option<(Option<Status>, Vec<Field>)> {
     let mut fields = match parse(head) {
         Ok(fields) => fields,
         Err(Malformed { line, .. }) => {
-            r.log(Level::Error, module, 0, malformed(app, &line));
+            complain(r, app, &line);
             return None;
         }
     };
@@ -203,7 +205,7 @@ pub(crate) fn lead(r: &mut Request) -> Verdict {
 }
 
 /// The line about a head that is none.
-fn malformed(file: &str, line: &str) -> String {
+pub(crate) fn malformed(file: &str, line: &str) -> String {
     format!("{}malformed header '{line}'", parsing(file))
 }
 

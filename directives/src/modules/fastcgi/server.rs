@@ -96,8 +96,8 @@ fn set(at: &mut Scope, args: &Text) -> Result {
     let (span, line) = (item.name_span, item.line);
     let started = Candidate { program: path.clone(), directive: name, span, line };
     at.process().fastcgi.started.push(started);
-    let span = Some(span);
-    let app = App { path, kind: Kind::Static, address, settings, identity, span };
+    let (span, class) = (Some(span), None);
+    let app = App { path, kind: Kind::Static, address, settings, identity, span, class };
     at.process().fastcgi.add(app);
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::exec::Command;
 use super::Settings;
+use super::exec::Command;
 use super::syntax::{self, Element, Mistake};
 use crate::env::Env;
 use crate::log::{Level, Line};

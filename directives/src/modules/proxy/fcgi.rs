@@ -78,6 +78,7 @@ fn call(r: &mut Request) -> Verdict {
         settings,
         identity: None,
         span: None,
+        class: None,
     };
     let gathered = r.content_length().is_none();
     let variables = r

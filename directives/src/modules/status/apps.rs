@@ -27,7 +27,8 @@ pub fn page(report: &Report, server: &str, refresh: Option<u32>) -> String {
         axis(&label)
     );
     if report.apps.is_empty() {
-        body += "<p class=\"card\">None is configured, and no request has started one.</p>\n";
+        body +=
+            "<p class=\"card\">None is configured, and no request has started one.</p>\n";
     }
     body += "<div class=\"apps\">\n";
     for app in &report.apps {
@@ -39,7 +40,9 @@ pub fn page(report: &Report, server: &str, refresh: Option<u32>) -> String {
 
 fn head(report: &Report, server: &str, refresh: Option<u32>) -> String {
     let again = match refresh {
-        Some(seconds) => format!("<span>refreshed every {seconds} s</span> <a href=\"?\">stop</a>"),
+        Some(seconds) => {
+            format!("<span>refreshed every {seconds} s</span> <a href=\"?\">stop</a>")
+        }
         None => "<a href=\"?refresh=5\">refresh every 5 s</a>".to_owned(),
     };
     let up = uptime(report.uptime());
@@ -99,6 +102,7 @@ pub fn kind(app: &App) -> &'static str {
     match app.kind {
         Kind::Static => "static",
         Kind::Dynamic => "dynamic",
+        Kind::Fcgid => "fcgid",
         Kind::External => "external",
         Kind::Upstream => "upstream",
     }
@@ -126,7 +130,8 @@ fn card(report: &Report, app: &App) -> String {
         None => String::new(),
     };
     let place = address(app);
-    out += &format!("<p class=\"soft\">{}{owner} &middot; {}</p>\n", kind(app), html(place));
+    out +=
+        &format!("<p class=\"soft\">{}{owner} &middot; {}</p>\n", kind(app), html(place));
     out += &facts(app);
     let grown = rates(app.history.iter().copied());
     let top = grown.iter().copied().fold(0.0, f64::max);
@@ -155,8 +160,13 @@ fn facts(app: &App) -> String {
         facts.push(("starts", count(class.starts)));
         facts.push(("restarts", count(class.restarts)));
     }
-    let fact = |(name, value): (&str, String)| format!("<div><dt>{name}</dt><dd>{value}</dd></div>\n");
-    format!("<dl class=\"facts\">\n{}</dl>\n", facts.into_iter().map(fact).collect::<String>())
+    let fact = |(name, value): (&str, String)| {
+        format!("<div><dt>{name}</dt><dd>{value}</dd></div>\n")
+    };
+    format!(
+        "<dl class=\"facts\">\n{}</dl>\n",
+        facts.into_iter().map(fact).collect::<String>()
+    )
 }
 
 fn processes(report: &Report, class: &Class) -> String {
@@ -169,13 +179,20 @@ fn processes(report: &Report, class: &Class) -> String {
                 ProcessState::Due => format!("in {}", age(process.age)),
                 _ => age(process.age),
             };
-            out += &format!("<tr><td>{pid}</td><td>{}</td><td>{time}</td></tr>\n", word(process));
+            out += &format!(
+                "<tr><td>{pid}</td><td>{}</td><td>{time}</td></tr>\n",
+                word(process)
+            );
         }
         out += "</table>\n";
     }
     if let Some((how, when)) = &class.last_exit {
         let ago = u64::try_from(report.now - when).unwrap_or(0);
-        out += &format!("<p class=\"soft\">Last exit, {} ago: {}</p>\n", age(ago), html(how));
+        out += &format!(
+            "<p class=\"soft\">Last exit, {} ago: {}</p>\n",
+            age(ago),
+            html(how)
+        );
     }
     out
 }

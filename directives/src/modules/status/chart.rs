@@ -20,7 +20,8 @@ pub fn area(rates: &[f64], slots: usize, label: &str) -> String {
     let step = WIDTH / (slots.max(2) - 1) as f64;
     let first = WIDTH - step * (rates.len().max(1) - 1) as f64;
     // Two units are left above the highest point, for the width of the line.
-    let y = |rate: f64| if top > 0.0 { HEIGHT - rate / top * (HEIGHT - 2.0) } else { HEIGHT };
+    let y =
+        |rate: f64| if top > 0.0 { HEIGHT - rate / top * (HEIGHT - 2.0) } else { HEIGHT };
     let points: String = rates
         .iter()
         .enumerate()
@@ -38,7 +39,9 @@ pub fn area(rates: &[f64], slots: usize, label: &str) -> String {
     let quarters: String = [0.25, 0.5, 0.75]
         .map(|part| {
             let y = HEIGHT * part;
-            format!("<line class=\"grid\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>")
+            format!(
+                "<line class=\"grid\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"
+            )
         })
         .concat();
     format!(

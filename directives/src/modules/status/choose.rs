@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_page_is_refreshed_after_some_seconds() {
         assert_eq!(refresh(b"json&refresh=30"), Some(30));
-        let defaults = [&b"refresh"[..], b"refresh=", b"refresh=0", b"refresh=-5", b"refresh=x"];
+        let defaults =
+            [&b"refresh"[..], b"refresh=", b"refresh=0", b"refresh=-5", b"refresh=x"];
         for query in defaults {
             assert_eq!(refresh(query), Some(10), "{}", query.escape_ascii());
         }

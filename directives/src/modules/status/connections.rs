@@ -16,7 +16,8 @@ pub fn threads(report: &Report) -> String {
          <th>writing</th><th>keep-alive</th><th>closing</th></tr>\n",
     );
     for (slot, thread) in report.threads.iter().enumerate() {
-        let count = |state| thread.connections.iter().filter(|c| c.state == state).count();
+        let count =
+            |state| thread.connections.iter().filter(|c| c.state == state).count();
         out += &format!(
             "<tr><td>{slot}</td><td>{}</td><td>no</td><td>{}</td><td>yes</td><td>{}</td>\
              <td>0</td><td>{}</td><td>0</td><td>{}</td><td>{}</td></tr>\n",

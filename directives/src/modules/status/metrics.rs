@@ -35,7 +35,8 @@ impl Writer {
     }
 
     fn sample(&mut self, name: &str, labels: &str, value: f64) {
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
         self.out += &format!("{name}{labels} {value}\n");
     }
 }
@@ -69,7 +70,11 @@ fn server(report: &Report, writer: &mut Writer) {
         &alone(report.started as f64 / 1e6),
     );
     let generation = alone(report.generation as f64);
-    writer.gauge("httpd_generation", "Number of the configuration that is served.", &generation);
+    writer.gauge(
+        "httpd_generation",
+        "Number of the configuration that is served.",
+        &generation,
+    );
     writer.counter("httpd_requests", "Requests answered.", &alone(accesses as f64));
     writer.counter("httpd_sent_bytes", "Bytes sent in responses.", &alone(bytes as f64));
     writer.counter(
@@ -96,13 +101,16 @@ fn server(report: &Report, writer: &mut Writer) {
     writer.gauge(
         "httpd_connections",
         "Connections of clients.",
-        &states.map(|(name, state)| (format!("state=\"{name}\""), report.count(state) as f64)),
+        &states.map(|(name, state)| {
+            (format!("state=\"{name}\""), report.count(state) as f64)
+        }),
     );
 }
 
 /// What names an application: a path may stand for several, each under a user of its own.
 fn labels(app: &App) -> String {
-    let mut labels = format!("path=\"{}\",kind=\"{}\"", escape(&shown(&app.path)), kind(app));
+    let mut labels =
+        format!("path=\"{}\",kind=\"{}\"", escape(&shown(&app.path)), kind(app));
     if let Some((user, group)) = &app.owner {
         labels += &format!(",user=\"{}\",group=\"{}\"", escape(user), escape(group));
     }
@@ -122,29 +130,44 @@ fn applications(report: &Report, writer: &mut Writer) {
     let requests = all(|app| app.requests as f64);
     writer.counter("fastcgi_requests", "Requests given to the application.", &requests);
     let failures = all(|app| app.failures as f64);
-    writer.counter("fastcgi_failures", "Requests that the application failed.", &failures);
+    writer.counter(
+        "fastcgi_failures",
+        "Requests that the application failed.",
+        &failures,
+    );
     let active = all(|app| app.active.into());
     writer.gauge("fastcgi_active", "Requests that are with the application.", &active);
     let waiting = all(|app| app.waiting.into());
     writer.gauge("fastcgi_waiting", "Requests that wait for a first byte.", &waiting);
     let up = each(report, |app| {
-        let known = app.class.is_some() || app.kind == crate::modules::fastcgi::Kind::Static;
+        let known =
+            app.class.is_some() || app.kind == crate::modules::fastcgi::Kind::Static;
         let bad = state(app, report.managed).1 == "bad";
         (report.managed && known).then_some(if bad { 0.0 } else { 1.0 })
     });
-    writer.gauge("fastcgi_up", "Whether requests can be served by processes of ours.", &up);
+    writer.gauge(
+        "fastcgi_up",
+        "Whether requests can be served by processes of ours.",
+        &up,
+    );
 }
 
 fn processes(report: &Report, writer: &mut Writer) {
     let starts = each(report, |app| app.class.as_ref().map(|class| class.starts as f64));
     writer.counter("fastcgi_starts", "Processes started.", &starts);
-    let restarts = each(report, |app| app.class.as_ref().map(|class| class.restarts as f64));
-    writer.counter("fastcgi_restarts", "Processes started in another's place.", &restarts);
+    let restarts =
+        each(report, |app| app.class.as_ref().map(|class| class.restarts as f64));
+    writer.counter(
+        "fastcgi_restarts",
+        "Processes started in another's place.",
+        &restarts,
+    );
     let states = [ProcessState::Running, ProcessState::Finishing, ProcessState::Ending];
     let mut samples = Vec::new();
     for app in report.apps.iter().filter(|app| app.class.is_some()) {
         for state in states {
-            let count = app.processes().iter().filter(|process| process.state == state).count();
+            let count =
+                app.processes().iter().filter(|process| process.state == state).count();
             let word = super::apps::word(&Process { pid: None, state, age: 0 });
             samples.push((format!("{},state=\"{word}\"", labels(app)), count as f64));
         }
@@ -160,14 +183,30 @@ fn gateway(gateway: &Gateway, writer: &mut Writer) {
             decisions.push((labels, count as f64));
         }
     }
-    writer.counter("gateway_decisions", "Decisions about requests of callers.", &decisions);
+    writer.counter(
+        "gateway_decisions",
+        "Decisions about requests of callers.",
+        &decisions,
+    );
     let hits = alone(gateway.hits as f64);
     writer.counter("gateway_cache_hits", "Questions answered from what is kept.", &hits);
     let misses = alone(gateway.misses as f64);
-    writer.counter("gateway_cache_misses", "Questions that nothing was kept for.", &misses);
+    writer.counter(
+        "gateway_cache_misses",
+        "Questions that nothing was kept for.",
+        &misses,
+    );
     let evicted = alone(gateway.evicted as f64);
-    writer.counter("gateway_cache_evictions", "Answers that went to make room.", &evicted);
-    writer.gauge("gateway_cache_entries", "Answers that are kept.", &alone(gateway.kept as f64));
+    writer.counter(
+        "gateway_cache_evictions",
+        "Answers that went to make room.",
+        &evicted,
+    );
+    writer.gauge(
+        "gateway_cache_entries",
+        "Answers that are kept.",
+        &alone(gateway.kept as f64),
+    );
 }
 
 fn waits(report: &Report, writer: &mut Writer) {
@@ -178,7 +217,9 @@ fn waits(report: &Report, writer: &mut Writer) {
         let mut below = 0;
         for (i, n) in app.waits.iter().enumerate() {
             below += n;
-            let end = WAITS.get(i).map_or("+Inf".to_owned(), |end| (*end as f64 / 1e6).to_string());
+            let end = WAITS
+                .get(i)
+                .map_or("+Inf".to_owned(), |end| (*end as f64 / 1e6).to_string());
             let labels = format!("{labels},le=\"{end}\"");
             writer.sample(&format!("{name}_bucket"), &labels, below as f64);
         }

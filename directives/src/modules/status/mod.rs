@@ -62,7 +62,8 @@ fn server_status(r: &mut Request, answer: Answer) -> Verdict {
         address: r.connection.local.ip().to_canonical().to_string(),
         extended: r.snapshot.process.core.extended_status,
         table: at(b"notable").is_none(),
-        refresh: at(b"refresh").map(|start| choose::seconds(&args[start + b"refresh".len()..])),
+        refresh: at(b"refresh")
+            .map(|start| choose::seconds(&args[start + b"refresh".len()..])),
     };
     let (form, text) = match at(b"auto") {
         Some(_) => (Form::Auto, auto::text(&report, &asked)),
@@ -82,7 +83,12 @@ fn fastcgi_status(r: &mut Request, answer: Answer) -> Verdict {
 }
 
 /// `fastcgi-status` in a form that it has; `server` is the name that the client used.
-pub fn fastcgi(report: &Report, form: Form, server: &str, refresh: Option<u32>) -> String {
+pub fn fastcgi(
+    report: &Report,
+    form: Form,
+    server: &str,
+    refresh: Option<u32>,
+) -> String {
     match form {
         Form::Json => format!("{}\n", values::json(report)),
         Form::Metrics | Form::OpenMetrics => metrics::text(report, form),

@@ -155,30 +155,41 @@ mod tests {
 
     #[test]
     fn numbers_are_aprs() {
-        let shown = [0.0, 3.0, 1.0 / 3.0, 0.25, 2_097_152.0, 12_345.678, 0.000_012_3, 1e5];
+        let shown =
+            [0.0, 3.0, 1.0 / 3.0, 0.25, 2_097_152.0, 12_345.678, 0.000_012_3, 1e5];
         let shown = shown.map(g);
         assert_eq!(
             shown,
             ["0", "3", ".333333", ".25", "2.09715e+06", "12345.7", "1.23e-05", "100000"]
         );
-        assert_eq!([g_of(0.75, 3), g_of(1234.0, 3), g_of(99.96, 3)], [".75", "1.23e+03", "100"]);
+        assert_eq!(
+            [g_of(0.75, 3), g_of(1234.0, 3), g_of(99.96, 3)],
+            [".75", "1.23e+03", "100"]
+        );
     }
 
     #[test]
     fn sizes_and_times_are_those_of_mod_status() {
-        assert_eq!([bytes(512.0), bytes(13_312.0), bytes(6e5)], ["512 B", "13.0 kB", "0.6 MB"]);
+        assert_eq!(
+            [bytes(512.0), bytes(13_312.0), bytes(6e5)],
+            ["512 B", "13.0 kB", "0.6 MB"]
+        );
         assert_eq!([kilobytes(13), kilobytes(2048)], ["13 kB", "2.0 MB"]);
         assert_eq!(uptime(0), "");
         assert_eq!(uptime(90_061), " 1 day 1 hour 1 minute 1 second");
         assert_eq!(uptime(7200), " 2 hours");
-        assert_eq!([age(59_999_999), age(61_000_000), age(90_061_000_000)], [
-            "59 s", "1 min 1 s", "1 d 1 h"
-        ]);
+        assert_eq!(
+            [age(59_999_999), age(61_000_000), age(90_061_000_000)],
+            ["59 s", "1 min 1 s", "1 d 1 h"]
+        );
     }
 
     #[test]
     fn a_text_is_never_markup() {
-        assert_eq!(html(b"<a href=\"x\">&\x1b[1m\xff"), "&lt;a href=&quot;x&quot;&gt;&amp;\\u{1b}[1m\u{fffd}");
+        assert_eq!(
+            html(b"<a href=\"x\">&\x1b[1m\xff"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;\\u{1b}[1m\u{fffd}"
+        );
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
     }
 }

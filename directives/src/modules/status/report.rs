@@ -280,6 +280,7 @@ impl App {
 /// How fast a count grew between its last samples, each second; the oldest first.
 pub fn rates(counts: impl IntoIterator<Item = u64>) -> Vec<f64> {
     let counts: Vec<u64> = counts.into_iter().collect();
-    let step = |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 / f64::from(SAMPLE_TIME);
+    let step =
+        |pair: &[u64]| pair[1].saturating_sub(pair[0]) as f64 / f64::from(SAMPLE_TIME);
     counts.windows(2).map(step).collect()
 }

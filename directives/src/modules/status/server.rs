@@ -37,7 +37,10 @@ pub fn page(report: &Report, asked: &Asked) -> String {
     if asked.table {
         body += &connections::threads(report);
     }
-    body += &format!("<div class=\"card\">\n<pre>{}</pre>\n{KEY}</div>\n", auto::scoreboard(report));
+    body += &format!(
+        "<div class=\"card\">\n<pre>{}</pre>\n{KEY}</div>\n",
+        auto::scoreboard(report)
+    );
     if asked.extended {
         body += &connections::requests(report, asked.table);
     } else {
@@ -85,7 +88,9 @@ fn totals(report: &Report, seconds: u64) -> Vec<String> {
     }
     let traffic = kilobytes(kilo);
     let mut facts = vec![
-        format!("Total accesses: {accesses} - Total Traffic: {traffic} - Total Duration: {millis}"),
+        format!(
+            "Total accesses: {accesses} - Total Traffic: {traffic} - Total Duration: {millis}"
+        ),
         cpu,
     ];
     let mut means = Vec::new();

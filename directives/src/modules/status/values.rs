@@ -20,7 +20,8 @@ pub fn json(report: &Report) -> Json {
         ("keepalive", number(report.count(State::KeepAlive) as u64)),
         ("closing", number(report.count(State::Closing) as u64)),
     ]);
-    let load = report.load.map_or(Json::Null, |load| Json::list(load.map(Json::Fraction)));
+    let load =
+        report.load.map_or(Json::Null, |load| Json::list(load.map(Json::Fraction)));
     let server = Json::Object(vec![
         ("version", Json::text(version::server(Tokens::Full))),
         ("pid", number(report.pid.into())),
@@ -39,7 +40,10 @@ pub fn json(report: &Report) -> Json {
         ("time", seconds(report.now)),
         ("managed", Json::Bool(report.managed)),
         ("server", server),
-        ("applications", Json::list(report.apps.iter().map(|app| application(report, app)))),
+        (
+            "applications",
+            Json::list(report.apps.iter().map(|app| application(report, app))),
+        ),
     ];
     if let Some(gateway) = &report.gateway {
         fields.push(("gateway", self::gateway(gateway)));
@@ -48,10 +52,11 @@ pub fn json(report: &Report) -> Json {
 }
 
 fn gateway(gateway: &Gateway) -> Json {
-    let decisions = Dialect::ALL.iter().zip(gateway.decisions).map(|(dialect, counts)| {
-        let counts = OUTCOMES.into_iter().zip(counts.map(number));
-        (dialect.name(), Json::Object(counts.collect()))
-    });
+    let decisions =
+        Dialect::ALL.iter().zip(gateway.decisions).map(|(dialect, counts)| {
+            let counts = OUTCOMES.into_iter().zip(counts.map(number));
+            (dialect.name(), Json::Object(counts.collect()))
+        });
     Json::Object(vec![
         ("decisions", Json::Object(decisions.collect())),
         ("hits", number(gateway.hits)),

@@ -1,0 +1,66 @@
+//! May a command be run for `fcgid-script` at all? Asked by the process manager about a command
+//! that the serving process named; see [`super::super::fastcgi::guard`].
+
+use super::class::Command;
+use crate::bundle::{Files, Kind};
+use crate::modules::cgi::suexec;
+use crate::modules::fastcgi::{Identity, guard, permission};
+use crate::schema::Override;
+use crate::snapshot::Snapshot;
+
+/// Why a command may not be started under an identity; the sentence is for the log.
+pub fn may_start(
+    snapshot: &Snapshot,
+    command: &Command,
+    identity: Option<&Identity>,
+    files: &dyn Files,
+) -> Result<(), String> {
+    let Command { path, args } = command;
+    guard::is_plain(path)?;
+    let meta = files
+        .stat(path)
+        .map_err(|why| format!("it cannot be looked at: {}", why.text))?;
+    if meta.kind != Kind::File {
+        return Err("it is no regular file".to_owned());
+    }
+    if let Some(identity) = identity {
+        if suexec::wrapper(snapshot, files).is_none() {
+            return Err("there is no wrapper for its user".to_owned());
+        }
+        guard::is_configured(snapshot, identity, files)?;
+    } else {
+        let core = &snapshot.process.core;
+        let (uid, gid) = (core.uid(), core.gid());
+        if let Some(why) =
+            permission::refusal(&meta, uid, gid, permission::Access::EXECUTE, files)
+        {
+            return Err(why);
+        }
+    }
+    if snapshot.process.fcgid.names(command) || is_for_htaccess(snapshot) {
+        return Ok(());
+    }
+    if !args.is_empty() {
+        return Err("no directive names this command".to_owned());
+    }
+    guard::is_let_run(snapshot, path)
+}
+
+/// May some `.htaccess` file name commands?
+fn is_for_htaccess(snapshot: &Snapshot) -> bool {
+    snapshot.servers.iter().any(|server| {
+        let root = std::iter::once(server.root.core.allow_override.as_ref());
+        let sections = server.config.core.directories.iter().map(|section| {
+            section.part.core.as_ref().and_then(|core| core.allow_override.as_ref())
+        });
+        root.chain(sections).flatten().any(|allowed| {
+            let listed = |name: &str| {
+                ["fcgidwrapper", "fcgiwrapper"].contains(&name)
+                    || name.starts_with("fcgidau")
+                    || name.starts_with("fcgidaccess")
+            };
+            allowed.classes.meets(Override::FILE_INFO)
+                || allowed.list.iter().any(|name| listed(&name.to_ascii_lowercase()))
+        })
+    })
+}
