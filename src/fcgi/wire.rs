@@ -69,7 +69,7 @@ fn answer(bytes: &[u8]) -> String {
                         writeln!(out, "field {name}: {value}").expect("a string");
                     }
                 }
-                Err(line) => writeln!(out, "malformed {line}").expect("a string"),
+                Err(bad) => writeln!(out, "malformed {}", bad.line).expect("a string"),
             }
             let body = &heard.stdout[end..];
             writeln!(out, "body {}", shown(body)).expect("a string");

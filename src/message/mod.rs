@@ -420,10 +420,9 @@ impl Reader<'_> {
         let (id, key) = (self.number()?, self.key()?);
         let (cpu, memory, processes) = (self.limit()?, self.limit()?, self.limit()?);
         let limits = Limits { cpu, memory, processes };
-        let command = match self.flag()? {
-            true => Some(Bytes::copy_from_slice(self.field()?)),
-            false => None,
-        };
+        let is_command = self.flag()?;
+        let command =
+            if is_command { Some(Bytes::copy_from_slice(self.field()?)) } else { None };
         let mut args = Vec::new();
         for _ in 0..self.number()? {
             args.push(Bytes::copy_from_slice(self.field()?));

@@ -67,7 +67,9 @@ impl Maps {
     pub fn ends(&mut self, retired: &mut Retired) -> Result<Vec<Ends>> {
         let ends = self.0.iter_mut().map(|map| {
             if map.ends.is_none() {
-                map.pid.take().map(|pid| retired.end_now(pid));
+                if let Some(pid) = map.pid.take() {
+                    retired.end_now(pid);
+                }
                 map.start()?;
             }
             map.given = 1;

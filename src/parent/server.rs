@@ -186,7 +186,7 @@ impl Parent {
 
     /// Tells the server which processes applications of mod_fcgid have.
     pub(super) fn tell_processes(&mut self) {
-        let changed = self.apps.to_tell();
+        let changed = self.apps.take_changed();
         let Some(link) = self.server.link() else { return };
         for (key, state) in changed {
             // A server that is gone asks again when it is back.

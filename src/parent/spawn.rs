@@ -486,7 +486,7 @@ pub fn script(script: Script<'_>) -> std::io::Result<Pid> {
     let start = Start::Script { files: script.files, limits };
     let mut program = Program::of_others(script.path, script.wrapper, start)?;
     if let Some(line) = script.command {
-        program.path = c"/bin/sh".to_owned();
+        c"/bin/sh".clone_into(&mut program.path);
         program.args = Strings::default();
         for arg in [b"/bin/sh", &b"-c"[..], line] {
             program.args.add(&[arg])?;

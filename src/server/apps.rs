@@ -302,9 +302,9 @@ impl Usage {
     pub fn ended(&mut self, well: bool) {
         if let Some(turn) = self.turn.take() {
             if well {
-                turn.well()
+                turn.well();
             } else {
-                turn.failed(Reason::Broken)
+                turn.failed(Reason::Broken);
             }
             self.registry.to_report.notify_one();
         }

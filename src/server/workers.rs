@@ -273,7 +273,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_process_has_one_request() {
-        let (outbox, mut said) = Outbox::new();
+        let (outbox, mut said) = Outbox::new(None);
         let workers = Arc::new(Workers::new(outbox));
         workers.told(&told(&[(1, false), (2, false)]));
         let first = workers.turn(0, || panic!("one is free")).await.unwrap();
@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever() {
-        let (outbox, _said) = Outbox::new();
+        let (outbox, _said) = Outbox::new(None);
         let workers = Arc::new(Workers::new(outbox));
         let begun = Instant::now();
         let asked = std::cell::Cell::new(0);
@@ -313,7 +313,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_to_leave_gets_no_further_request() {
-        let (outbox, mut said) = Outbox::new();
+        let (outbox, mut said) = Outbox::new(None);
         let workers = Arc::new(Workers::new(outbox));
         workers.told(&told(&[(1, false), (2, false), (3, false)]));
         let mut heard = || said.try_recv().ok().map(|letter| letter.message);
@@ -335,7 +335,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_goes_away_takes_nothing_with_him() {
-        let (outbox, _said) = Outbox::new();
+        let (outbox, _said) = Outbox::new(None);
         let workers = Arc::new(Workers::new(outbox));
         workers.told(&told(&[(1, false)]));
         let only = workers.turn(0, || ()).await.unwrap();

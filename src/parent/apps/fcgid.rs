@@ -90,7 +90,7 @@ impl Apps {
     }
 
     /// What the server has not been told yet.
-    pub fn to_tell(&mut self) -> Vec<(AppKey, AppState)> {
+    pub fn take_changed(&mut self) -> Vec<(AppKey, AppState)> {
         let mut told = Vec::new();
         for key in std::mem::take(&mut self.changed) {
             if !told.iter().any(|(known, _)| *known == key) {

@@ -15,14 +15,14 @@ use super::{Action, Class, ClassId, Event, Place, Policy, Process, Slot, Step, T
 #[derive(Clone, Debug)]
 pub(super) struct Score {
     rules: Rules,
-    score: i64,
+    points: i64,
     /// When the score was counted last.
     counted: Time,
 }
 
 impl Score {
     pub(super) fn new(now: Time, rules: Rules) -> Score {
-        Score { rules, score: 0, counted: now }
+        Score { rules, points: 0, counted: now }
     }
 
     /// Takes away what time takes away, by whole seconds, and adds what happened.
@@ -30,7 +30,7 @@ impl Score {
         let seconds = now.as_secs().saturating_sub(self.counted.as_secs());
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let taken = seconds.saturating_mul(limits.time_score.into());
-        self.score = self.score.saturating_add(add.into()).saturating_sub(taken).max(0);
+        self.points = self.points.saturating_add(add.into()).saturating_sub(taken).max(0);
         self.counted = now;
     }
 }
@@ -76,7 +76,7 @@ impl Policy {
             return;
         }
         score.count(now, &limits, 0);
-        let (name, now_score, most) = (&class.spec.name, score.score, score.rules.most);
+        let (name, now_score, most) = (&class.spec.name, score.points, score.rules.most);
         let of_class = class.alive();
         let refused = if total >= limits.processes {
             let most = limits.processes;

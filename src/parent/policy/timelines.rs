@@ -74,7 +74,7 @@ impl Script {
                 "FcgidSpawnScore" => self.limits.spawn_score = number() as i32,
                 "FcgidSpawnScoreUpLimit" => self.limits.score_limit = number() as i32,
                 "FcgidTerminationScore" => {
-                    self.limits.termination_score = number() as i32
+                    self.limits.termination_score = number() as i32;
                 }
                 "FcgidTimeScore" => self.limits.time_score = number() as i32,
                 other => panic!("unknown setting {other}"),

@@ -186,10 +186,10 @@ fn options(at: &mut Scope<'_, '_>, words: &[Word]) -> Result {
                 numbers.io_timeout = Some(seconds);
             }
             "maxprocesses" => {
-                numbers.most = Some(numbers::number(value("MaxProcesses")?))
+                numbers.most = Some(numbers::number(value("MaxProcesses")?));
             }
             "minprocesses" => {
-                numbers.least = Some(numbers::number(value("MinProcesses")?))
+                numbers.least = Some(numbers::number(value("MinProcesses")?));
             }
             "maxprocesslifetime" => {
                 numbers.life_time = Some(numbers::number(value("MaxProcessLifetime")?));
