@@ -126,7 +126,7 @@ fn round(server: &Child, port: u16, clients: usize) -> Result<(f64, f64, String)
         .stderr(Stdio::inherit())
         .output()
         .context("wrk")?;
-    let spent = figures::cpu(&own)? - before;
+    let spent = figures::cpu(&own)?.saturating_sub(before);
     let said = String::from_utf8(said.stdout)?;
     let field = |name: &str| {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
