@@ -17,7 +17,7 @@ const REQUESTS: u32 = 3_000;
 const WITHOUT: &str = "/other/2/3/4/5/6/page";
 const WITH: &str = "/1/2/3/4/5/6/page";
 /// How old the files are.
-const AGE: Duration = Duration::from_secs(3600);
+const AGE: Duration = Duration::from_hours(1);
 /// How many times as much a request may cost: six files are looked at, and none is read
 /// again that has not changed.
 const MOST: f64 = 3.0;
