@@ -61,7 +61,7 @@ impl Dir {
             let Some(smart) = self.live.iter().find(|smart| smart.name == *name) else {
                 let name = String::from_utf8_lossy(name).into_owned();
                 let text = format!("Unknown filter {name} not added");
-                r.log(Level::Error, "filter", 1380, text);
+                r.log(Level::Warn, "filter", 1380, text);
                 continue;
             };
             if smart.hides_ranges() {

@@ -153,7 +153,8 @@ fn headers(
     out.set("Host", host);
     let connection = r.header("connection").unwrap_or_default();
     let authenticated = r.user.is_some() && !r.env.has(b"Proxy-Chain-Auth");
-    for (name, value) in r.headers_in.iter() {
+    // Several of a name are one, as httpd reads them.
+    for name in r.headers_in.keys() {
         let name = name.as_str();
         let own = match name {
             "host" | "connection" | "transfer-encoding" | "content-length" | "expect" => {
@@ -162,8 +163,7 @@ fn headers(
             "proxy-authorization" => authenticated,
             _ => HOP_BY_HOP.contains(&name) || has_token(&connection, name.as_bytes()),
         };
-        if !own {
-            let value = Bytes::copy_from_slice(value.as_bytes());
+        if !own && let Some(value) = r.header(name) {
             out.add(Bytes::copy_from_slice(name.as_bytes()), value);
         }
     }
