@@ -223,7 +223,12 @@ impl Pool {
         let until = patience.deadline();
         loop {
             let mut turn = match self.lock().take(self, fresh, patience) {
-                Place::Now(lease) => return Ok(lease),
+                Place::Now(mut lease) => {
+                    // The next of its kind would have it closed again: its process accepts
+                    // another one sooner if it closes by itself.
+                    lease.keeps &= !fresh;
+                    return Ok(lease);
+                }
                 Place::Queue(turn) => turn,
                 Place::Full(length) => return Err(Failure::QueueFull(length)),
             };
@@ -239,6 +244,7 @@ impl Pool {
                 if fresh {
                     // Instead of the one that is closed here another may be opened.
                     lease.close_kept();
+                    lease.keeps = false;
                 }
                 return Ok(lease);
             }
