@@ -491,11 +491,13 @@ impl Request {
         }
     }
 
-    /// Would a line of this level be written? Look before formatting one.
+    /// Would a line of this level be kept? Look before formatting one.
     pub fn logs(&self, level: Level, module: &str) -> bool {
-        if self.explained {
-            return level <= EXPLAINED;
-        }
+        self.explained && level <= EXPLAINED || self.is_logged(level, module)
+    }
+
+    /// Does a line of this level belong into the error log?
+    pub fn is_logged(&self, level: Level, module: &str) -> bool {
         let levels = self.dir.core.log.as_ref().or(self.server.config.core.log.as_ref());
         levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module))
     }

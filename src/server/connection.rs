@@ -12,6 +12,7 @@ use bytes::Bytes;
 use directives::effect::Role;
 use directives::log::{Level, Line};
 use directives::modules::core::Protocol;
+use directives::modules::explain;
 use directives::modules::reqtimeout;
 use directives::modules::ssl::{self, Security};
 use directives::reply::Body;
@@ -27,6 +28,7 @@ use tokio::net::TcpStream;
 
 use super::body::{COURTESY, Cut, Kind, ReplyBody};
 use super::drive::{Answered, World, drive};
+use super::explained;
 use super::filter::Filtered;
 use super::finish::{Guard, Held};
 use super::live::Generation;
@@ -376,7 +378,7 @@ pub(super) async fn answer(
     let core = &snapshot.process.core;
     let keep = core.extended_status.then_some(core.see_request_tail);
     shared.record.borrow_mut().begin(&head, now, keep);
-    let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
+    let mut r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
     let stage = reqtimeout::body(&r);
     let expects = r.header("expect").is_some();
@@ -390,10 +392,16 @@ pub(super) async fn answer(
         answered: None,
         upstream: None,
         file: None,
+        counted: None,
     };
+    let form = explain::claim(&mut r);
     let mut run = Run::new(r);
+    let reply = match form {
+        None => drive(&mut run, &mut world).await,
+        Some(form) => Box::pin(explained::drive(&mut run, &mut world, form)).await,
+    };
     // Only a sub-request has none.
-    let mut reply = drive(&mut run, &mut world).await.ok_or(Cut)?;
+    let mut reply = reply.ok_or(Cut)?;
     let request = run.into_request();
     if let Some(decision) = &request.decision {
         live.registry.decisions.count(decision);

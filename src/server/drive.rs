@@ -71,6 +71,8 @@ pub struct World {
     pub upstream: Option<Box<Upstream>>,
     /// The file that was opened.
     pub file: Option<Content>,
+    /// The length of the last body that was passed on, if it had to be counted, bytes.
+    pub counted: Option<u64>,
 }
 
 /// An application's or a script's answer, from its head on.
@@ -127,7 +129,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Option<Reply> {
 }
 
 impl World {
-    async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
+    /// Does what the phases ask for.
+    pub(super) async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
         // While the world is asked, others may look.
         self.shared.record.borrow_mut().host(run.request());
         match effect {
@@ -356,6 +359,7 @@ impl World {
                 return Err(failure);
             }
         };
+        self.counted = length;
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening =
             Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));

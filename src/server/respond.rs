@@ -79,14 +79,7 @@ pub async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -
     let header_only = std::mem::replace(&mut reply.header_only, false);
     let filters = std::mem::take(&mut reply.filters);
     let Some(source) = source(reply, world) else { return Kind::None };
-    let tools = Tools {
-        generation: world.generation.clone(),
-        registry: world.registry.clone(),
-        board: world.board.clone(),
-        shared: world.shared.clone(),
-        live: world.live.clone(),
-    };
-    let mut filtered = Filtered::new(source, filters, tools);
+    let mut filtered = Filtered::new(source, filters, tools(world));
     let whole = filtered.prime().await;
     guard.heard(filtered.pipe());
     if let Some(whole) = &whole {
@@ -96,6 +89,17 @@ pub async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -
         _ if header_only => Kind::None,
         Some(whole) => Kind::Bytes(whole),
         None => Kind::Filtered(Box::new(filtered)),
+    }
+}
+
+/// What filters that ask the world need.
+pub fn tools(world: &World) -> Tools {
+    Tools {
+        generation: world.generation.clone(),
+        registry: world.registry.clone(),
+        board: world.board.clone(),
+        shared: world.shared.clone(),
+        live: world.live.clone(),
     }
 }
 

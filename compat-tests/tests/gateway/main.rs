@@ -6,6 +6,7 @@ mod audit;
 mod caddy;
 mod contracts;
 mod door;
+mod explained;
 mod judge;
 mod kept;
 mod nginx;

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::schema::Module;
+use crate::schema::{Module, Problem, Word};
 
 /// Settings of a section: none of its own.
 pub type Dir = ();
@@ -72,6 +72,19 @@ impl Address {
         Ok(Address { ip, mask })
     }
 
+    /// A directive's word that has to be one, since a name would not say who somebody is.
+    pub fn of_word(directive: &str, word: &Word) -> crate::schema::Result<Address> {
+        Address::parse(&word.lossy()).map_err(|why| {
+            let sentence = match why {
+                NoAddress::Other => "a host name proves nothing: give its address",
+                other => other.sentence().unwrap_or_default(),
+            };
+            let message =
+                format!("{directive}: \"{}\" is no address: {sentence}", word.lossy());
+            Problem::from(message).at(word.span)
+        })
+    }
+
     /// Is this address within the range?
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.ip, ip.to_canonical()) {
@@ -124,7 +137,9 @@ impl HostRule {
     pub fn matches(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         match name.strip_suffix(&self.0) {
-            Some(rest) => rest.is_empty() || rest.ends_with('.') || self.0.starts_with('.'),
+            Some(rest) => {
+                rest.is_empty() || rest.ends_with('.') || self.0.starts_with('.')
+            }
             None => false,
         }
     }
@@ -150,9 +165,14 @@ mod tests {
     fn ranges_hold_addresses() {
         assert!(holds("10", "10.2.3.4") && !holds("10", "11.2.3.4"));
         assert!(holds("10.1.", "10.1.3.4") && !holds("10.1", "10.2.3.4"));
-        assert!(holds("192.0.2.0/25", "192.0.2.127") && !holds("192.0.2.0/25", "192.0.2.128"));
+        assert!(
+            holds("192.0.2.0/25", "192.0.2.127") && !holds("192.0.2.0/25", "192.0.2.128")
+        );
         assert!(holds("10.0.0.0/255.0.0.0", "10.9.9.9"));
-        assert!(holds("2001:db8::/32", "2001:db8:1::1") && !holds("2001:db8::/32", "2001:db9::"));
+        assert!(
+            holds("2001:db8::/32", "2001:db8:1::1")
+                && !holds("2001:db8::/32", "2001:db9::")
+        );
         assert!(holds("127.0.0.1", "::ffff:127.0.0.1"));
         let wrong = |text: &str| Address::parse(text).unwrap_err();
         assert_eq!(wrong("example.org"), NoAddress::Other);

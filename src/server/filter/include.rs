@@ -49,6 +49,7 @@ impl Tools {
             answered: None,
             upstream: None,
             file: None,
+            counted: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
-use crate::modules::authz_host::{Address, NoAddress};
+use crate::modules::authz_host::Address;
 use crate::modules::ssl::Policy;
 use crate::schema::{Context, Directive, Problem, Result, Set, Word};
 
@@ -124,15 +124,7 @@ these header fields themselves, whatever their own clients send.
     GatewayTrust 127.0.0.1 ::1 192.0.2.0/28
 ",
     set: Set::Each(|at, word| {
-        let address = Address::parse(&word.lossy()).map_err(|why| {
-            let sentence = match why {
-                NoAddress::Other => "a host name proves nothing: give its address",
-                other => other.sentence().unwrap_or_default(),
-            };
-            let message =
-                format!("GatewayTrust: \"{}\" is no address: {sentence}", word.lossy());
-            Problem::from(message).at(word.span)
-        })?;
+        let address = Address::of_word("GatewayTrust", word)?;
         at.dir.gateway().trust.get_or_insert_default().push(address);
         Ok(())
     }),
