@@ -143,6 +143,8 @@ pub struct Request {
     pub err_headers_out: Headers,
     /// The body of the response.
     pub body: Body,
+    /// Fields behind the body; there are none with HTTP/1.
+    pub trailers: &'static [(&'static str, &'static str)],
     /// Output filters that were given to this request.
     pub filters: Vec<Added>,
     /// The request's body goes through the input filter DEFLATE.
@@ -310,6 +312,7 @@ impl Request {
             headers_out: Headers::default(),
             err_headers_out: Headers::default(),
             body: Body::None,
+            trailers: &[],
             filters: Vec::new(),
             inflates_input: false,
             rate: None,

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use directives::effect::Role;
 use directives::log::{Level, Line};
 use directives::modules::core::Protocol;
 use directives::modules::explain;
+use directives::modules::gateway;
 use directives::modules::reqtimeout;
 use directives::modules::ssl::{self, Security};
-use directives::reply::Body;
+use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
 use directives::snapshot::Server;
@@ -26,7 +27,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{COURTESY, Cut, Kind, ReplyBody};
+use super::body::{COURTESY, Cut, Kind, MAX_DENIAL, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::explained;
 use super::filter::Filtered;
@@ -35,7 +36,7 @@ use super::live::Generation;
 use super::proxy_header;
 use super::request_body::RequestBody;
 use super::request_line;
-use super::respond::{body, filtered, pass_raw, response, source_of};
+use super::respond::{body, filtered, pass_raw, read_out, response, source_of};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Streams;
 use super::tunnel;
@@ -402,6 +403,9 @@ pub(super) async fn answer(
     };
     // Only a sub-request has none.
     let mut reply = reply.ok_or(Cut)?;
+    if gateway::is_refusal(run.request()) {
+        reply = Box::pin(told(reply, &mut world, &mut run)).await;
+    }
     let request = run.into_request();
     if let Some(decision) = &request.decision {
         live.registry.decisions.count(decision);
@@ -482,6 +486,18 @@ pub(super) async fn answer(
         };
     }
     Ok(response(&mut reply, version, kind, guard))
+}
+
+/// A refusal as a message, with as much of its body as is passed on.
+async fn told(reply: Reply, world: &mut World, run: &mut Run) -> Reply {
+    let mut body = BytesMut::new();
+    read_out(reply.clone(), world, run, |piece| {
+        let left = MAX_DENIAL - body.len();
+        body.extend_from_slice(&piece[..piece.len().min(left)]);
+    })
+    .await;
+    world.generation.clone().write_lines(run.request_mut());
+    gateway::refusal(reply, &body)
 }
 
 /// The target as it was sent.

@@ -179,7 +179,19 @@ impl World {
             }
             Effect::Forget => Answer::Forgotten(self.registry.decisions.forget()),
             Effect::Ready => Answer::Ready(!self.live.is_leaving()),
+            Effect::Body { most } => Answer::Body(self.read_body(most).await),
         }
+    }
+
+    /// The request's body, whole.
+    async fn read_body(&mut self, most: u64) -> Result<Bytes, Failure> {
+        self.body.set_limit(Some(most));
+        let mut all = BytesMut::new();
+        while let Some(piece) = std::future::poll_fn(|cx| self.body.poll_chunk(cx)).await
+        {
+            all.extend_from_slice(&piece?);
+        }
+        Ok(all.freeze())
     }
 
     /// The end of an answer, of which what it says is not wanted.

@@ -1,8 +1,6 @@
 //! A request that is served as any other, and whose client gets an explanation for an
 //! answer: see `ExplainTrustedClient`.
 
-use std::future::poll_fn;
-
 use bytes::Bytes;
 use directives::explain::{self, Record};
 use directives::modules::explain::Form;
@@ -12,9 +10,7 @@ use directives::run::{Next, Run};
 use tokio::time::Instant;
 
 use super::drive::World;
-use super::filter::Filtered;
-use super::respond::{source, tools};
-use crate::fcgi::Event;
+use super::respond::read_out;
 
 /// Fields of the answer that are about the connection, and stay.
 const KEPT: [&str; 4] = ["Date", "Server", "Connection", "Keep-Alive"];
@@ -45,7 +41,9 @@ pub async fn drive(run: &mut Run, world: &mut World, form: Form) -> Option<Reply
         // A status means something to it.
         None
     } else {
-        let sent = drain(reply.clone(), world, run).await;
+        let mut sent = 0;
+        let count = |piece: &[u8]| sent += piece.len() as u64;
+        read_out(reply.clone(), world, run, count).await;
         explain::real(run, &reply, record, sent, begun.elapsed())
     };
     write_lines(run, world);
@@ -55,40 +53,6 @@ pub async fn drive(run: &mut Run, world: &mut World, form: Form) -> Option<Reply
         Form::Json => told.json(),
     };
     Some(answered(reply, form, text.into()))
-}
-
-/// Reads the answer's body to its end, through its filters; it is nobody's. The result is
-/// its length, bytes.
-async fn drain(mut reply: Reply, world: &mut World, run: &mut Run) -> u64 {
-    let mut sent = 0;
-    if reply.body == Body::Raw {
-        let Some(mut answered) = world.answered.take() else { return 0 };
-        loop {
-            let event = poll_fn(|cx| answered.source.poll_event(cx)).await;
-            answered.source.write_lines(&world.generation, run.request());
-            match event {
-                Ok(Event::Stdout(bytes)) => sent += bytes.len() as u64,
-                Ok(Event::End) => return sent,
-                Err(failure) => {
-                    answered.source.failed(&failure);
-                    return sent;
-                }
-            }
-        }
-    }
-    let filters = std::mem::take(&mut reply.filters);
-    let Some(source) = source(&mut reply, world) else {
-        // Nothing, or a protocol that is not changed to.
-        world.shared.tunnel.set(false);
-        return 0;
-    };
-    let mut filtered = Filtered::new(source, filters, tools(world));
-    while let Some(Ok(bytes)) = poll_fn(|cx| filtered.poll_next(cx)).await {
-        sent += bytes.len() as u64;
-    }
-    let lines = std::mem::take(&mut *filtered.pipe().lines.borrow_mut());
-    run.request_mut().lines.extend(lines);
-    sent
 }
 
 /// Writes into the error log what belongs there: the trace has taken the lines.
@@ -119,6 +83,7 @@ fn answered(reply: Reply, form: Form, text: Bytes) -> Reply {
         reason: None,
         headers,
         body: Body::Bytes(text),
+        trailers: &[],
         filters: Vec::new(),
         rate: None,
         close: reply.close,

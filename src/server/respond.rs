@@ -1,6 +1,7 @@
 //! From a [`Reply`] to what hyper sends: fields, reason, body.
 
 use directives::reply::{Body, Reply};
+use directives::run::Run;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -93,7 +94,7 @@ pub async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -
 }
 
 /// What filters that ask the world need.
-pub fn tools(world: &World) -> Tools {
+fn tools(world: &World) -> Tools {
     Tools {
         generation: world.generation.clone(),
         registry: world.registry.clone(),
@@ -101,6 +102,42 @@ pub fn tools(world: &World) -> Tools {
         shared: world.shared.clone(),
         live: world.live.clone(),
     }
+}
+
+/// Reads an answer's body to its end, through its filters, and hands its pieces over.
+pub async fn read_out(
+    mut reply: Reply,
+    world: &mut World,
+    run: &mut Run,
+    mut take: impl FnMut(&[u8]),
+) {
+    if reply.body == Body::Raw {
+        let Some(mut answered) = world.answered.take() else { return };
+        loop {
+            let event = std::future::poll_fn(|cx| answered.source.poll_event(cx)).await;
+            answered.source.write_lines(&world.generation, run.request());
+            match event {
+                Ok(Event::Stdout(bytes)) => take(&bytes),
+                Ok(Event::End) => return,
+                Err(failure) => {
+                    answered.source.failed(&failure);
+                    return;
+                }
+            }
+        }
+    }
+    let filters = std::mem::take(&mut reply.filters);
+    let Some(source) = source(&mut reply, world) else {
+        // Nothing, or a protocol that is not changed to.
+        world.shared.tunnel.set(false);
+        return;
+    };
+    let mut filtered = Filtered::new(source, filters, tools(world));
+    while let Some(Ok(bytes)) = std::future::poll_fn(|cx| filtered.poll_next(cx)).await {
+        take(&bytes);
+    }
+    let lines = std::mem::take(&mut *filtered.pipe().lines.borrow_mut());
+    run.request_mut().lines.extend(lines);
 }
 
 /// The reply in hyper's words. Its fields go back to the request, for the logs.
@@ -131,7 +168,8 @@ pub fn response(
         // The log formats can ask for them.
         held.request.headers_out = std::mem::take(&mut reply.headers);
     }
-    let mut response = hyper::Response::new(ReplyBody::new(kind, guard, announced));
+    let mut response =
+        hyper::Response::new(ReplyBody::new(kind, guard, announced).and(reply.trailers));
     *response.headers_mut() = headers;
     if version == 10 {
         // hyper would promise an HTTP/1.0 client to keep the connection.

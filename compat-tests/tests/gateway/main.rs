@@ -7,6 +7,8 @@ mod caddy;
 mod contracts;
 mod door;
 mod explained;
+mod figures;
+mod grpc;
 mod judge;
 mod kept;
 mod nginx;

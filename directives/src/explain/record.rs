@@ -85,11 +85,11 @@ fn said(answer: &Answer) -> String {
             found.join(", ")
         }
         Answer::Opened(Ok(meta)) => format!("{} bytes", meta.size),
-        Answer::Opened(Err(error)) => error.text.to_string(),
+        Answer::Opened(Err(error)) => error.text.clone(),
         Answer::Password(Checked::Granted) => "yes".to_owned(),
         Answer::Password(Checked::Denied) => "no".to_owned(),
         Answer::Password(Checked::NoUser) => "no such user".to_owned(),
-        Answer::Password(Checked::Failed(error)) => error.text.to_string(),
+        Answer::Password(Checked::Failed(error)) => error.text.clone(),
         Answer::Head(head) => status(head),
         Answer::Heard(heard) => heard.status.to_string(),
         Answer::Recalled(Some(head)) => format!("one is: {}", status(head)),
@@ -97,7 +97,10 @@ fn said(answer: &Answer) -> String {
         Answer::Forgotten(count) => format!("{count} there were"),
         Answer::Ready(true) => "yes".to_owned(),
         Answer::Ready(false) => "no".to_owned(),
-        Answer::Failed { failure: why, .. } | Answer::Finished(Err(why)) => failure(why),
+        Answer::Failed { failure: why, .. }
+        | Answer::Finished(Err(why))
+        | Answer::Body(Err(why)) => failure(why),
+        Answer::Body(Ok(body)) => format!("{} bytes", body.len()),
         Answer::Finished(Ok(())) | Answer::Waited | Answer::Status(_) | Answer::Kept => {
             "done".to_owned()
         }

@@ -225,6 +225,7 @@ fn asked(effect: &Effect) -> String {
         Effect::Keep { time, .. } => format!("keeps the answer for {} s", time.as_secs()),
         Effect::Forget => "forgets all answers that were kept".to_owned(),
         Effect::Ready => "are new requests taken?".to_owned(),
+        Effect::Body { .. } => "reads the request's body".to_owned(),
     }
 }
 

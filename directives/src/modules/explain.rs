@@ -79,7 +79,7 @@ static EXPLAIN_TRUSTED_CLIENT: Directive = Directive {
     context: Context::SERVER,
     summary: "addresses or networks of clients that may ask how a request of theirs came to \
               its answer",
-    docs: r#"
+    docs: r"
 A client that connects from one of these addresses, in the forms of `Require ip`, may send the
 field `X-FCGI-Explain: text` (or `json`) with a request, as with `curl -H`. The request is served
 as it would be without: phases run, authorizers, applications and upstreams are asked, filters
@@ -105,7 +105,7 @@ one like any other.
 
 ## Example
     ExplainTrustedClient 127.0.0.1 ::1 192.0.2.0/28
-"#,
+",
     set: Set::Each(trusted),
     ..Directive::EXACT
 };

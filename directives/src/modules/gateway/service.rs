@@ -18,11 +18,14 @@ pub enum Dialect {
     Forward,
     /// Envoy's `ext_authz` filter with an HTTP service.
     Envoy,
+    /// The same with a gRPC service.
+    Grpc,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Dialect; 3] = [Dialect::Nginx, Dialect::Forward, Dialect::Envoy];
+    pub const ALL: [Dialect; 4] =
+        [Dialect::Nginx, Dialect::Forward, Dialect::Envoy, Dialect::Grpc];
 
     /// As the directive, the log and the metrics name it.
     pub fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Dialect {
             Dialect::Nginx => "nginx",
             Dialect::Forward => "forward",
             Dialect::Envoy => "envoy",
+            Dialect::Grpc => "grpc",
         }
     }
 
@@ -55,13 +59,15 @@ pub struct Caller {
     pub dialect: Dialect,
     /// Fields of a consent that go with the answer (`GatewayPassHeader`).
     pub passed: Vec<(Bytes, Bytes)>,
+    /// The request is the one that it describes, and not its call any more.
+    pub described: bool,
     /// What its own handshake asked of it, where it came over TLS.
     pub handshake: Option<Arc<Policy>>,
 }
 
 pub(super) static GATEWAY_SERVICE: Directive = Directive {
     name: "GatewayService",
-    syntax: "nginx|forward|envoy [path-prefix]",
+    syntax: "nginx|forward|envoy|grpc [path-prefix]",
     context: Context::CONFIG,
     summary: "the dialect in which another server asks whether a request may be made, and for \
               envoy the path_prefix of its configuration",
@@ -87,6 +93,11 @@ fn service(at: &mut Scope, word: &Word, prefix: Option<&Word>) -> Result {
         }
         return Err(problem);
     };
+    if dialect == Dialect::Grpc && at.place.context == Context::DIRECTORY {
+        let message = "GatewayService grpc belongs to a server or a virtual host: what is \
+                       called has a path of its own";
+        return Err(Problem::from(message).at(word.span));
+    }
     let prefix = match prefix {
         None => Bytes::new(),
         Some(prefix) if dialect != Dialect::Envoy => {
