@@ -128,6 +128,8 @@ pub struct Snapshot {
     pub read: Vec<Item>,
     /// Modules that `LoadModule` lines name.
     loaded: HashSet<String>,
+    /// The most header fields that any server takes, `LimitRequestFields`; 0 is no limit.
+    pub most_fields: u64,
     /// `.htaccess` files that were compiled.
     pub htaccess: crate::htaccess::Cache,
     hooks: [Vec<Hook>; Phase::COUNT],
@@ -254,6 +256,10 @@ impl Snapshot {
             }
             servers.push(server);
         }
+        let fields = |server: &Arc<Server>| server.config.core.limit_request_fields();
+        let unlimited = servers.iter().any(|server| fields(server) == 0);
+        let most_fields =
+            if unlimited { 0 } else { servers.iter().map(fields).max().unwrap_or(0) };
         Arc::new(Snapshot {
             server_root,
             defines,
@@ -262,6 +268,7 @@ impl Snapshot {
             servers,
             by_address,
             lookup,
+            most_fields,
             htaccess: crate::htaccess::Cache::default(),
             recorded: std::mem::take(&mut build.recorded),
             read: std::mem::take(&mut build.read),

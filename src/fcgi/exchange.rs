@@ -14,11 +14,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use directives::effect::Failure;
 use directives::log::{Level, Line};
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::connect::Stream;
 use super::pool::Lease;
 use super::record::{Decoder, MAX_CONTENT, Record, header, kind};
+use super::spare;
 use super::stderr::{Said, Stderr};
 use crate::disk::os_error;
 use crate::server::apps::Usage;
@@ -64,7 +65,8 @@ pub struct Exchange {
     heard: bool,
     stderr: Stderr,
     idle: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// `None` once it was given back.
+    timer: Option<Pin<Box<Sleep>>>,
     /// The limit until the first byte, where it is another one.
     first: Option<Duration>,
     armed: bool,
@@ -103,7 +105,7 @@ impl Exchange {
             body,
             stdin_ended: false,
             deaf: false,
-            input: BytesMut::new(),
+            input: spare::buffer(),
             decoder: Decoder::default(),
             ended: false,
             clean: false,
@@ -111,7 +113,7 @@ impl Exchange {
             heard: false,
             stderr: Stderr::default(),
             idle,
-            timer: Box::pin(sleep_until(Instant::now() + idle)),
+            timer: None,
             first: None,
             armed: false,
             name,
@@ -202,16 +204,27 @@ impl Exchange {
                 self.armed = false;
                 return Poll::Pending;
             }
-            if !self.armed {
-                self.armed = true;
-                let first = self.first.filter(|_| self.received == 0);
-                let deadline = Instant::now() + first.unwrap_or(self.idle);
-                self.timer.as_mut().reset(deadline);
-            }
-            ready!(self.timer.as_mut().poll(cx));
+            ready!(self.poll_silence(cx));
             self.finish();
             return Poll::Ready(Err(Failure::Idle(self.idle.as_secs() as u32)));
         }
+    }
+
+    /// Has the application been silent for too long?
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let first = self.first.filter(|_| self.received == 0);
+        let timer = match &mut self.timer {
+            Some(timer) => timer,
+            none => {
+                self.armed = first.is_none();
+                none.insert(spare::timer(self.idle))
+            }
+        };
+        if !self.armed {
+            self.armed = true;
+            timer.as_mut().reset(Instant::now() + first.unwrap_or(self.idle));
+        }
+        timer.as_mut().poll(cx)
     }
 
     /// Sends what there is, and fetches more of the body. Says whether anything moved.
@@ -293,14 +306,19 @@ impl Exchange {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(self.read_size);
-        let mut room = bytes::BufMut::limit(&mut self.input, self.read_size);
+        let mut room = self.input.capacity() - self.input.len();
+        if room < self.read_size / 2 {
+            self.input.reserve(self.read_size);
+            room = self.read_size;
+        }
+        let room = room.min(self.read_size);
+        let mut free = bytes::BufMut::limit(&mut self.input, room);
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
-        let read = std::pin::pin!(stream.read_buf(&mut room));
+        let read = std::pin::pin!(stream.read_buf(&mut free));
         let n = ready!(read.poll(cx))?;
         self.heard |= n > 0;
         // A read that filled its room will be followed by more.
-        if n == self.read_size {
+        if n == room {
             self.read_size = (self.read_size * 2).min(READ_MOST);
         }
         Poll::Ready(Ok(n))
@@ -354,6 +372,7 @@ impl Exchange {
         self.stderr.take(bytes, |said| lines.push(line(name, said, "")));
     }
 
+    /// It is over: what others can use is given back.
     fn finish(&mut self) {
         self.ended = true;
         let stream = self.stream.take();
@@ -361,6 +380,15 @@ impl Exchange {
             && self.clean
         {
             lease.keep(stream);
+        }
+        // The limit until the first byte is longer than the one that it was taken for.
+        if let Some(timer) = self.timer.take()
+            && self.first.is_none()
+        {
+            spare::put_timer(self.idle, timer);
+        }
+        if self.read_size == READ_ROOM {
+            spare::put_buffer(std::mem::take(&mut self.input));
         }
         let (name, lines) = (&self.name, &mut self.lines);
         self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi")));

@@ -32,7 +32,7 @@ use std::time::Duration;
 use directives::effect::Failure;
 use directives::modules::fastcgi::app::Settings;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connect::Stream;
 
@@ -45,7 +45,8 @@ const PROBE_FIRST: Duration = Duration::from_millis(2);
 const PROBE_MOST: Duration = Duration::from_secs(2);
 /// How long a request waits here at most.
 const MAX_WAIT: Duration = Duration::from_millis(200);
-/// How long a request may be passed over by others of a thread that has the connection.
+/// How much later others may have come, of a thread that has the connection, and be served
+/// before: to give it to another thread costs as much as some requests.
 const MAX_PREFERENCE: Duration = Duration::from_millis(2);
 /// More connections at the same time than this are not opened.
 const MAX_LIMIT: u32 = 4096;
@@ -99,6 +100,8 @@ struct State {
     /// How many the application serves at the same time, as far as is known.
     limit: u32,
     waiting: VecDeque<Waiting>,
+    /// Somebody looks after those who wait.
+    minding: bool,
     /// Connections that were tried beyond `limit` and have not been answered.
     probes: u32,
     /// Processes that have become free meanwhile and may have accepted one of those.
@@ -119,6 +122,8 @@ struct State {
 struct Waiting {
     thread: u32,
     since: Instant,
+    /// He stays here for as long as it takes.
+    stays: bool,
     turn: oneshot::Sender<Lease>,
 }
 
@@ -191,6 +196,7 @@ impl Pool {
             busy: 0,
             limit: processes.max(1),
             waiting: VecDeque::new(),
+            minding: false,
             probes: 0,
             freed: 0,
             probe_since: Instant::now(),
@@ -214,46 +220,37 @@ impl Pool {
         fresh: bool,
         patience: Patience,
     ) -> Result<Lease, Failure> {
-        let now = self.lock().take(self, fresh, patience.length);
-        let mut turn = match now {
-            Place::Now(lease) => return Ok(lease),
-            Place::Queue(turn) => turn,
-            Place::Full(length) => return Err(Failure::QueueFull(length)),
-        };
-        let until = if patience.is_limited() {
-            patience.deadline()
-        } else {
-            Some(Instant::now() + MAX_WAIT)
-        };
+        let until = patience.deadline();
         loop {
-            let mut pause = self.lock().probe_pause;
-            if let Some(until) = until {
-                pause = pause.min(until.saturating_duration_since(Instant::now()));
-            }
-            match timeout(pause, &mut turn).await {
-                Ok(Ok(mut lease)) => {
-                    if fresh {
-                        // Instead of the one that is closed here another may be opened.
-                        lease.close_kept();
-                    }
-                    return Ok(lease);
-                }
-                // Whoever waits is never forgotten; if he were, he would ask again.
-                Ok(Err(_)) => match self.lock().take(self, fresh, None) {
-                    Place::Now(lease) => return Ok(lease),
-                    Place::Queue(again) => turn = again,
-                    Place::Full(length) => return Err(Failure::QueueFull(length)),
+            let mut turn = match self.lock().take(self, fresh, patience) {
+                Place::Now(lease) => return Ok(lease),
+                Place::Queue(turn) => turn,
+                Place::Full(length) => return Err(Failure::QueueFull(length)),
+            };
+            let came = match until {
+                None => turn.await,
+                Some(until) => match timeout_at(until, &mut turn).await {
+                    Ok(came) => came,
+                    Err(_) => return Err(patience.failure()),
                 },
-                Err(_) if until.is_some_and(|until| Instant::now() >= until) => {
-                    // Whose turn it will have been finds nobody there.
-                    drop(turn);
-                    if patience.is_limited() {
-                        return Err(patience.failure());
-                    }
-                    return Ok(self.lock().grant(self, Grant::Open { probe: true }));
+            };
+            // Whoever waits is never forgotten; if he were, he would ask again.
+            if let Ok(mut lease) = came {
+                if fresh {
+                    // Instead of the one that is closed here another may be opened.
+                    lease.close_kept();
                 }
-                Err(_) => self.lock().probe(self),
+                return Ok(lease);
             }
+        }
+    }
+
+    /// Looks after those who wait, until nobody does.
+    async fn mind(self: Arc<Pool>) {
+        loop {
+            let Some(next) = self.lock().next_look() else { return };
+            sleep_until(next).await;
+            self.lock().look(&self);
         }
     }
 
@@ -274,11 +271,15 @@ impl Pool {
 
 impl State {
     /// A connection at once, or a place in a queue of at most so many.
-    fn take(&mut self, pool: &Arc<Pool>, fresh: bool, length: Option<u32>) -> Place {
+    fn take(&mut self, pool: &Arc<Pool>, fresh: bool, patience: Patience) -> Place {
         // Who came before goes before.
         if self.waiting.is_empty() {
-            while let Some(kept) = self.best_idle() {
-                if !fresh && kept.stream.is_quiet() {
+            if fresh && !self.has_room() {
+                // Another one is opened in its place.
+                self.idle.pop();
+            }
+            while !fresh && let Some(kept) = self.best_idle() {
+                if kept.stream.is_quiet() {
                     return Place::Now(self.grant(pool, Grant::Kept(kept)));
                 }
             }
@@ -286,7 +287,7 @@ impl State {
                 return Place::Now(self.grant(pool, Grant::Open { probe: false }));
             }
         }
-        if let Some(length) = length {
+        if let Some(length) = patience.length {
             // Who has gone away does not wait any more.
             self.waiting.retain(|waiting| !waiting.turn.is_closed());
             if self.waiting.len() >= length as usize {
@@ -294,7 +295,12 @@ impl State {
             }
         }
         let (turn, receiver) = oneshot::channel();
-        self.waiting.push_back(Waiting { thread: thread(), since: Instant::now(), turn });
+        let (thread, since) = (thread(), Instant::now());
+        let stays = patience.is_limited();
+        self.waiting.push_back(Waiting { thread, since, stays, turn });
+        if !std::mem::replace(&mut self.minding, true) {
+            tokio::spawn(pool.clone().mind());
+        }
         Place::Queue(receiver)
     }
 
@@ -352,18 +358,55 @@ impl State {
         }
     }
 
-    /// The idle connection that was used last, of this thread if there is one.
+    /// Can another connection be opened beside those that there are?
+    fn has_room(&self) -> bool {
+        self.busy as usize + self.idle.len() < self.limit as usize
+    }
+
+    /// The idle connection that was used last on this thread, or else on another if no new
+    /// one can be opened.
     fn best_idle(&mut self) -> Option<Kept> {
         let own = thread();
-        let last = self.idle.len().checked_sub(1)?;
-        let i = self.idle.iter().rposition(|kept| kept.thread == own).unwrap_or(last);
-        Some(self.idle.remove(i))
+        let i = self.idle.iter().rposition(|kept| kept.thread == own);
+        let last = self.idle.len().checked_sub(1);
+        Some(self.idle.remove(i.or(last.filter(|_| !self.has_room()))?))
+    }
+
+    /// When those who wait are to be looked at again, if there are any.
+    fn next_look(&mut self) -> Option<Instant> {
+        self.waiting.retain(|waiting| !waiting.turn.is_closed());
+        let Some(first) = self.waiting.front() else {
+            self.minding = false;
+            return None;
+        };
+        let probe = self.probe_at.max(first.since + self.probe_pause);
+        let next = probe.max(Instant::now() + self.probe_pause);
+        let leaves = self.waiting.iter().find(|waiting| !waiting.stays);
+        Some(leaves.map_or(next, |waiting| next.min(waiting.since + MAX_WAIT)))
+    }
+
+    /// Who has waited for too long goes to the application's queue; for the others more
+    /// connections are tried.
+    fn look(&mut self, pool: &Arc<Pool>) {
+        let now = Instant::now();
+        while let Some(i) = self.waiting.iter().position(|waiting| !waiting.stays)
+            && now - self.waiting[i].since >= MAX_WAIT
+            && let Some(waiting) = self.waiting.remove(i)
+        {
+            self.hand(pool, waiting, Grant::Open { probe: true });
+        }
+        self.probe(pool);
     }
 
     /// Tries more connections for those who wait: as many again as are known to work.
     fn probe(&mut self, pool: &Arc<Pool>) {
         let now = Instant::now();
-        if self.probes > 0 || now < self.probe_at || self.limit >= MAX_LIMIT {
+        let waits = self.waiting.front().map(|first| now - first.since);
+        if self.probes > 0
+            || now < self.probe_at
+            || waits.is_none_or(|waits| waits < self.probe_pause)
+            || self.limit >= MAX_LIMIT
+        {
             return;
         }
         for _ in 0..self.limit {
@@ -396,7 +439,7 @@ impl State {
         overtook
     }
 
-    fn answered(&mut self, probe: bool) {
+    fn answered(&mut self, pool: &Arc<Pool>, probe: bool) {
         if !probe {
             self.pending = self.pending.saturating_sub(1);
             return;
@@ -409,18 +452,18 @@ impl State {
             self.limit = (self.limit + 1).min(MAX_LIMIT);
             self.probe_pause = PROBE_FIRST;
             self.probe_at = Instant::now();
+            self.probe(pool);
         }
     }
 
-    /// Whose turn it is: who waits on this thread, as long as nobody waits for long.
+    /// Whose turn it is: who waits on this thread, if he did not come much later than the
+    /// first.
     fn next(&mut self) -> Option<Waiting> {
-        let first = self.waiting.front()?;
+        let latest = self.waiting.front()?.since + MAX_PREFERENCE;
         let own = thread();
-        if first.thread == own || first.since.elapsed() > MAX_PREFERENCE {
-            return self.waiting.pop_front();
-        }
-        let i = self.waiting.iter().position(|next| next.thread == own).unwrap_or(0);
-        self.waiting.remove(i)
+        let i = self.waiting.iter().position(|next| next.thread == own);
+        let i = i.filter(|i| self.waiting[*i].since <= latest);
+        self.waiting.remove(i.unwrap_or(0))
     }
 
     /// A connection is free, or gone, and no longer counted; the next request gets it, or
@@ -486,7 +529,7 @@ impl Lease {
     /// The first byte of the answer has come.
     pub fn answered(&mut self) {
         if !std::mem::replace(&mut self.answered, true) && !self.reused {
-            self.pool.lock().answered(self.probe);
+            self.pool.lock().answered(&self.pool, self.probe);
         }
     }
 
@@ -511,7 +554,7 @@ impl Lease {
         state.released(&self.pool, kept, self.since);
         if !state.idle.is_empty() && !state.sweeping {
             state.sweeping = true;
-            tokio::task::spawn_local(self.pool.clone().sweep());
+            tokio::spawn(self.pool.clone().sweep());
         }
     }
 }
@@ -533,6 +576,7 @@ mod tests {
     use super::*;
     use std::future::Future;
     use std::task::{Context, Waker};
+    use tokio::time::timeout;
 
     fn pending<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
         future.poll(&mut Context::from_waker(Waker::noop())).is_pending()

@@ -49,6 +49,11 @@ use crate::disk::Disk;
 const SECONDS_TO_LINGER: Duration = Duration::from_secs(2);
 pub(super) const MAX_LINGER: Duration = Duration::from_secs(30);
 
+/// More header fields than this are refused whatever `LimitRequestFields` says.
+const MOST_FIELDS: usize = 4096;
+/// hyper's own limit. One field more is refused by it, with httpd's page and status.
+const FIELDS_ON_STACK: usize = 100;
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Serves a connection to its end, or until the server drains.
@@ -62,10 +67,12 @@ pub async fn serve(
     // Without it small responses would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let mut reported = None;
+    let most_fields;
     let shared = {
         // Not kept for the connection's life: an old configuration is released when the
         // last request with it is over.
         let generation = live.load();
+        most_fields = room_for_fields(generation.snapshot.most_fields);
         let server = generation.snapshot.default_server(local);
         let banner = generation.snapshot.process.core.banner().clone();
         let tally = live.seats.tally.clone();
@@ -125,12 +132,13 @@ pub async fn serve(
         let (shared, live) = (shared.clone(), live.clone());
         move |request| answer(request, shared.clone(), live.clone(), about)
     });
-    let connection = http1::Builder::new()
-        .title_case_headers(true)
-        .auto_date_header(false)
-        .half_close(false)
-        .max_headers(4096)
-        .serve_connection(TokioIo::new(Socket::new(shared.clone())), service);
+    let mut http = http1::Builder::new();
+    http.title_case_headers(true).auto_date_header(false).half_close(false);
+    if let Some(most) = most_fields {
+        http.max_headers(most);
+    }
+    let connection =
+        http.serve_connection(TokioIo::new(Socket::new(shared.clone())), service);
     {
         let mut connection = std::pin::pin!(connection);
         let mut ended = false;
@@ -165,6 +173,16 @@ pub async fn serve(
     tokio::select! {
         () = goodbye => {}
         () = stop.now() => {}
+    }
+}
+
+/// How many header fields hyper is to make room for, with each request, where it is more than
+/// what it has on the stack: `directives::run` counts them.
+fn room_for_fields(most: u64) -> Option<usize> {
+    match usize::try_from(most).unwrap_or(MOST_FIELDS) {
+        0 => Some(MOST_FIELDS),
+        ..=FIELDS_ON_STACK => None,
+        most => Some((most + 1).min(MOST_FIELDS)),
     }
 }
 

@@ -499,7 +499,13 @@ impl World {
                 self.generation.write_line(r, &line);
             }
             match event? {
-                Event::Stdout(bytes) => {
+                Event::Stdout(mut bytes) => {
+                    if head.is_empty()
+                        && let Some(end) = head_end(&bytes, 0)
+                    {
+                        let head = bytes.split_to(end);
+                        return Ok((head, bytes));
+                    }
                     let before = head.len();
                     head.extend_from_slice(&bytes);
                     if let Some(end) = head_end(&head, before) {

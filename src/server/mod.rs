@@ -35,8 +35,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 use directives::log::Level;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::link::{FromParent, Link};
@@ -233,7 +233,9 @@ fn worker(
     part: Part,
     beat: Beat,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default());
     match runtime {
         Ok(runtime) => {
             let serving = async {
@@ -244,7 +246,7 @@ fn worker(
                 let live = Live { state: state.clone(), registry, board, seats };
                 accept_all(state, Rc::new(live)).await;
             };
-            LocalSet::new().block_on(&runtime, serving);
+            runtime.block_on(serving);
         }
         Err(error) => {
             let text = format!("a serving thread cannot start: {error}");
