@@ -69,8 +69,8 @@ fn write_lines(run: &mut Run, world: &World) {
 fn answered(reply: Reply, form: Form, text: Bytes) -> Reply {
     let mut headers = Headers::default();
     for (name, value) in reply.headers.iter() {
-        let is_kept = |kept: &&str| name.eq_ignore_ascii_case(kept.as_bytes());
-        if KEPT.iter().any(|kept| is_kept(&kept)) {
+        let is_kept = |kept: &str| name.eq_ignore_ascii_case(kept.as_bytes());
+        if KEPT.iter().any(|kept| is_kept(kept)) {
             headers.add(name.clone(), value.clone());
         }
     }

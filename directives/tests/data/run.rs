@@ -58,7 +58,7 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     Effect::Keep { .. } => Answer::Kept,
                     Effect::Forget => Answer::Forgotten(0),
                     Effect::Ready => Answer::Ready(true),
-                    Effect::Body { .. } => Answer::Body(Ok(Bytes::new())),
+                    Effect::Body { .. } => Answer::Body(Ok(bytes::Bytes::new())),
                     Effect::FastCgi(_) | Effect::Cgi(_) | Effect::Upstream(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }

@@ -209,8 +209,8 @@ pub fn refusal(mut reply: Reply, body: &[u8]) -> Reply {
     }
     let mut headers: Vec<HeaderValueOption> = Vec::new();
     for field in fields.iter() {
-        let is_own = |own: &&str| field.0.eq_ignore_ascii_case(own.as_bytes());
-        if OF_THE_ANSWER.iter().any(|own| is_own(&own)) {
+        let is_own = |own: &str| field.0.eq_ignore_ascii_case(own.as_bytes());
+        if OF_THE_ANSWER.iter().any(|own| is_own(own)) {
             continue;
         }
         let name = String::from_utf8_lossy(&field.0).to_ascii_lowercase();
