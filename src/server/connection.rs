@@ -181,7 +181,7 @@ pub async fn serve(
 fn room_for_fields(most: u64) -> Option<usize> {
     match usize::try_from(most).unwrap_or(MOST_FIELDS) {
         0 => Some(MOST_FIELDS),
-        ..=FIELDS_ON_STACK => None,
+        1..=FIELDS_ON_STACK => None,
         most => Some((most + 1).min(MOST_FIELDS)),
     }
 }
