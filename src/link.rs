@@ -4,12 +4,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{IoSlice, IoSliceMut, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context, Result, bail};
 use directives::Snapshot;
 use directives::bundle::Bundle;
+use directives::modules::rewrite::programs;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
@@ -17,13 +18,14 @@ use nix::sys::socket::{
     recvmsg, sendmsg, socketpair,
 };
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::unix::AsyncFd;
 
 use crate::log::Sink;
 use crate::logs;
 use crate::message::status::{self, Version};
 use crate::message::{AppKey, AppState, ToParent, decode_app, encode_app};
 use crate::server::live::Generation;
+use crate::server::maps::{Ends, Maps};
 use crate::tls::{self, Hosts};
 
 /// The longest packet, bytes: a path and its user fit in.
@@ -39,6 +41,15 @@ pub enum FromParent {
     App(AppKey, AppState),
     /// The state of all processes, as [`ToParent::Status`] asked for.
     Status(Vec<Version>),
+    /// There is a new process for a RewriteMap's program.
+    Map {
+        /// The configuration.
+        number: u64,
+        /// Which of its programs.
+        index: u64,
+        /// The process's pipes.
+        ends: Ends,
+    },
     /// Do all threads answer? Then say [`ToParent::Alive`].
     Ask,
     /// Go on, but keep nobody: the end comes soon.
@@ -53,6 +64,10 @@ pub enum FromParent {
 mod kind {
     pub const LISTENER: u8 = b'L';
     pub const LOG: u8 = b'O';
+    /// Of a program of the configuration that follows.
+    pub const MAP: u8 = b'm';
+    /// Of one of a configuration that is there.
+    pub const MAP_AGAIN: u8 = b'G';
     pub const CONFIGURE: u8 = b'C';
     pub const APP: u8 = b'A';
     pub const STATUS: u8 = b'Q';
@@ -82,6 +97,12 @@ impl Packet {
 
     fn number(&self) -> u64 {
         self.payload.as_slice().try_into().map_or(0, u64::from_le_bytes)
+    }
+
+    /// A program's pipes.
+    fn ends(&mut self) -> Result<Ends> {
+        let keys = self.fd().context("no pipe came")?;
+        Ok(Ends { keys, values: self.fd().context("one pipe came")? })
     }
 }
 
@@ -162,10 +183,10 @@ impl ParentLink {
 
     /// Sends, and waits for room within reason: a server that takes nothing for so long
     /// serves nobody.
-    fn send(&self, kind: u8, payload: &[u8], passed: Option<RawFd>) -> Result<()> {
+    fn send(&self, kind: u8, payload: &[u8], passed: &[RawFd]) -> Result<()> {
         let fd = self.0.as_raw_fd();
         loop {
-            match send(fd, kind, payload, passed.as_slice()) {
+            match send(fd, kind, payload, passed) {
                 Err(nix::Error::EAGAIN) => {
                     let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
                     let ready = poll(&mut fds, ROOM_PATIENCE)?;
@@ -178,54 +199,65 @@ impl ParentLink {
     }
 
     /// Sends a configuration: the recorded files, and descriptors in the order of
-    /// [`listeners::wanted`](crate::listeners::wanted) and [`logs::names`].
+    /// [`listeners::wanted`](crate::listeners::wanted), [`logs::names`] and
+    /// [`programs`].
     pub fn configure(
         &self,
         number: u64,
         bundle: &Bundle,
         listeners: &[RawFd],
         logs: &[RawFd],
+        maps: &[Ends],
     ) -> Result<()> {
         let index = |i: usize| (i as u64).to_le_bytes();
         for (i, listener) in listeners.iter().enumerate() {
-            self.send(kind::LISTENER, &index(i), Some(*listener))?;
+            self.send(kind::LISTENER, &index(i), &[*listener])?;
         }
         for (i, log) in logs.iter().enumerate() {
-            self.send(kind::LOG, &index(i), Some(*log))?;
+            self.send(kind::LOG, &index(i), &[*log])?;
+        }
+        for (i, ends) in maps.iter().enumerate() {
+            self.send(kind::MAP, &index(i), &raw(ends))?;
         }
         let memory = in_memory(&bundle.encode())?;
-        self.send(kind::CONFIGURE, &number.to_le_bytes(), Some(memory.as_raw_fd()))
+        self.send(kind::CONFIGURE, &number.to_le_bytes(), &[memory.as_raw_fd()])
+    }
+
+    /// Passes the pipes of a new process of a RewriteMap's program on.
+    pub fn map(&self, number: u64, index: u64, ends: &Ends) -> Result<()> {
+        let payload = [number.to_le_bytes(), index.to_le_bytes()].concat();
+        self.send(kind::MAP_AGAIN, &payload, &raw(ends))
     }
 
     /// Tells the state of an application.
     pub fn app(&self, key: &AppKey, state: &AppState) -> Result<()> {
-        self.send(kind::APP, &encode_app(key, state), None)
+        self.send(kind::APP, &encode_app(key, state), &[])
     }
 
     /// Answers [`ToParent::Status`].
     pub fn status(&self, versions: &[Version]) -> Result<()> {
         let memory = in_memory(&status::encode(versions))?;
-        self.send(kind::STATUS, &[], Some(memory.as_raw_fd()))
+        self.send(kind::STATUS, &[], &[memory.as_raw_fd()])
     }
 
     /// Asks whether it answers.
     pub fn ask(&self) -> Result<()> {
-        self.send(kind::ASK, &[], None)
+        self.send(kind::ASK, &[], &[])
     }
 
     /// Tells the server to finish.
     pub fn drain(&self) -> Result<()> {
-        self.send(kind::DRAIN, &[], None)
+        self.send(kind::DRAIN, &[], &[])
     }
 
     /// Tells the server that it is to finish soon.
     pub fn leave(&self) -> Result<()> {
-        self.send(kind::LEAVE, &[], None)
+        self.send(kind::LEAVE, &[], &[])
     }
 
     /// Tells the server to end.
     pub fn stop(&self) -> Result<()> {
-        self.send(kind::STOP, &[], None)
+        self.send(kind::STOP, &[], &[])
     }
 
     /// The next message that is there; an end if the server is gone.
@@ -260,8 +292,12 @@ pub enum Received {
     End,
 }
 
+fn raw(ends: &Ends) -> [RawFd; 2] {
+    [ends.keys.as_raw_fd(), ends.values.as_raw_fd()]
+}
+
 /// Bytes as a file that only has a descriptor.
-fn in_memory(bytes: &[u8]) -> Result<std::fs::File> {
+fn in_memory(bytes: &[u8]) -> std::io::Result<std::fs::File> {
     let fd = memfd_create(c"fcgi-httpd", MFdFlags::MFD_CLOEXEC)?;
     let mut memory = std::fs::File::from(fd);
     memory.write_all(bytes)?;
@@ -276,20 +312,71 @@ fn read_all(fd: Option<OwnedFd>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The server's end, to speak: for all threads, as long as there is a [`Link`].
+#[derive(Clone, Debug)]
+pub struct Mouth(Weak<OwnedFd>);
+
+impl Mouth {
+    /// Says something to the parent, with descriptors, if there is room for it now.
+    pub fn say(&self, message: &ToParent, fds: &[OwnedFd]) -> std::io::Result<()> {
+        let mut bytes = message.encode();
+        let mut passed: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let (mut kind, mut memory) = (kind::MESSAGE, None);
+        if bytes.len() >= MAX_PACKET {
+            kind = kind::LONG_MESSAGE;
+            passed.insert(0, memory.insert(in_memory(&bytes)?).as_raw_fd());
+            bytes.clear();
+        }
+        Ok(send(self.fd()?.as_raw_fd(), kind, &bytes, &passed)?)
+    }
+
+    fn fd(&self) -> std::io::Result<Arc<OwnedFd>> {
+        self.0.upgrade().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
+
+    /// Waits until there is room. Who always asked for it would be woken by each packet that
+    /// the parent takes.
+    async fn room(&self) -> std::io::Result<()> {
+        let another = Arc::new(self.fd()?.try_clone()?);
+        let another = registered(another, Interest::WRITABLE)?;
+        another.writable().await?.retain_ready();
+        Ok(())
+    }
+}
+
+/// A descriptor that the runtime looks after: only what is asked for wakes anybody.
+#[allow(unsafe_code)]
+fn registered(
+    fd: Arc<OwnedFd>,
+    interest: Interest,
+) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: an `OwnedFd` is open, and is the same descriptor, for as long as there is one;
+    // the result holds it.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
 /// The server's end.
 pub struct Link {
-    socket: UnixStream,
+    mouth: Mouth,
+    ear: AsyncFd<Arc<OwnedFd>>,
     listeners: HashMap<u64, OwnedFd>,
     logs: HashMap<u64, OwnedFd>,
+    maps: HashMap<u64, Ends>,
 }
 
 impl Link {
     /// Over the inherited descriptor. Needs a runtime.
     pub fn new(fd: OwnedFd) -> Result<Link> {
-        let socket = std::os::unix::net::UnixStream::from(fd);
-        socket.set_nonblocking(true)?;
-        let socket = UnixStream::from_std(socket)?;
-        Ok(Link { socket, listeners: HashMap::new(), logs: HashMap::new() })
+        let fd = Arc::new(fd);
+        let mouth = Mouth(Arc::downgrade(&fd));
+        let ear = registered(fd, Interest::READABLE)?;
+        let (listeners, logs, maps) = Default::default();
+        Ok(Link { mouth, ear, listeners, logs, maps })
+    }
+
+    /// What other threads speak with.
+    pub fn mouth(&self) -> Mouth {
+        self.mouth.clone()
     }
 
     /// Says something to the parent.
@@ -299,18 +386,14 @@ impl Link {
 
     /// Says something to the parent, with descriptors.
     pub async fn send_with(&self, message: &ToParent, fds: &[OwnedFd]) -> Result<()> {
-        let (fd, mut bytes) = (self.socket.as_raw_fd(), message.encode());
-        let mut passed: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-        let (mut kind, mut memory) = (kind::MESSAGE, None);
-        if bytes.len() >= MAX_PACKET {
-            kind = kind::LONG_MESSAGE;
-            passed.insert(0, memory.insert(in_memory(&bytes)?).as_raw_fd());
-            bytes.clear();
+        loop {
+            match self.mouth.say(message, fds) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.mouth.room().await?;
+                }
+                said => return Ok(said?),
+            }
         }
-        let sent = self.socket.async_io(Interest::WRITABLE, || {
-            send(fd, kind, &bytes, &passed).map_err(std::io::Error::from)
-        });
-        Ok(sent.await?)
     }
 
     /// The first configuration.
@@ -318,7 +401,10 @@ impl Link {
         loop {
             match self.next().await? {
                 FromParent::Configure(generation) => return Ok(*generation),
-                FromParent::App(..) | FromParent::Status(_) | FromParent::Ask => {}
+                FromParent::App(..)
+                | FromParent::Status(_)
+                | FromParent::Map { .. }
+                | FromParent::Ask => {}
                 FromParent::Leave | FromParent::Drain | FromParent::Stop => {
                     bail!("told to end before there was a configuration")
                 }
@@ -329,9 +415,8 @@ impl Link {
     /// The next order. Descriptors that come before a configuration are kept for it.
     pub async fn next(&mut self) -> Result<FromParent> {
         loop {
-            let fd = self.socket.as_raw_fd();
-            let packet = self.socket.async_io(Interest::READABLE, || {
-                receive(fd).map_err(std::io::Error::from)
+            let packet = self.ear.async_io(Interest::READABLE, |fd| {
+                receive(fd.as_raw_fd()).map_err(std::io::Error::from)
             });
             let mut packet = packet.await?.context("the parent has closed the link")?;
             let number = packet.number();
@@ -342,6 +427,16 @@ impl Link {
                 }
                 kind::LOG => {
                     self.logs.insert(number, packet.fd().context("no log came")?);
+                }
+                kind::MAP => {
+                    self.maps.insert(number, packet.ends()?);
+                }
+                kind::MAP_AGAIN => {
+                    let words = packet.payload.as_chunks::<8>().0;
+                    let [number, index] = words else { bail!("no number of a map came") };
+                    let (number, index) =
+                        (u64::from_le_bytes(*number), u64::from_le_bytes(*index));
+                    return Ok(FromParent::Map { number, index, ends: packet.ends()? });
                 }
                 kind::CONFIGURE => {
                     let generation = self.generation(number, &read_all(packet.fd())?)?;
@@ -379,6 +474,12 @@ impl Link {
             let fd = fds.remove(&(i as u64)).context("a log was not passed on")?;
             logs.insert(name, Arc::new(Sink::new(fd)));
         }
+        let mut ends = std::mem::take(&mut self.maps);
+        let programs = programs(&snapshot).into_iter().enumerate();
+        let programs =
+            programs.map(|(i, program)| Some((program, ends.remove(&(i as u64))?)));
+        let programs: Option<Vec<_>> = programs.collect();
+        let maps = Maps::new(programs.context("a map's pipes were not passed on")?);
         let tls = match Hosts::new(&snapshot) {
             Ok(hosts) => hosts,
             Err(problem) => bail!("{}", problem.diagnostic().message),
@@ -386,6 +487,6 @@ impl Link {
         if !tls.is_empty() {
             tls::hide_memory();
         }
-        Ok(Generation { number, snapshot, tls, listeners, logs, released: None })
+        Ok(Generation { number, snapshot, tls, listeners, logs, maps, released: None })
     }
 }

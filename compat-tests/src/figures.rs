@@ -44,7 +44,7 @@ impl Site {
     /// The server's own processes: those of applications are not among them.
     pub fn own_processes(&self) -> Result<Vec<Process>> {
         let mut own = self.family()?;
-        own.retain(|p| p.name.starts_with("fcgi-"));
+        own.retain(|p| ["fcgi-", "apache2"].iter().any(|own| p.name.starts_with(own)));
         own.push(process(self.parent()?).context("no parent")?);
         Ok(own)
     }

@@ -175,3 +175,52 @@ fn requests_have_names() -> Result<()> {
     );
     Ok(())
 }
+
+/// A client that has no further request may say so, and end its side: httpd answers it.
+#[test]
+fn who_has_sent_all_is_answered() -> Result<()> {
+    let mut site = Site::new()?;
+    let application = site.probe("htdocs/app.fcgi")?;
+    site.program("cgi-bin/a", "#!/bin/sh\nsleep 0.2; echo; echo script\n")?;
+    site.root.write("htdocs/page", b"a page\n")?;
+    let conf = format!(
+        "{PAGE}FastCgiServer {} -processes 1\n<Location /app.fcgi>\n    SetHandler \
+         fastcgi-script\n    Options +ExecCGI\n</Location>\nScriptAlias /cgi-bin/ \
+         {{root}}/cgi-bin/\n<Directory {{root}}/cgi-bin>\n    Require all granted\n</Directory>\n",
+        application.display()
+    );
+    site.serve(&conf)?;
+    let slow = "/app.fcgi?sleep=300&text=done";
+    let ask = |request: &str, pause: u64| -> Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", site.root.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(request.as_bytes())?;
+        std::thread::sleep(Duration::from_millis(pause));
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said);
+        Ok(said)
+    };
+    for target in ["/page", slow, "/cgi-bin/a"] {
+        for pause in [0, 100] {
+            let old = ask(&format!("GET {target} HTTP/1.0\r\n\r\n"), pause)?;
+            ensure!(old.starts_with("HTTP/1.1 200 "), "{target} after {pause}: {old}");
+            let new =
+                format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let new = ask(&new, pause)?;
+            ensure!(new.starts_with("HTTP/1.1 200 "), "{target} after {pause}: {new}");
+        }
+    }
+    let post = format!("POST {slow} HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc");
+    for pause in [0, 100] {
+        let said = ask(&post, pause)?;
+        ensure!(said.starts_with("HTTP/1.1 200 "), "after {pause}: {said}");
+    }
+    // A body that breaks off is none.
+    let said = ask("POST /app.fcgi HTTP/1.0\r\nContent-Length: 9\r\n\r\nabc", 0)?;
+    ensure!(!said.contains(" 200 "), "{said}");
+    // Without a word about it the end of a connection is its end, and the application is told.
+    let said = ask(&format!("GET {slow} HTTP/1.1\r\nHost: a\r\n\r\n"), 100)?;
+    ensure!(said.is_empty(), "{said}");
+    Ok(())
+}

@@ -213,7 +213,7 @@ fn headers(r: &Request, mut emit: impl FnMut(&[u8], &[u8])) {
 }
 
 /// A name as `ap_create_environment` lets it be (E-13).
-fn sanitized(name: &Bytes) -> Bytes {
+pub(crate) fn sanitized(name: &Bytes) -> Bytes {
     let good = |(i, b): (usize, &u8)| {
         b.is_ascii_alphanumeric() && (i > 0 || !b.is_ascii_digit()) || *b == b'_'
     };

@@ -14,6 +14,7 @@ use crate::modules::authn_core::Credentials;
 use crate::modules::cgi::Script;
 use crate::modules::fastcgi::App;
 use crate::modules::proxy::{Forward, Heard, Hold};
+use crate::modules::rewrite::Program;
 use crate::modules::status::Report;
 use crate::request::Request;
 
@@ -53,6 +54,15 @@ pub enum Effect {
     Cgi(Box<Script>),
     /// Ask an HTTP upstream and bring the head of its answer.
     Upstream(Box<Forward>),
+    /// Ask a map's program for the value of a key, which has no line end in it.
+    Map {
+        /// The program.
+        program: Arc<Program>,
+        /// The key.
+        key: Bytes,
+        /// How long that may take, with the time until it is asked.
+        time: Duration,
+    },
     /// Wait.
     Wait(Duration),
     /// Say how the server and the applications are.
@@ -166,6 +176,8 @@ pub enum Answer {
     Head(Bytes),
     /// To [`Effect::Upstream`]: the head of the answer; what follows it streams.
     Heard(Box<Heard>),
+    /// To [`Effect::Map`]: the program's line, if there is one.
+    Mapped(Option<Bytes>),
     /// To [`Effect::Wait`].
     Waited,
     /// To [`Effect::Status`].

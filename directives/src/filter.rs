@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use crate::modules::brotli;
+use crate::modules::core::expr_wants;
 use crate::modules::deflate;
 use crate::modules::filter::Smart;
 use crate::modules::{include, ratelimit, substitute};
+use crate::phase::{DECLINED, Hook, Verdict};
 use crate::request::Request;
 use crate::schema::{Problem, Result, Word};
 
@@ -75,20 +77,23 @@ impl Kind {
 pub enum Added {
     /// By its name: it decides itself.
     Plain(Kind),
-    /// By `AddOutputFilterByType`: only for some responses.
+    /// By `FilterChain` or `AddOutputFilterByType`: only for some responses.
     Smart(Arc<Smart>),
 }
 
 impl Added {
-    fn kind(&self) -> Kind {
+    fn may_be(&self, wanted: Kind) -> bool {
         match self {
-            Added::Plain(kind) => *kind,
-            Added::Smart(smart) => smart.kind,
+            Added::Plain(kind) => *kind == wanted,
+            Added::Smart(smart) => smart.may_be(wanted),
         }
     }
 
     fn place(&self) -> u8 {
-        self.kind().place()
+        match self {
+            Added::Plain(kind) => kind.place(),
+            Added::Smart(smart) => smart.place,
+        }
     }
 }
 
@@ -157,22 +162,29 @@ pub(crate) fn insert(r: &mut Request) {
     if r.filters.len() > 1 {
         r.filters.sort_by_key(Added::place);
     }
-    if r.filters.iter().any(|added| added.kind() == Kind::Includes) {
+    if r.filters.iter().any(|added| added.may_be(Kind::Includes)) {
         include::setup(r);
     }
 }
 
 /// Lets the filters change the head of the response. What they do with the body is kept
-/// for the reply.
-pub(crate) fn begin(r: &mut Request) {
-    for added in std::mem::take(&mut r.filters) {
-        let kind = match added {
-            Added::Plain(kind) => kind,
-            Added::Smart(smart) if smart.wants(r) => smart.kind,
-            Added::Smart(_) => continue,
+/// for the reply. Where one has to know something first, `hook` goes on with it.
+pub(crate) fn begin(r: &mut Request, hook: Hook) -> Verdict {
+    let mut filters = std::mem::take(&mut r.filters).into_iter();
+    while let Some(added) = filters.next() {
+        let kind = match &added {
+            Added::Plain(kind) => Some(*kind),
+            Added::Smart(smart) => match smart.choose(r) {
+                Ok(kind) => kind,
+                Err(want) => {
+                    r.filters = std::iter::once(added).chain(filters).collect();
+                    return expr_wants(r, want, hook);
+                }
+            },
         };
-        if let Some(filter) = kind.begin(r) {
+        if let Some(filter) = kind.and_then(|kind| kind.begin(r)) {
             r.body_filters.push(filter);
         }
     }
+    DECLINED
 }

@@ -35,71 +35,60 @@ pub fn is_glob(pattern: &[u8]) -> bool {
     false
 }
 
-/// Does `text` match `pattern`?
+/// Does `text` match `pattern`? A client may have written the pattern, or the text: after a
+/// `*` that did not reach far enough only that one is tried one byte further, since whatever
+/// an earlier one could take besides, the later one can take too.
 pub fn matches(pattern: &[u8], text: &[u8], rules: Rules) -> bool {
-    matches_at(pattern, text, rules, true)
+    let (mut p, mut t, mut star) = (pattern, 0, None);
+    loop {
+        let next = match p.first() {
+            None if t == text.len() => return true,
+            None => None,
+            Some(b'*') if is_hidden(text, t, rules) => None,
+            Some(b'*') => {
+                let stars = p.iter().take_while(|c| **c == b'*').count();
+                p = &p[stars..];
+                star = Some((p, t));
+                continue;
+            }
+            Some(_) => one(p, text, t, rules),
+        };
+        if let Some(after) = next {
+            (p, t) = (after, t + 1);
+            continue;
+        }
+        match star {
+            Some((after, from))
+                if from < text.len() && !(rules.path && text[from] == b'/') =>
+            {
+                (p, t) = (after, from + 1);
+                star = Some((p, t));
+            }
+            _ => return false,
+        }
+    }
 }
 
-fn matches_at(mut p: &[u8], mut t: &[u8], rules: Rules, mut start: bool) -> bool {
-    loop {
-        let Some(&c) = p.first() else { return t.is_empty() };
-        let hidden = rules.period && start && t.first() == Some(&b'.');
-        match c {
-            b'?' => {
-                let Some(&x) = t.first() else { return false };
-                if hidden || (rules.path && x == b'/') {
-                    return false;
-                }
-                p = &p[1..];
-            }
-            b'*' => {
-                if hidden {
-                    return false;
-                }
-                while p.first() == Some(&b'*') {
-                    p = &p[1..];
-                }
-                for skip in 0..=t.len() {
-                    if matches_at(p, &t[skip..], rules, start && skip == 0) {
-                        return true;
-                    }
-                    if rules.path && t.get(skip) == Some(&b'/') {
-                        return false;
-                    }
-                }
-                return false;
-            }
-            b'[' => {
-                let Some(&x) = t.first() else { return false };
-                if hidden || (rules.path && x == b'/') {
-                    return false;
-                }
-                match class(&p[1..], x, rules.ignore_case) {
-                    Some((true, after)) => p = after,
-                    Some((false, _)) => return false,
-                    None => {
-                        // Without its end a bracket is a character.
-                        if x != b'[' {
-                            return false;
-                        }
-                        p = &p[1..];
-                    }
-                }
-            }
-            _ => {
-                let (literal, after) = match (c, p.get(1)) {
-                    (b'\\', Some(&escaped)) => (escaped, &p[2..]),
-                    _ => (c, &p[1..]),
-                };
-                let Some(&x) = t.first() else { return false };
-                if !same(literal, x, rules.ignore_case) {
-                    return false;
-                }
-                p = after;
-            }
-        }
-        start = rules.path && t[0] == b'/';
-        t = &t[1..];
+/// Is there a period that only a period matches?
+fn is_hidden(text: &[u8], at: usize, rules: Rules) -> bool {
+    let starts = at == 0 || rules.path && text[at - 1] == b'/';
+    rules.period && starts && text.get(at) == Some(&b'.')
+}
+
+/// What follows in the pattern if its first part, no star, matches the byte there.
+fn one<'p>(p: &'p [u8], text: &[u8], at: usize, rules: Rules) -> Option<&'p [u8]> {
+    let &x = text.get(at)?;
+    let special = !(is_hidden(text, at, rules) || rules.path && x == b'/');
+    match (p[0], p.get(1)) {
+        (b'?', _) => special.then(|| &p[1..]),
+        (b'[', _) if !special => None,
+        (b'[', _) => match class(&p[1..], x, rules.ignore_case) {
+            Some((found, after)) => found.then_some(after),
+            // Without its end a bracket is a character.
+            None => (x == b'[').then(|| &p[1..]),
+        },
+        (b'\\', Some(&escaped)) => same(escaped, x, rules.ignore_case).then(|| &p[2..]),
+        (c, _) => same(c, x, rules.ignore_case).then(|| &p[1..]),
     }
 }
 
@@ -161,5 +150,59 @@ mod tests {
         assert!(
             is_glob(b"a*") && is_glob(b"[a]") && !is_glob(b"a[b") && !is_glob(br"a\*")
         );
+    }
+
+    #[test]
+    fn stars_take_no_more_time_than_there_is_text() {
+        let stars = [&b"*a".repeat(100)[..], b"*b"].concat();
+        assert!(!matches(&stars, &[b'a'; 8000], Rules::default()));
+        assert!(matches(&stars, &[&[b'a'; 8000][..], b"b"].concat(), Rules::default()));
+    }
+
+    /// Whatever the pattern, it says what the definition says.
+    #[test]
+    fn it_is_what_the_definition_says() {
+        fn defined(p: &[u8], t: &[u8], start: bool, rules: Rules) -> bool {
+            let hidden = rules.period && start && t.first() == Some(&b'.');
+            match (p.first(), t.first()) {
+                (None, x) => x.is_none(),
+                (Some(b'*'), _) if hidden => false,
+                (Some(b'*'), x) => {
+                    let further = x.is_some_and(|x| !(rules.path && *x == b'/'));
+                    defined(&p[1..], t, start, rules)
+                        || further && defined(p, &t[1..], false, rules)
+                }
+                (Some(_), None) => false,
+                (Some(c), Some(x)) => {
+                    let any = *c == b'?' && !hidden && !(rules.path && *x == b'/');
+                    (any || *c != b'?' && c == x)
+                        && defined(&p[1..], &t[1..], rules.path && *x == b'/', rules)
+                }
+            }
+        }
+        let mut seed = 1u32;
+        let mut text = |letters: &[u8], most: usize| -> Vec<u8> {
+            let mut next = || {
+                seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12345);
+                (seed >> 16) as usize
+            };
+            let length = next() % most;
+            (0..length).map(|_| letters[next() % letters.len()]).collect()
+        };
+        for _ in 0..40_000 {
+            let (pattern, subject) = (text(b"a/.**?", 8), text(b"a/.", 8));
+            for (path, period) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let rules = Rules { path, period, ignore_case: false };
+                assert_eq!(
+                    matches(&pattern, &subject, rules),
+                    defined(&pattern, &subject, true, rules),
+                    "{} {} {rules:?}",
+                    pattern.escape_ascii(),
+                    subject.escape_ascii()
+                );
+            }
+        }
     }
 }

@@ -123,14 +123,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         ),
         "AuthDBMUserFile AuthDBMType AuthDBMGroupFile AuthzDBMType",
     ),
-    (
-        "mod_filter.c",
-        Refused(
-            "filters are not declared here; name them with SetOutputFilter or \
-             AddOutputFilterByType, inside <If> where it depends on something",
-        ),
-        "FilterDeclare FilterProvider FilterChain FilterTrace FilterProtocol",
-    ),
     ("mod_autoindex.c", Refused("use IndexOptions FancyIndexing"), "FancyIndexing"),
     ("mod_sed.c", NOT_YET, "InputSed OutputSed"),
     ("mod_unixd.c", Ignored("FastCgiWrapper says whether there is a wrapper"), "Suexec"),

@@ -1,7 +1,8 @@
 //! Inner settings over outer ones, and the tree that remembers the results.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use rustc_hash::FxHashMap;
 
 use crate::modules::DirConfig;
 use crate::section::{Section, SectionId};
@@ -40,7 +41,7 @@ pub struct Merged {
     pub derived: Derived,
     /// The last section that was laid over, and those before it; none at a root.
     pub way: Option<Arc<Way>>,
-    next: RwLock<HashMap<Edge, (SectionId, Arc<Merged>)>>,
+    next: RwLock<FxHashMap<Edge, (SectionId, Arc<Merged>)>>,
 }
 
 /// How a merged configuration came about.

@@ -186,6 +186,8 @@ pub struct Request {
     pub(crate) attempt: Option<Box<crate::modules::proxy::Attempt>>,
     /// Requests that would come, looked up for rewriting.
     pub(crate) ahead: Vec<(crate::phase::Lookup, Box<Request>)>,
+    /// What programs of maps said to the rules that are being run.
+    pub(crate) map_answers: Option<Box<crate::modules::rewrite::Told>>,
     /// The negotiation that waits for a look-up.
     pub(crate) negotiation: Option<Box<crate::modules::negotiation::Negotiation>>,
     /// The listing that is being made.
@@ -333,6 +335,7 @@ impl Request {
             asked: None,
             attempt: None,
             ahead: Vec::new(),
+            map_answers: None,
             negotiation: None,
             listing: None,
             resume: None,

@@ -146,6 +146,13 @@ fn content_type(r: &Request) -> Option<Bytes> {
     Some(Bytes::from([&kind[..], b"; charset=", &charset].concat()))
 }
 
+/// Has the client said that no request of its own follows on the connection?
+pub fn is_last(r: &Request) -> bool {
+    let connection = r.header("connection").unwrap_or_default();
+    has_token(&connection, b"close")
+        || r.version < 11 && !has_token(&connection, b"keep-alive")
+}
+
 /// Does the connection go on? The fields that say so are put into the response.
 fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
     if r.version >= 20 {

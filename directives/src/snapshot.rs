@@ -146,6 +146,11 @@ impl Snapshot {
         self.loaded.contains(id)
     }
 
+    /// Is this module at work?
+    pub fn has_module(&self, id: &str) -> bool {
+        modules::is_at_work(id, &self.loaded)
+    }
+
     /// The main server.
     pub fn main(&self) -> &Arc<Server> {
         &self.servers[0]

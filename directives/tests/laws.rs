@@ -74,6 +74,7 @@ fn examples_are_valid() {
 fn first_error(text: &str) -> Option<Diagnostic> {
     // Behind it, what the examples name.
     let named = "#-- /srv/bin/sh mode=755\n#-- /srv/run/\n#-- /dev/null\n\
+        #-- /usr/bin/users mode=755\n\
         #-- /etc/ssl/certs/ssl-cert-snakeoil.pem\n-\n#-- /etc/ssl/certs/chain.pem\n-\n\
         #-- /etc/ssl/private/ssl-cert-snakeoil.key\n-\n#-- /etc/ssl/clients.pem\n-\n\
         #-- /etc/ssl/names.pem\n-\n#-- /etc/ssl/revoked.pem\n-\n#-- /etc/ssl/clients/\n\

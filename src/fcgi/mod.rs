@@ -3,7 +3,7 @@
 pub mod connect;
 pub mod exchange;
 pub mod pool;
-mod spare;
+pub mod spare;
 mod stderr;
 #[cfg(test)]
 mod wire;

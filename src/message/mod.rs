@@ -32,10 +32,12 @@ pub struct Script {
     pub id: u64,
     /// Its file, and under whose name it runs.
     pub key: AppKey,
+    /// A command for the shell: then the file is a page's, and the command its.
+    pub command: Option<Bytes>,
     /// Its arguments.
     pub args: Vec<Bytes>,
-    /// Its environment.
-    pub env: Vec<(Bytes, Bytes)>,
+    /// Its environment as exec takes it: `NAME=value` and a NUL, again and again.
+    pub env: Vec<u8>,
 }
 
 /// What the server says.
@@ -67,6 +69,15 @@ pub enum ToParent {
     Run(Box<Script>),
     /// The script of this number is not waited for any more.
     EndScript(u64),
+    /// A RewriteMap's program is not listened to any more.
+    EndMap {
+        /// The configuration.
+        number: u64,
+        /// Which of its programs.
+        index: u64,
+        /// How many processes of it there were in this configuration.
+        process: u64,
+    },
 }
 
 /// What the parent says about an application.
@@ -93,6 +104,7 @@ mod tag {
     pub const STATUS: u8 = b'Q';
     pub const RUN: u8 = b'X';
     pub const END_SCRIPT: u8 = b'x';
+    pub const END_MAP: u8 = b'm';
 }
 
 impl ToParent {
@@ -114,6 +126,9 @@ impl ToParent {
             ToParent::Status => out.tag(tag::STATUS),
             ToParent::Run(script) => out.tag(tag::RUN).script(script),
             ToParent::EndScript(id) => out.tag(tag::END_SCRIPT).number(*id),
+            ToParent::EndMap { number, index, process } => {
+                out.tag(tag::END_MAP).number(*number).number(*index).number(*process)
+            }
         };
         out.0
     }
@@ -136,6 +151,10 @@ impl ToParent {
             tag::STATUS => ToParent::Status,
             tag::RUN => ToParent::Run(Box::new(input.script()?)),
             tag::END_SCRIPT => ToParent::EndScript(input.number()?),
+            tag::END_MAP => {
+                let (number, index) = (input.number()?, input.number()?);
+                ToParent::EndMap { number, index, process: input.number()? }
+            }
             _ => return None,
         };
         input.0.is_empty().then_some(message)
@@ -200,13 +219,16 @@ impl Writer {
     }
 
     fn script(&mut self, script: &Script) -> &mut Writer {
-        self.number(script.id).key(&script.key).number(script.args.len() as u64);
+        self.number(script.id).key(&script.key);
+        match &script.command {
+            None => self.tag(0),
+            Some(command) => self.tag(1).bytes(command),
+        };
+        self.number(script.args.len() as u64);
         for arg in &script.args {
             self.bytes(arg);
         }
-        for (name, value) in &script.env {
-            self.bytes(name).bytes(value);
-        }
+        self.0.extend_from_slice(&script.env);
         self
     }
 }
@@ -262,15 +284,16 @@ impl Reader<'_> {
     /// What is left is the environment.
     fn script(&mut self) -> Option<Script> {
         let (id, key) = (self.number()?, self.key()?);
-        let (mut args, mut env) = (Vec::new(), Vec::new());
+        let command = match self.flag()? {
+            true => Some(Bytes::copy_from_slice(self.field()?)),
+            false => None,
+        };
+        let mut args = Vec::new();
         for _ in 0..self.number()? {
             args.push(Bytes::copy_from_slice(self.field()?));
         }
-        while !self.0.is_empty() {
-            let name = Bytes::copy_from_slice(self.field()?);
-            env.push((name, Bytes::copy_from_slice(self.field()?)));
-        }
-        Some(Script { id, key, args, env })
+        let env = std::mem::take(&mut self.0).to_vec();
+        Some(Script { id, key, command, args, env })
     }
 }
 
@@ -303,10 +326,12 @@ mod tests {
                 ToParent::Run(Box::new(Script {
                     id: 9,
                     key: key.clone(),
+                    command: key.identity.is_none().then(|| "echo; x".into()),
                     args: vec!["a".into(), "".into()],
-                    env: vec![("A".into(), "b=c".into()), ("B".into(), "".into())],
+                    env: b"A=b=c\0B=\0".to_vec(),
                 })),
                 ToParent::EndScript(9),
+                ToParent::EndMap { number: 3, index: 1, process: 2 },
             ];
             for message in messages {
                 assert_eq!(ToParent::decode(&message.encode()), Some(message));

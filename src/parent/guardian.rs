@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Child, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::apps::busy;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// it has been replaced.
 #[derive(Debug)]
 pub struct Guardian {
-    child: Child,
+    pid: Pid,
     orders: std::fs::File,
 }
 
@@ -33,12 +34,12 @@ impl Guardian {
     /// Starts it.
     pub fn start() -> Result<Guardian> {
         let (theirs, ours) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-        Ok(Guardian { child: spawn::guardian(theirs)?, orders: ours.into() })
+        Ok(Guardian { pid: spawn::guardian(theirs)?, orders: ours.into() })
     }
 
     /// The process.
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id() as i32)
+        self.pid
     }
 
     /// An application runs.
@@ -74,7 +75,7 @@ impl Guardian {
     pub fn dismiss(mut self) {
         self.say(b"!\n");
         drop(self.orders);
-        let _ = self.child.wait();
+        let _ = waitpid(self.pid, None);
     }
 }
 

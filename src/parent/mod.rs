@@ -6,7 +6,9 @@
 mod apps;
 mod ending;
 mod guardian;
+mod identity;
 mod log;
+mod maps;
 mod open;
 mod passed;
 mod policy;

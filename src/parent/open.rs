@@ -13,8 +13,8 @@ use directives::modules::fastcgi::permission::{Access, refusal};
 use directives::syntax::Span;
 use nix::unistd::Pid;
 
+use super::identity::Identity;
 use super::programs::Program;
-use super::spawn::Identity;
 use crate::disk::{Disk, os_error, path};
 use crate::listeners;
 use crate::logs::{self, Name, Open};
@@ -59,7 +59,13 @@ pub fn prepare(snapshot: &Snapshot) -> Result<(), NotPrepared> {
         message: format!("FastCgiIpcDir {shown}: {why}"),
         place: directory.given,
     };
-    let identity = Identity::of(&snapshot.process.core);
+    let core = &snapshot.process.core;
+    let identity = Identity::of(core);
+    if identity.is_some() && [core.uid(), core.gid()].contains(&u32::MAX) {
+        return Err(fail(
+            "nothing says whose it is to be: User and Group are needed".into(),
+        ));
+    }
     make(snapshot, &directory.path, identity.as_ref(), directory.given.is_none())
         .map_err(&fail)?;
     let dynamic = snapshot.process.fastcgi.dynamic_directory();

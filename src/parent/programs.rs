@@ -4,11 +4,10 @@
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use directives::log::Level;
 use nix::fcntl::OFlag;
@@ -18,7 +17,6 @@ use nix::unistd::Pid;
 
 use super::spawn;
 use super::start::Parent;
-use crate::disk::path;
 
 /// A program that ends sooner than this is not started again at once.
 const MIN_LIFE: Duration = Duration::from_secs(1);
@@ -92,30 +90,21 @@ impl Program {
     pub fn spawn(&mut self) -> Result<()> {
         self.started = Instant::now();
         self.due = Some(self.started + MIN_LIFE);
-        let mut command = if self.shell {
-            let mut command = Command::new("/bin/sh");
-            command.arg("-c").arg(OsStr::from_bytes(&self.command));
-            command
+        let words = directives::syntax::lexer::words(&self.command);
+        let words: Vec<&[u8]> = if self.shell {
+            vec![b"/bin/sh", b"-c", &self.command]
         } else {
-            let words = directives::syntax::lexer::words(&self.command);
-            let mut words = words.iter().map(|word| path(&word.bytes));
-            let mut command = Command::new(words.next().context("no program")?);
-            command.args(words);
-            command
+            words.iter().map(|word| &word.bytes[..]).collect()
         };
-        command.stdin(Stdio::from(self.reading.try_clone()?));
-        command.stderr(match &self.errors {
-            Some(log) => Stdio::from(log.try_clone()?),
-            None => Stdio::null(),
-        });
-        let child = spawn::log_program(&mut command)?;
-        self.pid = Some(Pid::from_raw(child.id() as i32));
+        let words: Vec<_> = words.into_iter().map(OsStr::from_bytes).collect();
+        let pid = spawn::log_program(&words, &self.reading, self.errors.as_deref())?;
+        self.pid = Some(pid);
         self.due = None;
         Ok(())
     }
 }
 
-/// Programs of earlier configurations. Their pipes are closed here; they read the end when
+/// Programs of earlier configurations, of logs and of maps. Their pipes are closed here; they read the end when
 /// the server half has finished the last request that writes to them.
 #[derive(Debug, Default)]
 pub struct Retired(Vec<Leaving>);
@@ -130,10 +119,16 @@ struct Leaving {
 }
 
 impl Retired {
-    /// Programs that no new request writes to.
-    pub fn add(&mut self, programs: &[Program], generation: u64) {
-        let pids = programs.iter().filter_map(Program::pid);
+    /// Processes of programs that no new request writes to.
+    pub fn add(&mut self, pids: impl Iterator<Item = Pid>, generation: u64) {
         self.0.extend(pids.map(|pid| Leaving { pid, generation, next: None }));
+    }
+
+    /// Tells a process to end, which nobody waits for.
+    pub fn end_now(&mut self, pid: Pid) {
+        let _ = kill(pid, Signal::SIGTERM);
+        let next = Some((Instant::now() + PATIENCE, Signal::SIGKILL));
+        self.0.push(Leaving { pid, generation: 0, next });
     }
 
     /// A process has ended. Says whether it was one of these.

@@ -4,6 +4,8 @@ use directives::diagnostic::{self, Severity};
 use directives::log::Level;
 
 use super::log::MainLog;
+use super::maps::Maps;
+use super::programs::Program;
 use super::start::Parent;
 use super::{open, read, systemd};
 
@@ -55,10 +57,13 @@ impl Parent {
         }
         let listeners = open::bind(&snapshot, &self.listeners)?;
         let logs = open::open_logs(&snapshot)?;
+        let maps = Maps::start(&snapshot, logs.main())?;
         self.main_log = MainLog::new(logs.main(), &snapshot)?;
         self.listeners = listeners;
         let old = std::mem::replace(&mut self.logs, logs);
-        self.retired.add(&old.programs, self.number);
+        self.retired.add(old.programs.iter().filter_map(Program::pid), self.number);
+        let old = std::mem::replace(&mut self.maps, maps);
+        self.retired.add(old.pids(), self.number);
         self.snapshot = snapshot;
         self.bundle = bundle;
         self.announce_again();

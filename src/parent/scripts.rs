@@ -2,8 +2,7 @@
 //! and ended when nobody waits for them any more.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use directives::Snapshot;
@@ -13,7 +12,8 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::spawn::{self, Identity};
+use super::identity::Identity;
+use super::spawn;
 use crate::disk::{Disk, os_error};
 use crate::message::Script;
 
@@ -27,71 +27,86 @@ pub struct Scripts {
     ids: HashMap<Pid, u64>,
     /// Those that were told to end, and when they are not asked any more.
     due: Vec<(Instant, Pid)>,
+    /// What a script reads that gets no body.
+    null: OwnedFd,
     /// Limit of open files of scripts, as it was before the parent asked for more.
     files: (u64, u64),
 }
 
 impl Scripts {
     /// None yet.
-    pub fn new() -> Scripts {
-        Scripts {
+    pub fn new() -> std::io::Result<Scripts> {
+        Ok(Scripts {
             pids: HashMap::new(),
             ids: HashMap::new(),
             due: Vec::new(),
             files: getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024)),
-        }
+            null: spawn::null()?,
+        })
     }
 
     /// Starts a script. Why one is not started goes where it would complain: the server half
     /// reads it there, and knows for whom it was.
-    pub fn run(&mut self, snapshot: &Snapshot, script: &Script, fds: Vec<OwnedFd>) {
-        let mut fds = fds.into_iter();
-        let (stdin, stdout, stderr) = match (fds.next(), fds.next(), fds.next()) {
-            (Some(stdin), Some(stdout), Some(stderr)) => (Some(stdin), stdout, stderr),
-            (Some(stdout), Some(stderr), None) => (None, stdout, stderr),
+    pub fn run(
+        &mut self,
+        snapshot: &Snapshot,
+        user: Option<&Identity>,
+        mut script: Script,
+        fds: Vec<OwnedFd>,
+    ) {
+        let [stdin, stdout, stderr] = match &fds[..] {
+            [stdin, stdout, stderr] => [stdin, stdout, stderr],
+            [stdout, stderr] => [&self.null, stdout, stderr],
             // The other ends read that nothing comes.
             _ => return,
         };
-        let Ok(complaints) = stderr.try_clone() else { return };
-        if let Err(why) =
-            self.start(snapshot, script, [stdin, Some(stdout), Some(stderr)])
-        {
-            // It fits into any pipe, and a reader who has gone does not want to know.
-            let _ = std::fs::File::from(complaints).write_all(why.as_bytes());
+        let passed = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        match self.start(snapshot, user, &mut script, passed) {
+            Ok(pid) => {
+                self.pids.insert(script.id, pid);
+                self.ids.insert(pid, script.id);
+            }
+            Err(why) => {
+                // It fits into any pipe, and a reader who has gone does not want to know.
+                let _ = nix::unistd::write(stderr, why.as_bytes());
+            }
         }
     }
 
     fn start(
-        &mut self,
+        &self,
         snapshot: &Snapshot,
-        script: &Script,
-        fds: [Option<OwnedFd>; 3],
-    ) -> Result<(), String> {
+        user: Option<&Identity>,
+        script: &mut Script,
+        fds: [BorrowedFd<'_>; 3],
+    ) -> Result<Pid, String> {
         let (path, identity) = (&script.key.path, script.key.identity.as_ref());
         let name = String::from_utf8_lossy(path);
         // Only who is to have another name needs one.
         let wrapper = identity.and_then(|_| suexec::wrapper(snapshot, &Disk));
-        guard::may_run(snapshot, path, identity, wrapper.is_some(), &Disk)
-            .map_err(|why| format!("fcgi-pm refuses to run '{name}': {why}\n"))?;
+        let may = match &script.command {
+            None => guard::may_run(snapshot, path, identity, wrapper.is_some(), &Disk),
+            Some(_) => guard::may_run_commands(snapshot, path),
+        };
+        may.map_err(|why| format!("fcgi-pm refuses to run '{name}': {why}\n"))?;
+        // A command is nobody's but `User`'s.
+        let identity = identity.filter(|_| script.command.is_none());
         let wrapped = wrapper.as_ref().zip(identity);
         let started = spawn::script(spawn::Script {
             path,
             wrapper: wrapped
                 .map(|(wrapper, id)| (&wrapper[..], &id.user[..], &id.group[..])),
+            command: script.command.as_deref(),
             args: &script.args,
-            env: &script.env,
+            env: std::mem::take(&mut script.env),
             fds,
             files: self.files,
-            identity: Identity::of(&snapshot.process.core),
+            identity: user,
         });
-        let child = started.map_err(|error| {
+        started.map_err(|error| {
             let error = os_error(&error);
             format!("({}){}: exec of '{name}' failed\n", error.code, error.text)
-        })?;
-        let pid = Pid::from_raw(child.id() as i32);
-        self.pids.insert(script.id, pid);
-        self.ids.insert(pid, script.id);
-        Ok(())
+        })
     }
 
     /// Nobody waits for a script any more. Usually it has ended by itself.

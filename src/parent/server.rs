@@ -2,7 +2,6 @@
 //! started again if it ends by itself.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -12,7 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::ending::Stage;
-use super::spawn::{self, Identity};
+use super::identity::Identity;
+use super::spawn;
 use super::start::Parent;
 use super::systemd;
 use crate::link::{self, ParentLink, Received};
@@ -28,7 +28,7 @@ pub struct Server {
 }
 
 enum State {
-    Process(Child, ParentLink),
+    Process(Pid, ParentLink),
     /// `-X`: it serves in this process.
     Thread(ParentLink),
     /// It is started again then.
@@ -46,9 +46,9 @@ impl Server {
             State::Thread(link)
         } else {
             let identity = Identity::of(&snapshot.process.core);
-            let child =
-                spawn::server(theirs, identity).context("starting the server process")?;
-            State::Process(child, link)
+            let pid = spawn::server(theirs, identity.as_ref())
+                .context("starting the server process")?;
+            State::Process(pid, link)
         };
         Ok(Server { state, started: Instant::now() })
     }
@@ -67,8 +67,8 @@ impl Server {
     }
 
     fn pid(&self) -> Option<Pid> {
-        match &self.state {
-            State::Process(child, _) => Some(Pid::from_raw(child.id() as i32)),
+        match self.state {
+            State::Process(pid, _) => Some(pid),
             _ => None,
         }
     }
@@ -138,9 +138,10 @@ impl Parent {
         let listeners: Vec<_> =
             self.listeners.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
         let logs: Vec<_> = self.logs.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let maps = self.maps.ends(&mut self.retired)?;
         self.apps.in_use(self.number);
         let link = self.server.link().context("there is no server process")?;
-        link.configure(self.number, &self.bundle, &listeners, &logs)
+        link.configure(self.number, &self.bundle, &listeners, &logs, &maps)
     }
 
     /// Starts the server again.
@@ -210,7 +211,11 @@ impl Parent {
                 (key, state)
             }
             ToParent::Run(script) => {
-                self.scripts.run(&self.snapshot, &script, fds);
+                self.scripts.run(&self.snapshot, self.apps.identity(), *script, fds);
+                return Ok(());
+            }
+            ToParent::EndMap { number, index, process } => {
+                self.end_map(number, index, process);
                 return Ok(());
             }
             ToParent::EndScript(id) => {

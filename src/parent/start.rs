@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 use super::apps::Apps;
 use super::ending::{Stage, TERM_PATIENCE};
 use super::log::MainLog;
+use super::maps::Maps;
 use super::open::{self, Bound, Logs};
 use super::passed::Passed;
 use super::programs::{Program, Retired};
@@ -41,7 +42,9 @@ pub struct Parent {
     pub(super) bundle: Bundle,
     pub(super) listeners: Vec<Bound>,
     pub(super) logs: Logs,
-    /// Log programs of earlier configurations.
+    /// Programs of RewriteMaps.
+    pub(super) maps: Maps,
+    /// Programs of logs and maps of earlier configurations.
     pub(super) retired: Retired,
     pub(super) main_log: MainLog,
     pub(super) apps: Apps,
@@ -97,9 +100,8 @@ fn is_alive(pid: Pid) -> bool {
 /// Starts this program again in a session of its own, and waits until it serves or says
 /// why not.
 fn daemon(cli: &Cli) -> Result<ExitCode> {
-    let mut child = spawn::daemon(&cli.args).context("starting in the background")?;
-    let words = child.stderr.take().context("no pipe from the background process")?;
-    for line in BufReader::new(words).lines() {
+    let words = spawn::daemon(&cli.args).context("starting in the background")?;
+    for line in BufReader::new(std::fs::File::from(words)).lines() {
         let line = line?;
         if line == READY {
             return Ok(ExitCode::SUCCESS);
@@ -126,7 +128,7 @@ impl Parent {
         if let Err(failed) = &prepared {
             anyhow::ensure!(!failed.is_fatal(), "{}", failed.message().to_owned());
         }
-        let scripts = Scripts::new();
+        let scripts = Scripts::new().context("opening /dev/null")?;
         // What applications leave behind comes to us.
         nix::sys::prctl::set_child_subreaper(true).context("prctl")?;
         more_files();
@@ -136,6 +138,7 @@ impl Parent {
         let listeners = open::bind(&snapshot, &passed.taken)?;
         let logs = open::open_logs(&snapshot)?;
         let main_log = MainLog::new(logs.main(), &snapshot)?;
+        let maps = Maps::start(&snapshot, logs.main())?;
         if let Err(failed) = &prepared {
             let text = format!("FastCGI: {}", failed.message());
             main_log.line(Level::Error, "", 0, text);
@@ -151,6 +154,7 @@ impl Parent {
             bundle,
             listeners,
             logs,
+            maps,
             retired: Retired::default(),
             main_log,
             apps,
@@ -235,7 +239,8 @@ impl Parent {
                 self.messages();
             }
             if signal {
-                while let Some(signal) = self.signals.next()? {
+                // What else has come is there when it is waited for again.
+                if let Some(signal) = self.signals.next()? {
                     self.signal(signal)?;
                 }
             }
@@ -243,14 +248,16 @@ impl Parent {
             self.apps.tick();
             self.scripts.tick();
             self.log_programs();
+            self.map_programs();
         }
         self.apps.clean_up();
         // What is not there need not go.
         let _ = std::fs::remove_file(crate::disk::path(&self.pid_file));
-        let Parent { logs, mut retired, apps, main_log, number, .. } = self;
-        retired.add(&logs.programs, number);
-        // Nobody writes any more: log programs read the end.
-        drop((logs, apps, main_log));
+        let Parent { logs, maps, mut retired, apps, main_log, number, .. } = self;
+        retired.add(logs.programs.iter().filter_map(Program::pid), number);
+        retired.add(maps.pids(), number);
+        // Nobody writes any more: programs read the end.
+        drop((logs, maps, apps, main_log));
         retired.finish();
         Ok(ExitCode::SUCCESS)
     }
@@ -274,6 +281,7 @@ impl Parent {
             self.apps.next_deadline(),
             self.scripts.next_deadline(),
             programs,
+            self.maps.next_deadline(),
             self.retired.next_deadline(),
             self.watchdog.as_ref().map(|watchdog| watchdog.due),
         ];
@@ -353,7 +361,10 @@ impl Parent {
                         self.server_gone(Some(status));
                     } else if self.scripts.ended(pid) {
                         // Its answer has told the server half all there is to know.
-                    } else if !self.apps.ended(pid, status) && !self.retired.ended(pid) {
+                    } else if !self.apps.ended(pid, status)
+                        && !self.retired.ended(pid)
+                        && !self.map_program_ended(pid)
+                    {
                         // Others are orphans that came to us.
                         self.log_program_ended(pid);
                     }

@@ -1,9 +1,9 @@
 //! The applications, seen from the serving process: which of them listen, what they have
 //! to do, and what the parent is told about it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use directives::effect::Failure;
 use directives::modules::fastcgi::App;
 use directives::modules::fastcgi::app::Kind;
 use directives::modules::status::WAITS;
+use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::decisions::Decisions;
 use crate::fcgi::pool::Pool;
+use crate::link::Mouth;
 use crate::message::{AppKey, AppState, ToParent};
 
 /// How long the parent may take to say whether an application listens.
@@ -32,15 +34,21 @@ pub struct Letter {
     pub fds: Vec<OwnedFd>,
 }
 
-/// Messages on their way to the parent.
+/// Messages on their way to the parent: at once if there is room, otherwise behind those
+/// that wait for it.
 #[derive(Clone, Debug)]
-pub struct Outbox(mpsc::UnboundedSender<Letter>);
+pub struct Outbox {
+    link: Option<Mouth>,
+    letters: mpsc::UnboundedSender<Letter>,
+    /// How many wait.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Outbox {
-    /// Both ends.
-    pub fn new() -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Outbox(sender), receiver)
+    /// To the parent, and what takes the letters that wait; without a link all of them do.
+    pub fn new(link: Option<Mouth>) -> (Outbox, mpsc::UnboundedReceiver<Letter>) {
+        let (letters, receiver) = mpsc::unbounded_channel();
+        (Outbox { link, letters, waiting: Arc::default() }, receiver)
     }
 
     /// Says something to the parent.
@@ -50,15 +58,28 @@ impl Outbox {
 
     /// Says something to the parent, with descriptors.
     pub fn say_with(&self, message: ToParent, fds: Vec<OwnedFd>) {
+        // What a thread says must not come before what it has said earlier.
+        let now =
+            self.link.as_ref().filter(|_| self.waiting.load(Ordering::Acquire) == 0);
+        // What fails for another reason than room fails there again, and is looked at.
+        if now.is_some_and(|link| link.say(&message, &fds).is_ok()) {
+            return;
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
         // Without a receiver the process is about to end.
-        let _ = self.0.send(Letter { message, fds });
+        let _ = self.letters.send(Letter { message, fds });
+    }
+
+    /// A letter that waited is with the parent.
+    pub fn delivered(&self) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// All applications that requests went to.
 #[derive(Debug)]
 pub struct Registry {
-    entries: RwLock<HashMap<AppKey, Arc<Entry>>>,
+    entries: RwLock<FxHashMap<AppKey, Arc<Entry>>>,
     /// To the parent.
     pub outbox: Outbox,
     /// There is busy time to report.

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_parent_that_is_silent_is_asked_once_and_not_waited_for() {
-        let (outbox, mut letters) = Outbox::new();
+        let (outbox, mut letters) = Outbox::new(None);
         let (board, _parts) = Board::new(1, outbox);
         wait(async {
             let both = async { tokio::join!(board.versions(), board.versions()) };
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_does_not_answer_is_shown_without_connections() {
-        let (board, parts) = Board::new(2, Outbox::new().0);
+        let (board, parts) = Board::new(2, Outbox::new(None).0);
         parts[1].0.accesses.store(5, Ordering::Relaxed);
         let threads = wait(board.threads());
         assert_eq!(threads.iter().map(|t| t.accesses).collect::<Vec<_>>(), [0, 5]);

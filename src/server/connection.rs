@@ -130,7 +130,10 @@ pub async fn serve(
     }
     let service = service_fn({
         let (shared, live) = (shared.clone(), live.clone());
-        move |request| answer(request, shared.clone(), live.clone(), about)
+        move |request: hyper::Request<Incoming>| {
+            shared.ignores_end.set(request.body().is_end_stream());
+            answer(request, shared.clone(), live.clone(), about)
+        }
     });
     let mut http = http1::Builder::new();
     http.title_case_headers(true).auto_date_header(false).half_close(false);

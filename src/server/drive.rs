@@ -18,6 +18,7 @@ use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
 use directives::request::Request;
+use directives::response::is_last;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
@@ -106,8 +107,8 @@ impl Answered {
         }
     }
 
-    /// Of a script.
-    fn of_script(source: Source, rest: Bytes) -> Answered {
+    /// Of a script, or a page's command.
+    pub fn of_script(source: Source, rest: Bytes) -> Answered {
         Answered { source, rest, flush: true, role: Role::Responder, proxied: None }
     }
 }
@@ -158,6 +159,13 @@ impl World {
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,
             Effect::Cgi(script) => self.run(&script, run.request()).await,
             Effect::Upstream(forward) => self.forward(*forward, run.request_mut()).await,
+            Effect::Map { program, key, time } => {
+                let said = self.generation.maps.ask(&program, key, time).await;
+                let said = said.inspect_err(|line| {
+                    self.generation.write_line(run.request(), line);
+                });
+                Answer::Mapped(said.ok())
+            }
             Effect::Wait(time) => {
                 tokio::time::sleep(time).await;
                 Answer::Waited
@@ -262,6 +270,7 @@ impl World {
             let total = self.body.spool().await?;
             length = r.content_length().is_none().then_some(total);
         }
+        self.watch_client(r);
         let body = std::mem::replace(&mut self.body, RequestBody::empty());
         let (generation, outbox) = (&self.generation, &self.registry.outbox);
         ScriptRun::start(script, r, body, length, generation, outbox)
@@ -323,6 +332,13 @@ impl World {
         }
     }
 
+    /// From here on somebody else works for the client, and is told if it goes away.
+    /// That is what the end of its bytes means, unless it has said that nothing follows:
+    /// then it may well wait for the answer, as with httpd.
+    fn watch_client(&self, r: &Request) {
+        self.shared.ignores_end.set(self.body.is_read() && is_last(r));
+    }
+
     /// Body, connection, parameters; and whether the request may be sent once more, should
     /// the connection turn out closed. With the `usage` of an attempt that did, the
     /// connection is a new one.
@@ -354,8 +370,10 @@ impl World {
                 let total = self.body.spool().await?;
                 length = r.content_length().is_none().then_some(total);
             }
+            self.watch_client(r);
             std::mem::replace(&mut self.body, RequestBody::empty())
         } else {
+            self.watch_client(r);
             RequestBody::empty()
         };
         // A connection that is kept may lead to a process older than its program.
@@ -559,6 +577,7 @@ impl World {
     ) -> Answer {
         let may_change = forward.upgrade.is_some();
         self.shared.tunnel.set(may_change);
+        self.watch_client(r);
         let is_safe = length == Some(0) && (r.method.is_safe() || r.header_only);
         let mut fresh = false;
         loop {

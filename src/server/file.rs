@@ -2,7 +2,7 @@
 //! long as a look at the file says that they are the same.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use directives::bundle::{Kind, Meta, OsError};
 use directives::reply::Part;
+use rustc_hash::FxHashMap;
 
 use super::body::Cut;
 use super::socket::Shared;
@@ -38,7 +39,7 @@ pub enum Content {
 
 #[derive(Default)]
 struct Cache {
-    files: HashMap<Bytes, (Meta, Bytes)>,
+    files: FxHashMap<Bytes, (Meta, Bytes)>,
     kept: u64,
 }
 

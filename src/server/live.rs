@@ -12,6 +12,7 @@ use directives::request::Request;
 use directives::snapshot::Server;
 
 use super::apps::Outbox;
+use super::maps::Maps;
 use crate::log::{Sink, error};
 use crate::logs::Name;
 use crate::message::ToParent;
@@ -30,6 +31,8 @@ pub struct Generation {
     pub listeners: Vec<OwnedFd>,
     /// The logs.
     pub logs: HashMap<Name, Arc<Sink>>,
+    /// The programs of RewriteMaps.
+    pub maps: Maps,
     /// Told when no request uses this configuration any more.
     pub released: Option<Outbox>,
 }
@@ -43,6 +46,12 @@ impl Drop for Generation {
 }
 
 impl Generation {
+    /// Begins to be used: `outbox` is told what the parent has to know.
+    pub fn begin(&mut self, outbox: &Outbox) {
+        self.maps.begin(self.number, outbox);
+        self.released = Some(outbox.clone());
+    }
+
     /// The log of a name. Every name of the configuration was opened.
     pub fn log(&self, name: &Name) -> Option<&Arc<Sink>> {
         self.logs.get(name)

@@ -13,6 +13,7 @@ mod filter;
 mod finish;
 mod h2;
 pub mod live;
+pub mod maps;
 mod proxy_header;
 mod pulse;
 pub mod request_body;
@@ -137,10 +138,10 @@ pub fn run(link: OwnedFd) -> Result<()> {
 }
 
 async fn orders(mut link: Link) -> Result<()> {
-    let (outbox, mut letters) = Outbox::new();
+    let (outbox, mut letters) = Outbox::new(Some(link.mouth()));
     let registry = Arc::new(Registry::new(outbox.clone()));
     let mut first = link.configuration().await.context("no configuration came")?;
-    first.released = Some(outbox.clone());
+    first.begin(&outbox);
     let number = first.number;
     let (sender, receiver) = watch::channel(State::new(first));
     let mut pulse = Pulse::new();
@@ -168,7 +169,7 @@ async fn orders(mut link: Link) -> Result<()> {
                 Ok(FromParent::Configure(mut generation)) => {
                     let number = generation.number;
                     registry.decisions.forget();
-                    generation.released = Some(outbox.clone());
+                    generation.begin(&outbox);
                     let new = State::new(*generation);
                     sender.send_modify(|state| {
                         *state = State { stage: state.stage, ..new };
@@ -176,6 +177,13 @@ async fn orders(mut link: Link) -> Result<()> {
                     link.send(&ToParent::Serving(number)).await?;
                 }
                 Ok(FromParent::App(key, state)) => registry.told(&key, state),
+                Ok(FromParent::Map { number, index, ends }) => {
+                    let generation = sender.borrow().generation.clone();
+                    // Those of earlier configurations are about to go.
+                    if generation.number == number {
+                        generation.maps.again(index, ends);
+                    }
+                }
                 Ok(FromParent::Status(versions)) => board.told(versions),
                 Ok(FromParent::Ask) => pulse.ask(),
                 Ok(FromParent::Leave) => {
@@ -199,6 +207,7 @@ async fn orders(mut link: Link) -> Result<()> {
             letter = letters.recv() => {
                 if let Some(letter) = letter {
                     link.send_with(&letter.message, &letter.fds).await?;
+                    outbox.delivered();
                 }
             }
             () = pulse.answered() => link.send(&ToParent::Alive).await?,

@@ -53,7 +53,7 @@ fn invalid(why: &'static str) -> io::Error {
 }
 
 /// How many bytes to look at next: 0 if the header is complete.
-fn missing(head: &[u8]) -> io::Result<usize> {
+pub fn missing(head: &[u8]) -> io::Result<usize> {
     if head.is_empty() {
         return Ok(FIXED);
     }
@@ -81,7 +81,8 @@ fn missing(head: &[u8]) -> io::Result<usize> {
     }
 }
 
-fn parse(head: &[u8]) -> io::Result<Option<SocketAddr>> {
+/// Whose connection a complete header says it is; `None` where it says nothing of that.
+pub fn parse(head: &[u8]) -> io::Result<Option<SocketAddr>> {
     if is_second(head, &[]) { parse_second(head) } else { parse_line(head) }
 }
 

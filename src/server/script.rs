@@ -14,19 +14,20 @@ use directives::cgi::{self, Extras};
 use directives::effect::Failure;
 use directives::log::Line;
 use directives::modules::cgi as module;
+use directives::modules::include::Command;
 use directives::request::Request;
 use directives::snapshot::Server;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{Receiver, Sender};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::apps::Outbox;
 use super::live::Generation;
 use super::request_body::RequestBody;
 use crate::disk::os_error;
-use crate::fcgi::Event;
+use crate::fcgi::{Event, spare};
 use crate::message::{AppKey, Script, ToParent};
 
 /// The room for a read, bytes.
@@ -48,6 +49,8 @@ pub struct ScriptRun {
     stdin: Option<Sender>,
     stdout: Option<Receiver>,
     stderr: Option<Receiver>,
+    /// Where its output is read to.
+    room: BytesMut,
     body: RequestBody,
     /// What is being written to it.
     sending: Bytes,
@@ -57,10 +60,45 @@ pub struct ScriptRun {
     /// Bytes of its output so far.
     pub received: u64,
     silence: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// `None` while nothing was waited for; and how long it was last set for.
+    timer: Option<Pin<Box<Sleep>>>,
+    waits: Duration,
     armed: bool,
     name: Bytes,
     ended: bool,
+}
+
+impl Drop for ScriptRun {
+    fn drop(&mut self) {
+        spare::put_buffer(std::mem::take(&mut self.room));
+        if let Some(timer) = self.timer.take() {
+            spare::put_timer(self.waits, timer);
+        }
+    }
+}
+
+/// An environment as exec takes it: `NAME=value` and a NUL, again and again.
+#[derive(Default)]
+struct Environment {
+    bytes: Vec<u8>,
+    /// A variable that held a NUL would be two.
+    is_torn: bool,
+}
+
+impl Environment {
+    fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.is_torn |= name.contains(&0) || value.contains(&0);
+        for part in [name, b"=", value, b"\0"] {
+            self.bytes.extend_from_slice(part);
+        }
+    }
+
+    fn finish(self) -> std::io::Result<Vec<u8>> {
+        if self.is_torn {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        Ok(self.bytes)
+    }
 }
 
 /// The process; dropped, it is not waited for any more.
@@ -95,6 +133,50 @@ impl ScriptRun {
         generation: &Arc<Generation>,
         outbox: &Outbox,
     ) -> std::io::Result<ScriptRun> {
+        let mut env = Environment::default();
+        let extras = Extras { content_length: length, ..Extras::default() };
+        cgi::variables(r, &extras, |name, value| env.set(name, value));
+        let env = env.finish()?;
+        let message = Script {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            key: AppKey { path: script.path.clone(), identity: script.identity.clone() },
+            command: None,
+            args: script.args.clone(),
+            env,
+        };
+        ScriptRun::launch(message, script.timeout, r, body, generation, outbox)
+    }
+
+    /// Has a page's command started.
+    pub fn command(
+        command: Command,
+        r: &Request,
+        generation: &Arc<Generation>,
+        outbox: &Outbox,
+    ) -> std::io::Result<ScriptRun> {
+        let mut env = Environment::default();
+        for (name, value) in &command.env {
+            env.set(name, value);
+        }
+        let message = Script {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            key: AppKey { path: Bytes::copy_from_slice(&r.filename), identity: None },
+            command: Some(command.line),
+            args: Vec::new(),
+            env: env.finish()?,
+        };
+        let body = RequestBody::empty();
+        ScriptRun::launch(message, command.timeout, r, body, generation, outbox)
+    }
+
+    fn launch(
+        message: Script,
+        silence: Duration,
+        r: &Request,
+        body: RequestBody,
+        generation: &Arc<Generation>,
+        outbox: &Outbox,
+    ) -> std::io::Result<ScriptRun> {
         let mut fds = Vec::with_capacity(3);
         let mut stdin = None;
         if !body.is_at_end() {
@@ -106,20 +188,14 @@ impl ScriptRun {
         fds.push(theirs);
         let (stderr, theirs) = pipe(true)?;
         fds.push(theirs);
-        let mut env = Vec::with_capacity(40);
-        let extras = Extras { content_length: length, ..Extras::default() };
-        cgi::variables(r, &extras, |name, value| {
-            env.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
-        });
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let key = AppKey { path: script.path.clone(), identity: script.identity.clone() };
-        let message = Script { id, key, args: script.args.clone(), env };
+        let (id, name) = (message.id, message.key.path.clone());
         outbox.say_with(ToParent::Run(Box::new(message)), fds);
         Ok(ScriptRun {
             process: Some(Process { id, outbox: outbox.clone() }),
             stdin,
             stdout: Some(Receiver::from_owned_fd_unchecked(stdout)?),
             stderr: Some(Receiver::from_owned_fd_unchecked(stderr)?),
+            room: spare::buffer(),
             body,
             sending: Bytes::new(),
             complaints: Complaints {
@@ -130,10 +206,11 @@ impl ScriptRun {
             },
             lines: Vec::new(),
             received: 0,
-            silence: script.timeout,
-            timer: Box::pin(sleep_until(Instant::now() + script.timeout)),
+            silence,
+            timer: None,
+            waits: silence,
             armed: false,
-            name: script.path.clone(),
+            name,
             ended: false,
         })
     }
@@ -156,8 +233,10 @@ impl ScriptRun {
         self.poll_send(cx)?;
         let complaining = self.poll_complaints(cx).is_pending();
         if let Some(stdout) = &mut self.stdout {
-            let mut bytes = BytesMut::with_capacity(READ_ROOM);
-            match poll_read(stdout, &mut bytes, cx) {
+            if self.room.capacity() < READ_ROOM / 2 {
+                self.room.reserve(READ_ROOM);
+            }
+            match poll_read(stdout, &mut self.room, cx) {
                 Poll::Ready(Ok(0)) => {
                     self.stdout = None;
                     self.armed = false;
@@ -165,7 +244,7 @@ impl ScriptRun {
                 Poll::Ready(Ok(n)) => {
                     self.armed = false;
                     self.received += n as u64;
-                    return Poll::Ready(Ok(Event::Stdout(bytes.freeze())));
+                    return Poll::Ready(Ok(Event::Stdout(self.room.split().freeze())));
                 }
                 Poll::Ready(Err(error)) => {
                     self.ended = true;
@@ -181,9 +260,15 @@ impl ScriptRun {
         if !self.armed {
             self.armed = true;
             let time = if self.stdout.is_some() { self.silence } else { COMPLAINT_TIME };
-            self.timer.as_mut().reset(Instant::now() + time);
+            self.waits = time;
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(Instant::now() + time),
+                none => *none = Some(spare::timer(time)),
+            }
         }
-        ready!(self.timer.as_mut().poll(cx));
+        if let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+        }
         if self.stdout.is_none() {
             self.leave();
             self.finish();
@@ -220,14 +305,14 @@ impl ScriptRun {
     /// Reads standard error; ready at its end.
     fn poll_complaints(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(stderr) = &mut self.stderr {
-            let mut bytes = BytesMut::with_capacity(1024);
-            match ready!(poll_read(stderr, &mut bytes, cx)) {
-                Ok(n) if n > 0 => {
-                    let lines = &mut self.lines;
-                    self.complaints.take(&bytes, |line| lines.push(line));
-                }
-                _ => self.stderr = None,
+            let mut bytes = [0; 1024];
+            let mut bytes = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(stderr).poll_read(cx, &mut bytes));
+            if read.is_err() || bytes.filled().is_empty() {
+                self.stderr = None;
             }
+            let lines = &mut self.lines;
+            self.complaints.take(bytes.filled(), |line| lines.push(line));
         }
         Poll::Ready(())
     }

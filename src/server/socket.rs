@@ -75,6 +75,9 @@ pub struct Shared {
     pub mend_version: Cell<bool>,
     /// What hyper writes is dropped: the response goes past it.
     pub raw: Cell<bool>,
+    /// The end of what the client sends is not told to hyper: the request is whole, and the
+    /// answer on its way.
+    pub ignores_end: Cell<bool>,
     /// hyper gets nothing to read: the protocol may change.
     pub tunnel: Cell<bool>,
     /// The timeout for the next request on a kept connection.
@@ -128,6 +131,7 @@ impl Shared {
             read: Cell::new(read),
             mend_version: Cell::new(false),
             raw: Cell::new(false),
+            ignores_end: Cell::new(false),
             tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
@@ -546,6 +550,7 @@ impl AsyncRead for Socket {
                 }
             }
             match result {
+                Ok(0) if room > 0 && shared.ignores_end.get() => return Poll::Pending,
                 Ok(_) if shared.wire.is_some() => {
                     this.armed = false;
                     return Poll::Ready(Ok(()));

@@ -17,6 +17,38 @@ use webpki::{
 use super::Problem;
 use super::keys::{certificates, is_pem};
 
+/// The methods of rustls' two verifier traits that are about signatures, for a type with a
+/// field `trust`.
+macro_rules! verified_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            own: &rustls::pki_types::CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let algorithms = &self.trust.algorithms;
+            rustls::crypto::verify_tls12_signature(message, own, signed, algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            own: &rustls::pki_types::CertificateDer<'_>,
+            signed: &rustls::DigitallySignedStruct,
+        ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+            let algorithms = &self.trust.algorithms;
+            rustls::crypto::verify_tls13_signature(message, own, signed, algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            self.trust.algorithms.supported_schemes()
+        }
+    };
+}
+
+pub(super) use verified_signatures;
+
 /// Authorities, and what they have taken back.
 pub struct Trust {
     /// The authorities.

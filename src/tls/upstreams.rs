@@ -11,27 +11,20 @@ use std::time::Duration;
 
 use directives::effect::Failure;
 use directives::modules::ssl::{self, Given, Key, Proxied, Secured, Verify};
-use rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::ring::sign::any_supported_type;
-use rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, InconsistentKeys,
-    SignatureScheme,
-};
+use rustls::{ClientConfig, DistinguishedName, InconsistentKeys, SignatureScheme};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::KeyUsage;
 
 use super::keys::{Part, certificates, part};
-use super::trust::{Trust, is_about_issuers, refusal};
+use super::trust::{Trust, is_about_issuers, refusal, verified_signatures};
 use super::{Problem, suites, versions};
 use crate::fcgi::connect::Stream;
 
@@ -170,27 +163,7 @@ impl ServerCertVerifier for Servers {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        own: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, own, signed, &self.trust.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        own: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, own, signed, &self.trust.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.trust.algorithms.supported_schemes()
-    }
+    verified_signatures!();
 }
 
 /// Our own certificates, for upstreams that ask for one: `ssl_callback_proxy_cert`.

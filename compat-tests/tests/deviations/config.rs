@@ -53,30 +53,61 @@ fn the_socket_directory_is_for_the_final_user() -> Result<()> {
 
 /// The original judged it as root, or as nobody, where no other directive had looked.
 #[test]
-fn an_authorizers_program_is_for_the_final_user() -> Result<()> {
+fn programs_are_for_the_final_user() -> Result<()> {
     ensure!(is_root(), "only root can give a program away");
-    let root = Root::new()?;
-    let gate = root.write("apps/gate", b"#!/bin/sh\n")?;
-    std::fs::set_permissions(&gate, PermissionsExt::from_mode(0o700))?;
-    let conf = "ServerRoot {root}\nListen 127.0.0.1:{port}\nServerName www.example.org\n\
-                ErrorLog logs/error_log\nFastCgiIpcDir run/sockets\n<Location /app>\n\
-                FastCgiAccessChecker apps/gate\n</Location>\nUser www-data\n\
-                Group www-data\n";
-    root.write("conf/httpd.conf", root.fill(conf).as_bytes())?;
     let user = nix::unistd::User::from_name("www-data")?.context("no www-data")?;
     let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    let server = format!("for server (uid {uid}, gid {gid})");
+    for (directive, why) in [
+        (
+            "FastCgiAccessChecker",
+            format!("access {server} not allowed: execute not allowed"),
+        ),
+        ("FastCgiServer", format!("access {server} not allowed: execute not allowed")),
+        (
+            "FastCgiWrapper",
+            format!("execute access {server} failed: execute not allowed"),
+        ),
+    ] {
+        let root = Root::new()?;
+        let gate = root.write("apps/gate", b"#!/bin/sh\n")?;
+        std::fs::set_permissions(&gate, PermissionsExt::from_mode(0o700))?;
+        let section = match directive {
+            "FastCgiAccessChecker" => ["<Location /app>", "</Location>"],
+            _ => ["", ""],
+        };
+        let conf = format!(
+            "ServerRoot {{root}}\nListen 127.0.0.1:{{port}}\nServerName www.example.org\n\
+             ErrorLog logs/error_log\nFastCgiIpcDir run/sockets\n{}\n\
+             {directive} apps/gate\n{}\nUser www-data\nGroup www-data\n",
+            section[0], section[1]
+        );
+        root.write("conf/httpd.conf", root.fill(&conf).as_bytes())?;
 
+        let said = Server::check(Kind::Ours, &root)?;
+        let why = format!("{directive}: \"{}\" {why}\n", gate.display());
+        ensure!(said.starts_with("refused") && said.contains(&why), "{said}");
+        ensure!(said.contains("Syntax error on line 7 of "), "{said}");
+        std::os::unix::fs::chown(&gate, Some(uid), None)?;
+        let said = Server::check(Kind::Ours, &root)?;
+        ensure!(said.starts_with("taken"), "{directive}: {said}");
+    }
+    Ok(())
+}
+
+/// Without one there is nobody whose it could be.
+#[test]
+fn a_socket_directory_wants_a_user() -> Result<()> {
+    ensure!(is_root(), "only root can give a directory away");
+    let root = Root::new()?;
+    let conf = "ServerRoot {root}\nListen 127.0.0.1:{port}\nServerName www.example.org\n\
+                ErrorLog logs/error_log\nFastCgiIpcDir run/sockets\n";
+    root.write("conf/httpd.conf", root.fill(conf).as_bytes())?;
     let said = Server::check(Kind::Ours, &root)?;
-    let why = format!(
-        "FastCgiAccessChecker: \"{}\" access for server (uid {uid}, gid {gid}) not allowed: \
-         execute not allowed\n",
-        gate.display()
+    ensure!(
+        said.starts_with("refused") && said.contains("User and Group are needed"),
+        "{said}"
     );
-    ensure!(said.starts_with("refused") && said.contains(&why), "{said}");
-    ensure!(said.contains("Syntax error on line 7 of "), "{said}");
-    std::os::unix::fs::chown(&gate, Some(uid), None)?;
-    let said = Server::check(Kind::Ours, &root)?;
-    ensure!(said.starts_with("taken"), "{said}");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod figures;
 mod left;
 mod logs;
 mod losses;
+mod maps;
 mod reloads;
 mod scripts;
 mod site;

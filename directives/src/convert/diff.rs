@@ -88,12 +88,14 @@ fn steps(a: &[&str], b: &[&str]) -> Vec<Step> {
 fn shortest(a: &[&str], b: &[&str]) -> Vec<Step> {
     let (n, m) = (a.len() as isize, b.len() as isize);
     let middle = n + m;
-    // The furthest reach in `a` on each diagonal, after each number of edits.
-    let mut reach = vec![0isize; (2 * middle + 2) as usize];
+    // The furthest reach in `a` on each diagonal, and what it was before each number of
+    // edits: of those only the diagonals that can be looked at, or the texts would cost
+    // their lengths multiplied.
+    let mut reach = vec![0isize; (2 * middle + 3) as usize];
     let mut history: Vec<Vec<isize>> = Vec::new();
-    let index = |k: isize| (k + middle) as usize;
+    let index = |k: isize| (k + middle + 1) as usize;
     'search: for d in 0..=middle {
-        history.push(reach.clone());
+        history.push(reach[index(-d - 1)..=index(d + 1)].to_vec());
         for k in (-d..=d).step_by(2) {
             let down = k == -d || (k != d && reach[index(k - 1)] < reach[index(k + 1)]);
             let mut x = if down { reach[index(k + 1)] } else { reach[index(k - 1)] + 1 };
@@ -110,6 +112,7 @@ fn shortest(a: &[&str], b: &[&str]) -> Vec<Step> {
     let mut out = Vec::new();
     for (d, reach) in history.iter().enumerate().rev() {
         let (d, k) = (d as isize, x - y);
+        let index = |k: isize| (k + d + 1) as usize;
         let down = k == -d || (k != d && reach[index(k - 1)] < reach[index(k + 1)]);
         let from_k = if down { k + 1 } else { k - 1 };
         let from_x = if d == 0 { 0 } else { reach[index(from_k)] };

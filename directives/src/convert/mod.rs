@@ -30,12 +30,14 @@ pub(crate) fn words_of(args: &Text) -> Vec<crate::schema::Word> {
     crate::schema::Word::all(&args.part(0..end))
 }
 
-/// A word as httpd's grammar needs it: in quotes if it has to be.
+/// A word as httpd's grammar needs it: in quotes if it has to be. Ends of lines, which no
+/// directive can hold, become blanks.
 pub fn quoted(word: &str) -> String {
+    let word = word.replace(['\n', '\r'], " ");
     let plain =
         |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\' | '<' | '>');
     if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+        return word;
     }
     format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -18,6 +18,7 @@ pub struct Answers {
     password: Option<Checked>,
     name: Option<String>,
     addresses: HashMap<String, Vec<IpAddr>>,
+    values: HashMap<String, Bytes>,
 }
 
 /// Who asks an application: the name of its answer, and `FCGI_APACHE_ROLE`.
@@ -35,7 +36,8 @@ impl Answers {
     ///   fields behind semicolons: `403`, `200; Variable-TIER: gold`;
     /// - `password`: `granted`, `denied`, `unknown`;
     /// - `name`: the client's host name, or nothing;
-    /// - `address.HOST`: addresses behind commas.
+    /// - `address.HOST`: addresses behind commas;
+    /// - `map.KEY`: the value that a RewriteMap's program has for a key, `NULL` for none.
     ///
     /// The error is a sentence.
     pub fn add(&mut self, given: &str) -> Result<(), String> {
@@ -56,6 +58,10 @@ impl Answers {
             "name" => self.name = (!answer.is_empty()).then(|| answer.to_owned()),
             _ if ROLES.iter().any(|(role, _)| *role == what) => {
                 self.heads.insert(what.to_owned(), head(answer)?);
+            }
+            _ if what.starts_with("map.") => {
+                let value = Bytes::copy_from_slice(answer.as_bytes());
+                self.values.insert(what["map.".len()..].to_owned(), value);
             }
             _ => {
                 let Some(host) = what.strip_prefix("address.") else {
@@ -118,6 +124,18 @@ impl Answers {
                     version: 11,
                     ..Heard::default()
                 }))
+            }
+            Effect::Map { program, key, .. } => {
+                let key = String::from_utf8_lossy(key);
+                let value = self.values.get(&*key).cloned();
+                if value.is_none() {
+                    let name = program.argv.first().cloned().unwrap_or_default();
+                    assume(format!(
+                        "{} has no value for {key} (--answer map.{key}=…)",
+                        String::from_utf8_lossy(&name)
+                    ));
+                }
+                Answer::Mapped(value)
             }
             Effect::Wait(_) => Answer::Waited,
             Effect::Cgi(script) if script.nph => Answer::Head(Bytes::new()),
@@ -195,8 +213,13 @@ mod tests {
         assert_eq!(head("200 OK; Variable-A: b;C: d"), Ok(Some(expected.into())));
         assert!(head("no").is_err() && head("200;x").is_err());
         let mut answers = Answers::default();
-        for good in ["password=denied", "access=403", "address.a=127.0.0.1,::1", "name=x"]
-        {
+        for good in [
+            "password=denied",
+            "access=403",
+            "address.a=127.0.0.1,::1",
+            "name=x",
+            "map.a=b",
+        ] {
             answers.add(good).expect(good);
         }
         for bad in ["password=yes", "x=200", "access", "address.a=b"] {

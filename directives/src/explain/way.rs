@@ -219,6 +219,10 @@ fn asked(effect: &Effect) -> String {
             forward.method,
             text(&forward.target)
         ),
+        Effect::Map { program, key, .. } => {
+            let name = program.argv.first().map(|name| text(name)).unwrap_or_default();
+            format!("asks {name} for the value of {}", text(key))
+        }
         Effect::Wait(time) => format!("waits for {} ms", time.as_millis()),
         Effect::Status => "how is the server?".to_owned(),
         Effect::Recall(_) => "is there an answer that was kept?".to_owned(),

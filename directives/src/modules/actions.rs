@@ -114,6 +114,9 @@ fn handle(r: &mut Request) -> Verdict {
             return Verdict::Status(404);
         }
         script = Some(url);
+        if let Some(handler) = r.handler.clone() {
+            r.env.set("HANDLER", handler);
+        }
     }
     let Some(script) = script else { return DECLINED };
     let mut uri = script.to_vec();
@@ -121,9 +124,6 @@ fn handle(r: &mut Request) -> Verdict {
     if let Some(args) = &r.args {
         uri.push(b'?');
         uri.extend_from_slice(args);
-    }
-    if let Some(handler) = r.handler.clone() {
-        r.env.set("HANDLER", handler);
     }
     let content_type = r.content_type.clone();
     Verdict::Redirect(Redirect { uri: uri.into(), content_type })

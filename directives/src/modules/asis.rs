@@ -50,7 +50,7 @@ fn handle(r: &mut Request) -> Verdict {
     let end = response::head_end(&bytes, 0).unwrap_or(bytes.len());
     let fields = match response::parse(&bytes[..end]) {
         Ok(fields) => fields,
-        Err(line) => {
+        Err(response::Malformed { line, .. }) => {
             let text = format!("malformed header '{line}': ").into_bytes();
             r.log(Level::Error, "asis", 2428, [&text[..], &r.filename].concat());
             return Verdict::Status(500);

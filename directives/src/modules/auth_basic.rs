@@ -1,10 +1,8 @@
 //! mod_auth_basic: HTTP's Basic authentication (RFC 7617), and the providers it asks.
 
-
-
-use super::authn_core::{self, Credentials, Numbers};
 use std::sync::Arc;
 
+use super::authn_core::{self, Credentials, Numbers};
 use super::{authn_anon, authnz_fcgi};
 use crate::bundle::OsError;
 use crate::diagnostic::codes;
@@ -74,8 +72,10 @@ static AUTH_BASIC_PROVIDER: Directive = Directive {
     default: "file",
     summary: "specify the auth providers for a directory or location",
     docs: r#"
-Who knows users and passwords: `file` (`AuthUserFile`) and `anon` (`Anonymous`). They are
-asked in this order until one knows the user. Providers that are not built in are refused.
+Who knows users and passwords: `file` (`AuthUserFile`), `anon` (`Anonymous`), and the names
+that `AuthnzFcgiDefineProvider` gave to applications. They are asked in this order until one
+knows the user; an application's answer is the last. Providers that are not built in are
+refused.
 
 ## Example
     <Location /intern>
@@ -105,7 +105,8 @@ fn provider(word: &Word) -> Result<Provider> {
         "file" => Provider::File,
         "anon" => Provider::Anon,
         "dbm" | "dbd" | "ldap" | "socache" | "PAM" | "external" => {
-            let message = format!("AuthBasicProvider {name} is refused: it is not built in");
+            let message =
+                format!("AuthBasicProvider {name} is refused: it is not built in");
             return Err(Problem::new(&codes::REFUSED, message).at(word.span));
         }
         _ => {
@@ -161,7 +162,8 @@ application that wants some. Name and password are expressions. `off` ends it.
             let rules = at.rules();
             let shown = user.lossy();
             let name = Template::parse(&user.bytes, rules).map_err(|why| {
-                let message = format!("Could not parse fake username expression '{shown}': {why}");
+                let message =
+                    format!("Could not parse fake username expression '{shown}': {why}");
                 Problem::from(message).at(user.span)
             })?;
             let word = password.unwrap_or(user);
@@ -206,7 +208,9 @@ fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
         [] => &[Provider::File][..],
         some => some,
     };
-    let Some(provider) = providers.get(index) else { return conclude(r, Checked::NoUser) };
+    let Some(provider) = providers.get(index) else {
+        return conclude(r, Checked::NoUser);
+    };
     match provider {
         Provider::Anon => match authn_anon::check(r, &given) {
             Checked::NoUser => ask(r, given, index + 1),
@@ -242,10 +246,8 @@ fn checked(r: &mut Request, answer: Answer) -> Verdict {
 /// What a check leads to.
 pub fn conclude(r: &mut Request, checked: Checked) -> Verdict {
     let dir = r.dir.clone();
-    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
-    let uri = String::from_utf8_lossy(&r.uri).into_owned();
     let left_to_others = dir.auth_basic.authoritative == Some(false);
-    match checked {
+    let is_known = match checked {
         Checked::Granted => return OK,
         Checked::Failed(error) => {
             let file = dir.authn_file.file().cloned().unwrap_or_default();
@@ -254,41 +256,54 @@ pub fn conclude(r: &mut Request, checked: Checked) -> Verdict {
             return Verdict::Status(500);
         }
         Checked::NoUser if left_to_others => return DECLINED,
-        Checked::NoUser => {
-            r.log(Level::Error, "auth_basic", 1618, format!("user {user} not found: {uri}"));
-        }
-        Checked::Denied => {
-            let text =
-                format!("user {user}: authentication failure for \"{uri}\": Password Mismatch");
-            r.log(Level::Error, "auth_basic", 1617, text);
-        }
-    }
+        Checked::NoUser => false,
+        Checked::Denied => true,
+    };
+    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default());
+    let uri = String::from_utf8_lossy(&r.uri);
+    let (number, text) = if is_known {
+        let what = "authentication failure";
+        (1617, format!("user {user}: {what} for \"{uri}\": Password Mismatch"))
+    } else {
+        (1618, format!("user {user} not found: {uri}"))
+    };
+    r.log(Level::Error, "auth_basic", number, text);
     authn_core::challenge(r);
     Verdict::Status(401)
 }
 
 /// `authenticate_basic_fake`.
 fn fake(r: &mut Request) -> Verdict {
-    use base64::Engine as _;
     let dir = r.dir.clone();
     let Some(Some(fake)) = &dir.auth_basic.fake else { return DECLINED };
     let mut texts = Vec::new();
-    for (template, what, ah) in [(&fake.0, "user", 2455), (&fake.1, "password", 2456)] {
+    for (template, what, wrong, empty) in
+        [(&fake.0, "username", 2455, 2458), (&fake.1, "password", 2456, 2459)]
+    {
         match template.fill(r) {
-            Ok(Ok(text)) => texts.push(text),
+            Ok(Ok(text)) if !text.is_empty() => texts.push(text),
+            Ok(Ok(_)) => {
+                // What the client says of itself must not be taken for what is made here.
+                Arc::make_mut(&mut r.headers_in).remove(http::header::AUTHORIZATION);
+                let uri = String::from_utf8_lossy(&r.uri);
+                let text = format!(
+                    "AuthBasicFake: empty {what} expression for URI '{uri}', ignoring"
+                );
+                r.log(Level::Info, "auth_basic", empty, text);
+                return DECLINED;
+            }
             Ok(Err(why)) => {
                 let uri = String::from_utf8_lossy(&r.uri);
                 let text = format!(
                     "AuthBasicFake: could not evaluate {what} expression for URI '{uri}': {why}"
                 );
-                r.log(Level::Error, "auth_basic", ah, text);
+                r.log(Level::Error, "auth_basic", wrong, text);
                 return Verdict::Status(500);
             }
             Err(want) => return super::core::expr_wants(r, want, self::fake),
         }
     }
-    let pair = texts.join(&b':');
-    let value = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let value = format!("Basic {}", authn_core::encode_base64(&texts.join(&b':')));
     let line = format!("AuthBasicFake: \"Authorization: {value}\"");
     r.log(Level::Info, "auth_basic", 2457, line);
     if let Ok(value) = http::HeaderValue::from_str(&value) {

@@ -7,10 +7,10 @@ use super::authn_core::Credentials;
 use crate::log::Level;
 use crate::merge::Merge;
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Set};
+use crate::schema::{Context, Directive, Module, Override, Problem, Set};
 
 /// Settings of a section.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Dir {
     users: Vec<Bytes>,
     no_user_id: Option<bool>,
@@ -20,15 +20,17 @@ pub struct Dir {
 }
 
 impl Merge for Dir {
+    // The module has no merger: a section that says anything of it says everything.
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        let users = if inner.users.is_empty() { &outer.users } else { &inner.users };
-        Dir {
-            users: users.clone(),
-            no_user_id: inner.no_user_id.or(outer.no_user_id),
-            log_email: inner.log_email.or(outer.log_email),
-            verify_email: inner.verify_email.or(outer.verify_email),
-            must_give_email: inner.must_give_email.or(outer.must_give_email),
-        }
+        if inner.is_silent() { outer.clone() } else { inner.clone() }
+    }
+}
+
+impl Dir {
+    fn is_silent(&self) -> bool {
+        let Dir { users, no_user_id, log_email, verify_email, must_give_email } = self;
+        let flags = [no_user_id, log_email, verify_email, must_give_email];
+        users.is_empty() && flags.iter().all(|flag| flag.is_none())
     }
 }
 
@@ -43,7 +45,8 @@ static ANONYMOUS: Directive = Directive {
     summary: "a space-separated list of user IDs",
     docs: r#"
 Names that provider `anon` lets in without looking at the password; case does not matter,
-and `*` is any name.
+and `*` is any name. A section that has any of this module's directives has none of those
+around it.
 
 ## Example
     <Location /pub>
@@ -55,6 +58,11 @@ and `*` is any name.
     </Location>
 "#,
     set: Set::Each(|at, word| {
+        if word.bytes.is_empty() {
+            let message =
+                "Anonymous string cannot be empty, use Anonymous_NoUserId instead";
+            return Err(Problem::from(message).at(word.span));
+        }
         at.dir.authn_anon().users.push(word.bytes.clone());
         Ok(())
     }),
@@ -105,27 +113,25 @@ pub fn check(r: &mut Request, given: &Credentials) -> Checked {
     let dir = r.dir.clone();
     let config = &dir.authn_anon;
     let (user, mail) = (&given.user, &given.password);
-    let known = if user.is_empty() {
-        config.no_user_id == Some(true)
-    } else {
-        config.users.iter().any(|name| &name[..] == b"*" || name.eq_ignore_ascii_case(user))
-    };
+    // Without any name the module says nothing, not even about the empty one.
+    let known = !config.users.is_empty()
+        && if user.is_empty() {
+            config.no_user_id == Some(true)
+        } else {
+            let is = |name: &Bytes| &name[..] == b"*" || name.eq_ignore_ascii_case(user);
+            config.users.iter().any(is)
+        };
     if !known {
         return Checked::NoUser;
     }
-    let verify = config.verify_email == Some(true);
-    let fine = if verify && mail.contains(&b'@') && mail.contains(&b'.') {
-        true
-    } else if mail.is_empty() {
-        config.must_give_email == Some(false)
-    } else {
-        !verify
-    };
-    if !fine {
+    let is_given = !mail.is_empty() || config.must_give_email == Some(false);
+    let is_address = mail.contains(&b'@') && mail.contains(&b'.');
+    if !is_given || (config.verify_email == Some(true) && !is_address) {
         return Checked::Denied;
     }
-    if config.log_email != Some(false) {
-        let text = format!("Anonymous: Passwd <{}> Accepted", String::from_utf8_lossy(mail));
+    if config.log_email != Some(false) && r.prev.is_none() && r.main.is_none() {
+        let text =
+            format!("Anonymous: Passwd <{}> Accepted", String::from_utf8_lossy(mail));
         r.log(Level::Info, "authn_anon", 1672, text);
     }
     Checked::Granted

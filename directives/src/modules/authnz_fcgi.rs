@@ -19,7 +19,9 @@ use crate::merge_options;
 use crate::modules::core::expr_wants;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
-use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{
+    Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
+};
 
 /// What a provider decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +102,19 @@ Makes a FastCGI application a provider for `AuthBasicProvider` (type `authn` or 
     compat: Compat::Differs("Unix sockets are possible, and connections are used again"),
     set: Set::Words(|at, words| {
         let [kind, name, address] = words else {
-            return Err("AuthnzFcgiDefineProvider requires a type, a name and an address".into());
+            return Err(
+                "AuthnzFcgiDefineProvider requires a type, a name and an address".into(),
+            );
         };
         let kind = match kind.lossy().to_ascii_lowercase().as_str() {
             "authn" => Kind::Authn,
             "authz" => Kind::Authz,
             "authnz" => Kind::Authnz,
             other => {
-                let message = format!("Invalid provider type '{other}'; expected 'authn', \
-                                       'authz', or 'authnz'");
+                let message = format!(
+                    "Invalid provider type '{other}'; expected 'authn', \
+                                       'authz', or 'authnz'"
+                );
                 return Err(Problem::from(message).at(kind.span));
             }
         };
@@ -138,7 +144,8 @@ fn address(at: &Scope, word: &Word) -> Result<Address> {
         return Ok(Address::Unix(path.into()));
     }
     let wrong = || {
-        let message = format!("Invalid backend address '{text}'; expected fcgi://host:port/");
+        let message =
+            format!("Invalid backend address '{text}'; expected fcgi://host:port/");
         Problem::from(message).at(word.span)
     };
     let rest = text.strip_prefix("fcgi://").ok_or_else(wrong)?;
@@ -193,8 +200,10 @@ fn check_authn_provider(at: &mut Scope, words: &[Word]) -> Result {
         return Ok(());
     }
     let Some(provider) = provider(at, name, true) else {
-        let message = format!("Provider {} is not defined, or not for authentication",
-            name.lossy());
+        let message = format!(
+            "Provider {} is not defined, or not for authentication",
+            name.lossy()
+        );
         let help = "AuthnzFcgiDefineProvider has to stand before";
         return Err(Problem::from(message).at(name.span).help(help));
     };
@@ -248,7 +257,8 @@ pub static MODULE: Module = Module {
 };
 
 /// What no authorizer gets, as the FastCGI specification says.
-const WITHOUT: &[&str] = &["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED", "SCRIPT_NAME"];
+const WITHOUT: &[&str] =
+    &["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED", "SCRIPT_NAME"];
 
 type AfterAnswer = fn(&mut Request, Answer) -> Verdict;
 
@@ -271,17 +281,16 @@ fn ask(
     r.asked = Some(provider.clone());
     let app = provider.app.clone();
     (r.findings.application, r.findings.cached) = (Some(app.path.clone()), None);
-    let call =
-        Call {
-            app,
-            role: Role::Authorizer,
-            extra,
-            without: WITHOUT,
-            variables: None,
-            hold: None,
-            nph: false,
-            newest: None,
-        };
+    let call = Call {
+        app,
+        role: Role::Authorizer,
+        extra,
+        without: WITHOUT,
+        variables: None,
+        hold: None,
+        nph: false,
+        newest: None,
+    };
     Verdict::Ask(Effect::FastCgi(call), then)
 }
 
@@ -303,25 +312,8 @@ fn hear(r: &mut Request, answer: Answer) -> Option<Heard> {
         }
         _ => return None,
     };
-    let fields = match response::parse(&head) {
-        Ok(fields) => fields,
-        Err(line) => {
-            r.log(Level::Error, "authnz_fcgi", 0, response::malformed(&name, &line));
-            return None;
-        }
-    };
-    let mut status = 200;
-    for (field, value) in &fields {
-        if field.eq_ignore_ascii_case(b"Status") {
-            let Some((said, _)) = response::status(value) else {
-                let value = String::from_utf8_lossy(value);
-                let text = response::invalid_status(&name, &value);
-                r.log(Level::Error, "authnz_fcgi", 0, text);
-                return None;
-            };
-            status = said;
-        }
-    }
+    let (said, fields) = response::authorizers(r, "authnz_fcgi", &name, &head)?;
+    let status = said.map_or(200, |(status, _)| status);
     Some(Heard { status, fields })
 }
 
@@ -342,10 +334,10 @@ fn password_answered(r: &mut Request, answer: Answer) -> Verdict {
             r.held = heard.fields;
             Verdict::Ask(Effect::Finish, password_finished)
         }
-        Some(heard) => {
-            response::add_fields(r, heard.fields);
-            auth_basic::conclude(r, Checked::Denied)
-        }
+        Some(heard) => match response::add_fields(r, heard.fields) {
+            Some(verdict) => verdict,
+            None => auth_basic::conclude(r, Checked::Denied),
+        },
     }
 }
 
@@ -398,10 +390,10 @@ fn authorized(r: &mut Request, answer: Answer) -> Verdict {
             r.held = heard.fields;
             Verdict::Ask(Effect::Finish, authorized_finished)
         }
-        Some(heard) => {
-            response::add_fields(r, heard.fields);
-            settled(r, "0")
-        }
+        Some(heard) => match response::add_fields(r, heard.fields) {
+            Some(verdict) => verdict,
+            None => settled(r, "0"),
+        },
     }
 }
 

@@ -83,8 +83,9 @@ const FILE_GROUP: Question = Question {
 
 /// Is the user in one of these groups? See `group_check_authorization`.
 pub fn is_member(r: &mut Request, user: &Bytes, groups: &[Bytes]) -> bool {
-    let holds =
-        |own: &[Vec<u8>]| groups.iter().any(|g| own.iter().any(|o| o.eq_ignore_ascii_case(g)));
+    let holds = |own: &[Vec<u8>]| {
+        groups.iter().any(|g| own.iter().any(|o| o.eq_ignore_ascii_case(g)))
+    };
     check(r, user, &GROUP, |_, own| holds(own))
 }
 
@@ -113,24 +114,31 @@ fn check(
         Ok(text) => text,
         Err(error) => {
             let line = format!("Could not open group file: {shown}");
-            r.log_os(Level::Error, "authz_groupfile", question.unreadable, Some(error), line);
+            r.log_os(
+                Level::Error,
+                "authz_groupfile",
+                question.unreadable,
+                Some(error),
+                line,
+            );
             return false;
         }
     };
     let own = groups_of(&text, user);
-    let uri = String::from_utf8_lossy(&r.uri).into_owned();
-    let name = String::from_utf8_lossy(user).into_owned();
-    let begin = format!("Authorization of user {name} to access {uri} failed, reason: user");
-    if own.is_empty() {
-        let line = format!("{begin} doesn't appear in group file ({shown}).");
-        r.log(Level::Info, "authz_groupfile", question.no_groups, line);
-        return false;
-    }
-    if holds(r, &own) {
+    let (level, number, why) = if own.is_empty() {
+        let why = format!("doesn't appear in group file ({shown}).");
+        (Level::Info, question.no_groups, why)
+    } else if holds(r, &own) {
         return true;
-    }
-    let line = format!("{begin} is not part of the 'require'ed {}.", question.what);
-    r.log(Level::Debug, "authz_groupfile", question.others, line);
+    } else {
+        let why = format!("is not part of the 'require'ed {}.", question.what);
+        (Level::Debug, question.others, why)
+    };
+    let (user, uri) = (String::from_utf8_lossy(user), String::from_utf8_lossy(&r.uri));
+    let text = format!(
+        "Authorization of user {user} to access {uri} failed, reason: user {why}"
+    );
+    r.log(level, "authz_groupfile", number, text);
     false
 }
 
@@ -151,7 +159,8 @@ mod tests {
 
     #[test]
     fn groups_are_lines() {
-        let text = b"# staff: eve\n staff : ann  bob\nadmin:ann \"two words\"\n\nstaff: carl\n";
+        let text =
+            b"# staff: eve\n staff : ann  bob\nadmin:ann \"two words\"\n\nstaff: carl\n";
         assert_eq!(groups_of(text, b"ann"), [&b"staff"[..], b"admin"]);
         assert_eq!(groups_of(text, b"carl"), [b"staff"]);
         assert_eq!(groups_of(text, b"two words"), [b"admin"]);

@@ -24,6 +24,9 @@ pub fn is_named(r: &mut Request, user: &Bytes, names: &[Bytes]) -> bool {
     if names.contains(user) {
         return true;
     }
+    if !r.logs(Level::Debug, "authz_user") {
+        return false;
+    }
     let (uri, user) = (String::from_utf8_lossy(&r.uri), String::from_utf8_lossy(user));
     let text = format!(
         "access to {uri} failed, reason: user '{user}' does not meet 'require'ments for user to \

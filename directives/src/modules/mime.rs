@@ -498,8 +498,8 @@ fn find_type(r: &mut Request) -> Verdict {
         r.inflates_input |= extension.inflates_input == Some(true);
     }
     if let (Some(charset), Some(kind)) = (charset, &r.content_type) {
-        let end = kind.to_ascii_lowercase().windows(8).position(|w| w == b"charset=");
-        if end.is_none() {
+        let mut parts = kind.windows(b"charset=".len());
+        if !parts.any(|part| part.eq_ignore_ascii_case(b"charset=")) {
             r.content_type = Some([&kind[..], b"; charset=", &charset].concat().into());
         }
     }

@@ -12,7 +12,9 @@ use crate::merge::Merge;
 use crate::pattern::{Groups, Pattern};
 use crate::phase::{DECLINED, Hook, OK, Phase, Verdict, on};
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{
+    Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
+};
 use crate::template;
 
 /// What a condition looks at.
@@ -58,7 +60,14 @@ pub type Server = Dir;
 
 impl Merge for Dir {
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
-        Dir { conditions: outer.conditions.iter().chain(&inner.conditions).cloned().collect() }
+        Dir {
+            conditions: outer
+                .conditions
+                .iter()
+                .chain(&inner.conditions)
+                .cloned()
+                .collect(),
+        }
     }
 }
 
@@ -71,7 +80,9 @@ fn attribute(word: &Word) -> Result<Attribute> {
         "request_method" => Attribute::RequestMethod,
         "request_protocol" => Attribute::RequestProtocol,
         "request_uri" => Attribute::RequestUri,
-        _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => Attribute::Named(text),
+        _ if !text.bytes().any(|b| br"^$.*+?|()[]{}\".contains(&b)) => {
+            Attribute::Named(text)
+        }
         _ => {
             let pattern = Pattern::new(&word.bytes, true);
             let message = "SetEnvIfHeader name regex could not be compiled.";
@@ -114,7 +125,9 @@ fn add(
 ) -> Result {
     let name = at.cmd.name;
     let pattern = Pattern::new(&pattern.bytes, ignore_case).map_err(|why| {
-        Problem::from(format!("{name} regex could not be compiled.")).at(pattern.span).help(why)
+        Problem::from(format!("{name} regex could not be compiled."))
+            .at(pattern.span)
+            .help(why)
     })?;
     push(at, Test::Matches(attribute, pattern), features)
 }
@@ -126,10 +139,12 @@ fn set_env_if_expr(at: &mut Scope, words: &[Word]) -> Result {
     if features.is_empty() {
         return Err("Missing envariable expression for SetEnvIfExpr".into());
     }
-    let condition = expr::Condition::parse(&text.bytes, at.condition_rules()).map_err(|why| {
-        let shown = text.lossy();
-        Problem::from(format!("Could not parse expression \"{shown}\": {why}")).at(text.span)
-    })?;
+    let condition =
+        expr::Condition::parse(&text.bytes, at.condition_rules()).map_err(|why| {
+            let shown = text.lossy();
+            Problem::from(format!("Could not parse expression \"{shown}\": {why}"))
+                .at(text.span)
+        })?;
     push(at, Test::Holds(condition), features)
 }
 
@@ -140,7 +155,9 @@ fn push(at: &mut Scope, test: Test, features: &[Word]) -> Result {
             let split = word.bytes.iter().position(|&b| b == b'=');
             match (word.bytes.strip_prefix(b"!"), split) {
                 (Some(name), _) => (Bytes::copy_from_slice(name), None),
-                (None, Some(i)) => (word.bytes.slice(..i), Some(word.bytes.slice(i + 1..))),
+                (None, Some(i)) => {
+                    (word.bytes.slice(..i), Some(word.bytes.slice(i + 1..)))
+                }
                 (None, None) => (word.bytes.clone(), Some(Bytes::from_static(b"1"))),
             }
         })
@@ -171,6 +188,10 @@ counts as empty.
     SetEnvIf Authorization "(.*)" HTTP_AUTHORIZATION=$1
     SetEnvIf X-Forwarded-Proto https HTTPS=on
 "#,
+    compat: Compat::Differs(
+        "a regular expression for field names disregards case, also without NoCase: names \
+         are known in lower case only",
+    ),
     set: Set::Words(|at, words| set_env_if(at, words, false)),
     ..Directive::EXACT
 };
@@ -269,8 +290,9 @@ fn apply(r: &mut Request, to: &Dir, hook: Hook) -> Verdict {
         return DECLINED;
     }
     for condition in &to.conditions {
-        let wants_groups =
-            |(_, value): &Feature| value.as_ref().is_some_and(|value| value.contains(&b'$'));
+        let wants_groups = |(_, value): &Feature| {
+            value.as_ref().is_some_and(|value| value.contains(&b'$'))
+        };
         let needs_groups = condition.features.iter().any(wants_groups);
         let matched = match &condition.test {
             Test::Matches(attribute, pattern) => {
@@ -314,8 +336,10 @@ fn matched(
 ) -> Option<(Bytes, Groups)> {
     let subject = match attribute {
         Attribute::Matching(names) => {
-            let mut known = r.headers_in.keys();
-            let name = known.find(|name| names.is_match(name.as_str().as_bytes()));
+            // The last field that matches counts, as in httpd.
+            let known = r.headers_in.keys();
+            let name =
+                known.filter(|name| names.is_match(name.as_str().as_bytes())).last();
             name.and_then(|name| r.header(name.as_str()))
         }
         attribute => value(r, attribute),
@@ -339,7 +363,9 @@ fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
         Attribute::ServerAddr => {
             Some(r.connection.local.ip().to_canonical().to_string().into())
         }
-        Attribute::RequestMethod => Some(Bytes::copy_from_slice(r.method.as_str().as_bytes())),
+        Attribute::RequestMethod => {
+            Some(Bytes::copy_from_slice(r.method.as_str().as_bytes()))
+        }
         Attribute::RequestProtocol => Some(Bytes::from_static(r.protocol().as_bytes())),
         Attribute::RequestUri => Some(Bytes::copy_from_slice(&r.uri)),
         Attribute::Named(name) => {

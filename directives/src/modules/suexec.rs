@@ -37,15 +37,17 @@ static SUEXEC_USER_GROUP: Directive = Directive {
     context: Context::SERVERS,
     summary: "User and group for spawned processes",
     docs: r"
-Under whose name FastCGI applications of this server run, if `FastCgiWrapper` names a
-program that starts them under other names. Without a wrapper it has no effect.
+Under whose name this server's FastCGI applications and CGI scripts run. Applications need
+a `FastCgiWrapper` for that, and run as the server's user without; scripts are started by
+that program or by httpd's suexec, and are refused where there is neither.
 
 ## Example
     SuexecUserGroup www-data www-data
 ",
     set: Set::Two(|at, user, group| {
         let (user_text, group_text) = (user.lossy(), group.lossy());
-        let number = |text: &str| text.strip_prefix('#').and_then(|n| n.parse::<u32>().ok());
+        let number =
+            |text: &str| text.strip_prefix('#').and_then(|n| n.parse::<u32>().ok());
         let uid = match number(&user_text) {
             Some(uid) => Some(uid),
             None => at.files().user(Who::Name(&user_text)).map(|user| user.uid),
@@ -58,7 +60,9 @@ program that starts them under other names. Without a wrapper it has no effect.
             return Err(Problem::from(format!("bad user name {user_text}")).at(user.span));
         };
         let Some(gid) = gid else {
-            return Err(Problem::from(format!("bad group name {group_text}")).at(group.span));
+            return Err(
+                Problem::from(format!("bad group name {group_text}")).at(group.span)
+            );
         };
         at.server.suexec().user = Some(User { uid, gid });
         Ok(())

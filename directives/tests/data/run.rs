@@ -54,6 +54,7 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     Effect::Finish => Answer::Finished(Ok(())),
                     Effect::Status => Answer::Status(Arc::default()),
                     Effect::Wait(_) => Answer::Waited,
+                    Effect::Map { key, .. } => Answer::Mapped(Some(key)),
                     Effect::Recall(_) => Answer::Recalled(None),
                     Effect::Keep { .. } => Answer::Kept,
                     Effect::Forget => Answer::Forgotten(0),
@@ -93,6 +94,12 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
         Effect::Finish => writeln!(out, "read the rest of the answer"),
         Effect::Status => writeln!(out, "report on everything"),
         Effect::Wait(time) => writeln!(out, "wait {} ms", time.as_millis()),
+        Effect::Map { program, key, time } => writeln!(
+            out,
+            "ask {:?} for {}, for {time:?} at most",
+            program.argv,
+            key.escape_ascii()
+        ),
         Effect::Upstream(forward) => show_forward(forward, out),
         Effect::Recall(_) => writeln!(out, "look for an answer that was kept"),
         Effect::Keep { time, .. } => writeln!(out, "keep the answer for {time:?}"),

@@ -100,6 +100,10 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
         }
         Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
         Effect::Wait(_) => (String::new(), Answer::Waited),
+        Effect::Map { key, .. } => {
+            let out = format!("asks a map for {}\n", String::from_utf8_lossy(key));
+            (out, Answer::Mapped(None))
+        }
         Effect::Upstream(forward) => {
             let (place, target) =
                 (&forward.place, String::from_utf8_lossy(&forward.target));

@@ -25,9 +25,9 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::guardian::Guardian;
+use super::identity::Identity;
 use super::log::MainLog;
 use super::policy::{ClassId, Event, Policy, Slot, Time};
-use super::spawn::Identity;
 use crate::disk::Disk;
 use crate::message::{AppKey, AppState};
 use class::Class;
@@ -326,6 +326,11 @@ impl Apps {
         self.look_at_leaving();
         self.look_at_left();
         self.happen(Event::Tick);
+    }
+
+    /// Under whose name programs run.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// A child has ended. Says whether it was one of ours.

@@ -1,5 +1,7 @@
 //! Doing what the policy decides: starting processes, and telling them to end.
 
+use std::os::fd::AsFd;
+
 use directives::log::Level;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -69,12 +71,10 @@ impl Apps {
         if self.guardian.is_none() {
             self.guard();
         }
-        let no_process = |_| NotStarted::NoProcess;
         let (reading, writing) = output::pipe().map_err(|_| NotStarted::NoProcess)?;
         let wrapper = self.snapshot.process.fastcgi.wrapper.clone();
         let class = self.classes.get_mut(&slot.class).ok_or(NotStarted::NoProcess)?;
         let socket = class.socket.as_ref().ok_or(NotStarted::NoProcess)?;
-        let socket = socket.fd.try_clone().map_err(no_process)?;
         let settings = &class.app.settings;
         let wrapped = wrapper.as_ref().zip(class.app.identity.as_ref());
         let started = spawn::application(spawn::Application {
@@ -82,17 +82,16 @@ impl Apps {
             wrapper: wrapped
                 .map(|(wrapper, id)| (&wrapper[..], &id.user[..], &id.group[..])),
             env: &settings.initial_env,
-            socket,
+            socket: socket.fd.as_fd(),
             output: writing,
             nice: settings.priority,
             files: self.files,
-            identity: self.identity.clone(),
+            identity: self.identity.as_ref(),
         });
-        let child = started.map_err(|error| match error.raw_os_error() {
+        let pid = started.map_err(|error| match error.raw_os_error() {
             Some(nix::libc::EAGAIN | nix::libc::ENOMEM) => NotStarted::NoProcess,
             _ => NotStarted::NoProgram(error),
         })?;
-        let pid = Pid::from_raw(child.id() as i32);
         class.starts += 1;
         class.restarts += u64::from(again);
         class.processes[slot.index as usize] = Some(pid);

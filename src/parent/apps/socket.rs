@@ -11,8 +11,8 @@ use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::disk::path;
+use crate::parent::identity::Identity;
 use crate::parent::sockets::tcp;
-use crate::parent::spawn::Identity;
 
 /// A listening socket, open in the parent as long as its application is defined: what
 /// connects while no process is there waits instead of being refused (P-7).

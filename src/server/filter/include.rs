@@ -8,19 +8,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use directives::env::Env;
-use directives::modules::include::{Page, Step, Sub, Then};
+use directives::modules::include::{Command, Page, Step, Sub, Then};
 use directives::run::Run;
 
 use super::super::Live;
 use super::super::apps::Registry;
 use super::super::board::Board;
-use super::super::body::{Cut, Piece};
-use super::super::drive::{World, drive};
+use super::super::body::{AppOutput, Cut, Piece};
+use super::super::drive::{Answered, World, drive};
 use super::super::live::Generation;
 use super::super::request_body::RequestBody;
 use super::super::respond::source;
+use super::super::script::ScriptRun;
 use super::super::socket::Shared;
-use super::{Next, Pipe, Stage, stages};
+use super::super::source::Source as Output;
+use super::{Next, Pipe, Source, Stage, stages};
 
 /// What sub-requests are run with.
 #[derive(Clone)]
@@ -117,7 +119,7 @@ impl Include {
                     Some(piece) => return Some(piece),
                     None => {
                         self.included = None;
-                        self.with(|page| page.included(200));
+                        self.with(|page| page.included(200, None));
                     }
                 }
             }
@@ -134,6 +136,11 @@ impl Include {
                         return Some(Ok(Piece { bytes: Bytes::new(), flush: true }));
                     }
                 }
+                Step::Run(command) => {
+                    if self.run(command) {
+                        return Some(Ok(Piece { bytes: Bytes::new(), flush: true }));
+                    }
+                }
                 Step::End => {
                     if self.page.has_elements() {
                         self.pipe.open.set(true);
@@ -142,6 +149,22 @@ impl Include {
                 }
             }
         }
+    }
+
+    /// Has a command started. Says whether its output is to follow.
+    fn run(&mut self, command: Command) -> bool {
+        let (generation, outbox) = (&self.tools.generation, &self.tools.registry.outbox);
+        let started =
+            ScriptRun::command(command, self.page.request(), generation, outbox);
+        let Ok(run) = started else {
+            self.with(Page::not_started);
+            return false;
+        };
+        let answered = Answered::of_script(Output::Script(Box::new(run)), Bytes::new());
+        let mut body = Source::app(Box::new(AppOutput::new(answered)));
+        body.report_to(self.pipe.clone());
+        self.included = Some(Box::new(body));
+        true
     }
 
     /// Looks a sub-request up, and runs it if the page says so. Says whether its body is to
@@ -162,19 +185,20 @@ impl Include {
         } else {
             self.tools.generation.write_lines(run.request_mut());
         }
-        let then = self.with(|page| page.looked(run.request()));
+        let then = self.with(|page| page.looked(run.request_mut()));
         if then == Then::On {
             return false;
         }
         run.handle();
         let Some(mut reply) = drive(&mut run, &mut world).await else {
-            let status = run.request().status;
-            self.with(|page| page.included(status));
+            let r = run.request();
+            let to = r.headers_out.get("Location");
+            self.with(|page| page.included(r.status, to));
             return false;
         };
         let filters = std::mem::take(&mut reply.filters);
         let Some(mut body) = source(&mut reply, &mut world) else {
-            self.with(|page| page.included(200));
+            self.with(|page| page.included(200, None));
             return false;
         };
         body.report_to(self.pipe.clone());

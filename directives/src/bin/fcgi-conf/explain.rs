@@ -113,6 +113,7 @@ virtual host, sections, rewriting, who decided, what applications would be sent,
     password=granted      or denied, or unknown
     name=HOST             the client's host name; empty for none
     address.HOST=A,A      the addresses of a host
+    map.KEY=VALUE         what a RewriteMap's program has for a key
                        What is asked and not answered is taken for granted, and said.
   --json             : for programs
   --html             : a page with the way, the parameters and the configuration

@@ -14,6 +14,21 @@ pub(super) enum Value {
     List(Vec<(Option<String>, Value, u32)>),
 }
 
+impl Value {
+    /// What a copy costs, bytes.
+    fn size(&self) -> usize {
+        let own = size_of::<(Option<String>, Value, u32)>();
+        own + match self {
+            Value::Text(text) => text.len(),
+            Value::Number(_) => 0,
+            Value::List(list) => list
+                .iter()
+                .map(|(key, value, _)| key.as_ref().map_or(0, String::len) + value.size())
+                .sum(),
+        }
+    }
+}
+
 /// What a configuration says.
 #[derive(Clone, Debug)]
 pub(super) enum Statement {
@@ -44,28 +59,52 @@ enum Token {
 /// Files within each other at most.
 const DEEPEST: usize = 16;
 
+/// Conditions and lists within each other at most.
+const MOST_NESTED: usize = 100;
+
+/// What files and the uses of variables may come to, bytes: variables that are made of
+/// themselves, and files that include each other, double each time.
+const MOST: usize = 64 << 20;
+
+/// What all files share.
+#[derive(Default)]
+struct Shared {
+    variables: HashMap<String, Value>,
+    /// Of `MOST`.
+    spent: usize,
+}
+
+impl Shared {
+    fn spend(&mut self, bytes: usize) -> Option<()> {
+        self.spent = self.spent.saturating_add(bytes);
+        (self.spent <= MOST).then_some(())
+    }
+}
+
 pub(super) fn parse(
     name: &str,
     bytes: &[u8],
     files: &dyn Files,
 ) -> Result<Vec<Statement>, String> {
-    let mut variables = HashMap::new();
-    of_file(name, bytes, files, &mut variables, 0)
+    of_file(name, bytes, files, &mut Shared::default(), 0)
 }
 
 fn of_file(
     name: &str,
     bytes: &[u8],
     files: &dyn Files,
-    variables: &mut HashMap<String, Value>,
+    shared: &mut Shared,
     depth: usize,
 ) -> Result<Vec<Statement>, String> {
     if depth > DEEPEST {
         return Err(format!("{name}: files include each other without end"));
     }
+    if shared.spend(bytes.len() + 1000).is_none() {
+        return Err(format!("{name}: with what it includes this is too much"));
+    }
     let text = String::from_utf8_lossy(bytes).into_owned();
     let tokens = tokens(name, &text)?;
-    let mut parser = Parser { name, tokens, at: 0, files, variables, depth };
+    let mut parser = Parser { name, tokens, at: 0, files, shared, depth, nested: 0 };
     parser.statements(false)
 }
 
@@ -77,12 +116,11 @@ const SIGNS: [&str; 18] = [
 fn tokens(name: &str, text: &str) -> Result<Vec<(Token, u32)>, String> {
     let mut out = Vec::new();
     let mut rest = text;
-    let line = |rest: &str| {
-        let before = &text[..text.len() - rest.len()];
-        before.bytes().filter(|b| *b == b'\n').count() as u32 + 1
-    };
+    let (mut at, mut counted) = (1, text);
     while let Some(c) = rest.chars().next() {
-        let at = line(rest);
+        let passed = &counted[..counted.len() - rest.len()];
+        at += passed.bytes().filter(|b| *b == b'\n').count() as u32;
+        counted = rest;
         if c.is_whitespace() {
             rest = rest.trim_start();
         } else if c == '#' {
@@ -137,8 +175,10 @@ struct Parser<'a> {
     tokens: Vec<(Token, u32)>,
     at: usize,
     files: &'a dyn Files,
-    variables: &'a mut HashMap<String, Value>,
+    shared: &'a mut Shared,
     depth: usize,
+    /// Conditions and lists around this place.
+    nested: usize,
 }
 
 impl Parser<'_> {
@@ -165,6 +205,20 @@ impl Parser<'_> {
         found
     }
 
+    /// What stands in a condition or a list.
+    fn inside<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, String>,
+    ) -> Result<T, String> {
+        if self.nested >= MOST_NESTED {
+            return self.error("this is nested too deep");
+        }
+        self.nested += 1;
+        let found = read(self);
+        self.nested -= 1;
+        found
+    }
+
     fn statements(&mut self, within: bool) -> Result<Vec<Statement>, String> {
         let mut out = Vec::new();
         loop {
@@ -182,18 +236,20 @@ impl Parser<'_> {
                 }
                 Some(Token::Name(name)) if name == "else" => {
                     self.at += 1;
+                    // `else if $FIELD`, `else $FIELD`, or `else { … }`.
+                    if matches!(self.peek(), Some(Token::Name(word)) if word == "if") {
+                        self.at += 1;
+                    }
                     match self.peek().cloned() {
                         Some(Token::Field(field)) => {
                             self.at += 1;
                             out.push(self.condition(field, place, true)?);
                         }
-                        // `else if $FIELD`, or `else { … }`.
-                        Some(Token::Name(word)) if word == "if" => self.at += 1,
                         _ => {
                             if !self.takes("{") {
                                 return self.error("else wants a condition or {");
                             }
-                            let body = self.statements(true)?;
+                            let body = self.inside(|p| p.statements(true))?;
                             out.push(Statement::If {
                                 field: String::new(),
                                 operator: String::new(),
@@ -231,11 +287,11 @@ impl Parser<'_> {
         }
         let value = self.value()?;
         if name.starts_with("var.") || !name.contains('.') && name != "include" {
-            let value = match self.variables.remove(&name) {
+            let value = match self.shared.variables.remove(&name) {
                 Some(old) if adds => sum(old, value),
                 _ => value,
             };
-            self.variables.insert(name, value);
+            self.shared.variables.insert(name, value);
             return Ok(None);
         }
         Ok(Some(Statement::Set { name, value, place }))
@@ -270,7 +326,7 @@ impl Parser<'_> {
         if !self.takes("{") {
             return self.error("{ is wanted");
         }
-        let body = self.statements(true)?;
+        let body = self.inside(|p| p.statements(true))?;
         Ok(Statement::If {
             field: whole,
             operator: operator.to_owned(),
@@ -318,13 +374,7 @@ impl Parser<'_> {
             match self.files.read(&path) {
                 Ok(bytes) => {
                     let depth = self.depth + 1;
-                    out.extend(of_file(
-                        &name,
-                        &bytes,
-                        self.files,
-                        self.variables,
-                        depth,
-                    )?);
+                    out.extend(of_file(&name, &bytes, self.files, self.shared, depth)?);
                 }
                 Err(error) => return self.error(&format!("{name}: {}", error.text)),
             }
@@ -346,40 +396,43 @@ impl Parser<'_> {
         match token {
             Some(Token::Text(text)) => Ok(Value::Text(text)),
             Some(Token::Number(number)) => Ok(Value::Number(number)),
-            // What is known only when lighttpd runs keeps its name.
-            Some(Token::Name(name)) => Ok(self
-                .variables
-                .get(&name)
-                .cloned()
-                .unwrap_or_else(|| Value::Text(format!("${{{name}}}")))),
-            Some(Token::Sign("(")) => {
-                let mut list = Vec::new();
-                loop {
-                    if self.takes(")") {
-                        return Ok(Value::List(list));
-                    }
-                    let line = self.line();
-                    let value = self.value()?;
-                    let pair = match value {
-                        // `=` typed for `=>` is taken by lighttpd as well.
-                        Value::Text(key) if self.takes("=>") || self.takes("=") => {
-                            (Some(key), self.value()?, line)
-                        }
-                        Value::Number(key) if self.takes("=>") => {
-                            (Some(key.to_string()), self.value()?, line)
-                        }
-                        value => (None, value, line),
-                    };
-                    list.push(pair);
-                    if !self.takes(",") && !matches!(self.peek(), Some(Token::Sign(")")))
-                    {
-                        return self.error(", or ) is wanted");
-                    }
-                }
-            }
+            Some(Token::Name(name)) => match self.shared.variables.get(&name).cloned() {
+                Some(value) => match self.shared.spend(value.size()) {
+                    Some(()) => Ok(value),
+                    None => self.error("the variables here come to too much"),
+                },
+                // What is known only when lighttpd runs keeps its name.
+                None => Ok(Value::Text(format!("${{{name}}}"))),
+            },
+            Some(Token::Sign("(")) => self.inside(Self::list).map(Value::List),
             _ => {
                 self.at -= 1;
                 self.error("a value is wanted")
+            }
+        }
+    }
+
+    /// The values of a list, behind its parenthesis.
+    fn list(&mut self) -> Result<Vec<(Option<String>, Value, u32)>, String> {
+        let mut list = Vec::new();
+        loop {
+            if self.takes(")") {
+                return Ok(list);
+            }
+            let line = self.line();
+            let pair = match self.value()? {
+                // `=` typed for `=>` is taken by lighttpd as well.
+                Value::Text(key) if self.takes("=>") || self.takes("=") => {
+                    (Some(key), self.value()?, line)
+                }
+                Value::Number(key) if self.takes("=>") => {
+                    (Some(key.to_string()), self.value()?, line)
+                }
+                value => (None, value, line),
+            };
+            list.push(pair);
+            if !self.takes(",") && !matches!(self.peek(), Some(Token::Sign(")"))) {
+                return self.error(", or ) is wanted");
             }
         }
     }
@@ -396,7 +449,7 @@ fn sum(a: Value, b: Value) -> Value {
             a.extend(b);
             Value::List(a)
         }
-        (Value::Number(a), Value::Number(b)) => Value::Number(a + b),
+        (Value::Number(a), Value::Number(b)) => Value::Number(a.saturating_add(b)),
         (a, b) => Value::Text(text(&a) + &text(&b)),
     }
 }

@@ -1,8 +1,8 @@
 //! What lighttpd's settings are in httpd's words. Longer than others: it is one table of
 //! settings with what each comes to.
 
-use super::Read;
 use super::parse::{Statement, Value};
+use super::{Read, shield};
 use crate::convert::ledger::{Entry, Fate};
 use crate::convert::quoted;
 use crate::explain::Place;
@@ -40,12 +40,14 @@ pub(super) fn write(statements: &[Statement]) -> Read {
     if !lost.is_empty() {
         out += "#\n# This is not carried over, or not all of it:\n";
         for entry in lost {
+            // A line of its own would be no comment any more.
+            let place = one_line(&entry.place.to_string());
             let why = entry.fate.why();
-            out += &format!("#   {}: {}\n#       {why}\n", entry.place, entry.text);
+            out += &format!("#   {place}: {}\n#       {why}\n", entry.text);
         }
     }
     out.push('\n');
-    w.ports.iter().for_each(|port| out += &format!("Listen {port}\n"));
+    w.ports.iter().for_each(|port| out += &format!("Listen {}\n", quoted(port)));
     w.main.iter().for_each(|line| out += &format!("{line}\n"));
     if hosts.is_empty() {
         main.lines.iter().for_each(|line| out += &format!("{line}\n"));
@@ -71,7 +73,8 @@ pub(super) fn write(statements: &[Statement]) -> Read {
 }
 
 impl Value {
-    fn text(&self) -> String {
+    /// It as one text.
+    pub(super) fn text(&self) -> String {
         match self {
             Value::Text(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -88,18 +91,20 @@ impl Value {
         }
     }
 
-    fn list(&self) -> &[(Option<String>, Value, u32)] {
+    /// What is in it; nothing if it is no list.
+    pub(super) fn list(&self) -> &[(Option<String>, Value, u32)] {
         if let Value::List(list) = self { list } else { &[] }
     }
 
-    fn on(&self) -> bool {
+    /// Does it switch something on?
+    pub(super) fn on(&self) -> bool {
         ["enable", "true", "1", "yes"].contains(&self.text().as_str())
     }
 }
 
 impl Writer {
     fn note(&mut self, place: &Place, text: String, fate: Fate) {
-        self.entries.push(Entry { place: place.clone(), text, fate });
+        self.entries.push(Entry { place: place.clone(), text: one_line(&text), fate });
     }
 
     fn statements(
@@ -125,10 +130,26 @@ impl Writer {
                     match condition {
                         ("HTTP[host]", "==" | "=~") if !is_else && top => {
                             let (names, fate) = names(operator, value);
+                            if fate != Fate::Carried {
+                                // Other names lead to the servers around it.
+                                server.lines.extend(shield::instead(body));
+                            }
                             self.note(place, text, fate);
                             let mut host = Server::default();
                             self.statements(body, &mut host, hosts, false);
-                            hosts.push((names, host));
+                            // Of servers with one name the first answers alone, where
+                            // lighttpd does what all its conditions say.
+                            match hosts.iter_mut().find(|(known, _)| *known == names) {
+                                Some((_, known)) => known.lines.extend(host.lines),
+                                None => {
+                                    for (known, other) in hosts.iter_mut() {
+                                        if share_a_name(known, &names) {
+                                            other.lines.extend(shield::instead(body));
+                                        }
+                                    }
+                                    hosts.push((names, host));
+                                }
+                            }
                         }
                         ("SERVER[socket]", "==") if !is_else => {
                             let address = value
@@ -148,6 +169,7 @@ impl Writer {
                                 Fate::Lost("such conditions are not carried over".into());
                             self.note(place, text, fate.clone());
                             self.lost(body, &fate);
+                            server.lines.extend(shield::instead(body));
                         }
                     }
                 }
@@ -184,22 +206,14 @@ impl Writer {
         text: String,
         server: &mut Server,
     ) {
-        let head = if operator == "=^" {
-            format!("<Location {}>", quoted(value))
-        } else {
-            format!("<LocationMatch {}>", quoted(value))
-        };
-        let close = if operator == "=^" { "</Location>" } else { "</LocationMatch>" };
-        let mut lines = Vec::new();
+        let mut is_closed = false;
         self.note(place, text, Fate::Carried);
         for statement in body {
             match statement {
                 Statement::Set { name, value, place, .. }
                     if name == "url.access-deny" =>
                 {
-                    if !value.list().is_empty() {
-                        lines.push("    Require all denied".to_owned());
-                    }
+                    is_closed |= shield::protects(name, value);
                     self.note(place, format!("{name} = {}", value.text()), Fate::Carried);
                 }
                 other => {
@@ -207,18 +221,18 @@ impl Writer {
                         "of settings for some URLs only url.access-deny is carried over";
                     self.lost(std::slice::from_ref(other), &Fate::Lost(why.into()));
                     // What protects something is not left open.
-                    let guards = matches!(other, Statement::Set { name, .. } if name.starts_with("auth."));
-                    let nested = matches!(other, Statement::If { .. });
-                    if (guards || nested) && lines.is_empty() {
-                        lines.push("    Require all denied".to_owned());
-                    }
+                    let protects =
+                        !shield::instead(std::slice::from_ref(other)).is_empty();
+                    is_closed |= protects || matches!(other, Statement::If { .. });
                 }
             }
         }
-        if !lines.is_empty() {
-            server.lines.push(head);
-            server.lines.extend(lines);
-            server.lines.push(close.to_owned());
+        if is_closed {
+            let closed = "Require all denied";
+            server.lines.extend(match operator {
+                "=^" => shield::below(value, closed),
+                _ => shield::section("LocationMatch", value, closed),
+            });
         }
     }
 
@@ -297,7 +311,7 @@ impl Writer {
             "setenv.add-environment" | "setenv.set-environment" => {
                 for (name, value, _) in value.list() {
                     let name = name.clone().unwrap_or_default();
-                    line(format!("SetEnv {name} {}", quoted(&value.text())));
+                    line(format!("SetEnv {} {}", quoted(&name), quoted(&value.text())));
                 }
                 Fate::Carried
             }
@@ -306,20 +320,22 @@ impl Writer {
                 for (name, value, _) in value.list() {
                     let name = name.clone().unwrap_or_default();
                     line(format!(
-                        "Header always {verb} {name} {}",
+                        "Header always {verb} {} {}",
+                        quoted(&name),
                         quoted(&value.text())
                     ));
                 }
                 Fate::Carried
             }
             "url.access-deny" => {
-                for (_, suffix, _) in value.list() {
-                    let suffix = crate::convert::read::escaped(&suffix.text());
-                    line(format!("<FilesMatch {}>", quoted(&format!("{suffix}$"))));
-                    line("    Require all denied".to_owned());
-                    line("</FilesMatch>".to_owned());
-                }
+                server.lines.extend(shield::instead_of(name, value));
                 Fate::Carried
+            }
+            _ if shield::protects(name, value) => {
+                server.lines.extend(shield::instead_of(name, value));
+                let why = "nobody is let in there until you write who may: see \
+                           \"Require all denied\"";
+                Fate::Partly(why.to_owned())
             }
             "url.redirect" => {
                 for (from, to, _) in value.list() {
@@ -343,7 +359,7 @@ impl Writer {
             }
             "server.max-request-size" => {
                 let kilobytes: u64 = value.text().parse().unwrap_or(0);
-                line(format!("LimitRequestBody {}", kilobytes * 1024));
+                line(format!("LimitRequestBody {}", kilobytes.saturating_mul(1024)));
                 Fate::Carried
             }
             "server.modules" => Fate::Needless("what it does is built in".to_owned()),
@@ -385,11 +401,11 @@ impl Writer {
             let line = server.lines.iter().find_map(|line| {
                 let rest = line.strip_prefix("AddHandler ")?;
                 let (handler, suffix) = rest.split_once(' ')?;
-                (suffix == key).then(|| handler.to_owned())
+                (suffix == quoted(&key)).then(|| handler.to_owned())
             });
             match (line, suffix) {
                 (Some(handler), Some(suffix)) => {
-                    server.lines.push(format!("AddHandler {handler} {suffix}"));
+                    server.lines.push(format!("AddHandler {handler} {}", quoted(suffix)));
                 }
                 _ => all = false,
             }
@@ -480,7 +496,8 @@ impl Writer {
                     format!(" -socket {}", quoted(&host))
                 }
                 (None, host) => {
-                    format!(" -host {}:{port}", host.unwrap_or("127.0.0.1".into()))
+                    let host = host.unwrap_or("127.0.0.1".into());
+                    format!(" -host {}", quoted(&format!("{host}:{port}")))
                 }
             };
         }
@@ -492,13 +509,14 @@ impl Writer {
         }
         let lines = &mut server.lines;
         if is_authorizer {
-            let url = if key == "/" { "/" } else { key };
-            lines.push(format!("<Location {}>", quoted(url)));
-            lines.push(format!(
-                "    FastCgiAccessChecker {} -compat -pass-response",
-                quoted(&path)
-            ));
-            lines.push("</Location>".to_owned());
+            let asks =
+                format!("FastCgiAccessChecker {} -compat -pass-response", quoted(&path));
+            if suffix {
+                let pattern = format!("{}$", crate::convert::read::escaped(key));
+                lines.extend(shield::section("LocationMatch", &pattern, &asks));
+            } else {
+                lines.extend(shield::below(key, &asks));
+            }
         } else if suffix {
             let whatever = if check_local { "" } else { " virtual" };
             let gate_lines = [
@@ -507,7 +525,7 @@ impl Writer {
                 format!("<Location /{gate}>"),
                 "    Require env REDIRECT_STATUS".to_owned(),
                 "</Location>".to_owned(),
-                format!("AddHandler {gate} {key}"),
+                format!("AddHandler {gate} {}", quoted(key)),
                 format!("Action {gate} /{gate}{whatever}"),
             ];
             lines.splice(0..0, gate_lines);
@@ -532,7 +550,7 @@ fn option(name: &str, value: &Value, starts: bool, arguments: bool) -> (String, 
     match name {
         "host" | "port" | "socket" if !starts => (String::new(), Fate::Carried),
         "host" => needless("what the server starts listens here"),
-        "port" => (format!("-port {text}"), Fate::Carried),
+        "port" => (format!("-port {}", quoted(&text)), Fate::Carried),
         "socket" if text.contains("${") => {
             needless("the socket is the server's own, and nobody else knows it")
         }
@@ -546,7 +564,7 @@ fn option(name: &str, value: &Value, starts: bool, arguments: bool) -> (String, 
             (String::new(), Fate::Partly(why.to_owned()))
         }
         "mode" => (String::new(), Fate::Carried),
-        "max-procs" => (format!("-processes {text}"), Fate::Carried),
+        "max-procs" => (format!("-processes {}", quoted(&text)), Fate::Carried),
         "min-procs" | "max-load-per-proc" | "idle-timeout" => {
             needless("as many processes as -processes says run all the time")
         }
@@ -588,12 +606,14 @@ fn option(name: &str, value: &Value, starts: bool, arguments: bool) -> (String, 
             _ => needless("nobody here ends it"),
         },
         "listen-backlog" if starts => {
-            (format!("-listen-queue-depth {text}"), Fate::Carried)
+            (format!("-listen-queue-depth {}", quoted(&text)), Fate::Carried)
         }
         "listen-backlog" => needless("whoever starts it listens"),
-        "connect-timeout" => (format!("-appConnTimeout {text}"), Fate::Carried),
+        "connect-timeout" => {
+            (format!("-appConnTimeout {}", quoted(&text)), Fate::Carried)
+        }
         "read-timeout" | "write-timeout" => {
-            (format!("-idle-timeout {text}"), Fate::Carried)
+            (format!("-idle-timeout {}", quoted(&text)), Fate::Carried)
         }
         "tcp-fin-propagate" => needless("a client that goes away ends its request"),
         _ => lost("there is no such option here"),
@@ -628,6 +648,21 @@ fn rewrite(value: &Value, lines: &mut Vec<String>) {
     }
 }
 
+/// Do the lines of two servers' names have one in common?
+fn share_a_name(a: &str, b: &str) -> bool {
+    let names = |lines: &str| -> Vec<String> {
+        let words = lines.split_whitespace().map(str::to_ascii_lowercase);
+        words.filter(|word| !["servername", "serveralias"].contains(&&word[..])).collect()
+    };
+    let (a, b) = (names(a), names(b));
+    a.iter().any(|name| b.contains(name))
+}
+
+/// A text without ends of lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn condition_text(field: &str, operator: &str, value: &str) -> String {
     if field.is_empty() {
         "else".to_owned()
@@ -650,10 +685,17 @@ fn names(operator: &str, value: &str) -> (String, Fate) {
         !part.is_empty()
             && part.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
     };
+    let is_whole = value.starts_with('^')
+        && value.ends_with('$')
+        && (parts.len() == 1 || plain.starts_with('('));
     if parts.iter().all(is_name) {
         let mut out = format!("ServerName {}", parts[0]);
         if parts.len() > 1 {
             out += &format!("\n    ServerAlias {}", parts[1..].join(" "));
+        }
+        if !is_whole {
+            let why = "only these names are answered, and none that they are a part of";
+            return (out, Fate::Partly(why.to_owned()));
         }
         return (out, Fate::Carried);
     }

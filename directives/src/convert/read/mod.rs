@@ -478,13 +478,16 @@ impl<'a> Reader<'a> {
     }
 
     fn header(&mut self, item: &'a Item, words: &[String], draft: &mut Draft<'a>) {
-        let words: Vec<&String> = words.iter().filter(|word| *word != "always").collect();
-        match &words[..] {
+        let words = match words {
+            [first, rest @ ..] if first.eq_ignore_ascii_case("always") => rest,
+            all => all,
+        };
+        match words {
             [action, name, value]
                 if action.eq_ignore_ascii_case("set")
                     && !value.contains(['%', '$', '{']) =>
             {
-                draft.host.headers.push(((*name).clone(), (*value).clone()));
+                draft.host.headers.push((name.clone(), value.clone()));
                 self.carry(item);
             }
             _ => self.lose(item, "only `Header set` of a plain value is carried over"),

@@ -251,10 +251,11 @@ fn parent(r: &Request, config: &Settings, options: Bits) -> Option<Entry> {
 /// Looks up the next name, or ends the page.
 fn next(r: &mut Request) -> Verdict {
     let Some(mut listing) = r.listing.take() else { return Verdict::Status(500) };
+    let pattern = listing.query.pattern.as_deref().map(without_escapes);
     while let Some(name) = listing.names.pop() {
-        let hidden = listing.query.pattern.as_ref().is_some_and(|pattern| {
+        let hidden = pattern.as_ref().is_some_and(|pattern| {
             let rules = Rules { period: true, ..Rules::default() };
-            !fnmatch::matches(&without_escapes(pattern), &name, rules)
+            !fnmatch::matches(pattern, &name, rules)
         });
         let full = path::join(&r.filename, &name);
         if hidden || items::is_ignored(&r.dir.autoindex.whole().ignored, &full) {

@@ -101,6 +101,11 @@ Allows features in a directory: `ExecCGI` (run programs, dynamic FastCGI applica
 among them), `FollowSymLinks`, `SymLinksIfOwnerMatch`, `Includes`, `IncludesNOEXEC`,
 `Indexes`, `MultiViews`, `All` (all but MultiViews), `None`.
 
+With `Includes` pages with server-side includes may run programs (`exec cmd`, `exec cgi`),
+as the user of the server; with `IncludesNOEXEC` they may not. A command gets the page's
+variables as its environment, what it says to its standard error goes into the error log with
+the page's name, and where `SuexecUserGroup` wants another user it is not run.
+
 Options without a sign replace those of the enclosing sections; options with `+` or `-`
 change them. The two kinds cannot be mixed in one directive.
 

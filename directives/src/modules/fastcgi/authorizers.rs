@@ -74,12 +74,16 @@ pub fn cautions(section: &Section, core: &core::Server) -> Vec<Problem> {
     let mut found = Vec::new();
     let Some(own) = &section.part.fastcgi else { return found };
     if section.part.implies_user() == Some(true) {
-        let apps: Vec<_> = own.apps().filter(|name| *name != "FastCgiAccessChecker").collect();
-        found.push(Problem::new(&codes::FASTCGI_FIXED, format!(
-            "{} stands here without Require: whom the application accepts is let in; \
+        let apps: Vec<_> =
+            own.apps().filter(|name| *name != "FastCgiAccessChecker").collect();
+        found.push(Problem::new(
+            &codes::FASTCGI_FIXED,
+            format!(
+                "{} stands here without Require: whom the application accepts is let in; \
              mod_fastcgi did not ask it",
-            apps.join(" and ")
-        )));
+                apps.join(" and ")
+            ),
+        ));
     }
     let siblings = match section.kind {
         Kind::Directory => &core.directories,
@@ -116,31 +120,36 @@ fn is_below(path: &[u8], around: &[u8]) -> bool {
         && path.get(around.len()) == Some(&b'/')
 }
 
-/// A program that an auth phase asks, and that no directive defines.
+/// A program of a directive: one that the server starts, or that an auth phase asks and no
+/// directive defines.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) program: Bytes,
-    directive: &'static str,
-    span: Span,
-    line: u32,
+    pub(super) directive: &'static str,
+    pub(super) span: Span,
+    pub(super) line: u32,
 }
 
 /// Programs that the final `User` may not run.
 pub(super) fn check_access(process: &Process, files: &dyn Files) -> Vec<Diagnostic> {
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let wrapped = process.fastcgi.wrapper.is_some();
-    let check = |candidate: &Candidate| {
+    let check = |candidate: &Candidate, help: Option<&str>| {
         let Candidate { program, directive, span, line } = candidate;
         let looked = files.stat(program);
         let why = permission::program(program, looked, uid, gid, wrapped, files)?;
         let message = refused(directive, program, &why);
         let found = Diagnostic::new(&codes::VALUE, message, *span, *line);
-        Some(Diagnostic { help: Some(UNDEFINED.to_owned()), ..found })
+        Some(Diagnostic { help: help.map(str::to_owned), ..found })
     };
-    process.fastcgi.candidates.iter().filter_map(check).collect()
+    let (started, candidates) = (&process.fastcgi.started, &process.fastcgi.candidates);
+    let asked =
+        candidates.iter().filter_map(|candidate| check(candidate, Some(UNDEFINED)));
+    started.iter().filter_map(|candidate| check(candidate, None)).chain(asked).collect()
 }
 
-const UNDEFINED: &str = "a FastCgiExternalServer has to stand before the directive that uses it";
+const UNDEFINED: &str =
+    "a FastCgiExternalServer has to stand before the directive that uses it";
 
 fn refused(directive: &str, program: &[u8], why: &str) -> String {
     format!("{directive}: \"{}\" {why}", String::from_utf8_lossy(program))

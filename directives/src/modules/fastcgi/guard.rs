@@ -67,6 +67,15 @@ pub fn may_run(
     is_let_run(snapshot, file)
 }
 
+/// Why no commands may be run for a page with includes (`exec cmd`), as `User`.
+pub fn may_run_commands(snapshot: &Snapshot, page: &[u8]) -> Result<(), String> {
+    is_plain(page)?;
+    let lets = |dir: &Merged| dir.core.options.set.has(OptionSet::INCLUDES_EXEC);
+    let allowed = snapshot.servers.iter().any(|server| some_section(server, page, &lets));
+    let why = "no section of the configuration lets its page run commands (Options Includes)";
+    if allowed { Ok(()) } else { Err(why.to_owned()) }
+}
+
 fn is_plain(file: &[u8]) -> Result<(), String> {
     let plain = file.first() == Some(&b'/')
         && !file.contains(&0)
@@ -113,17 +122,24 @@ fn lets_run(snapshot: &Snapshot, server: &Server, file: &[u8]) -> bool {
             target.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))
         })
     };
+    let lets = |dir: &Merged| {
+        dir.core.options.set.has(OptionSet::EXEC_CGI)
+            || alias::script_targets(&server.config, dir).any(below)
+    };
+    server.config.vhost_alias.has_scripts() || some_section(server, file, &lets)
+}
+
+/// Does one of the sections that may apply to a file let it, or let `.htaccess` files say so?
+fn some_section(server: &Server, file: &[u8], lets: &dyn Fn(&Merged) -> bool) -> bool {
     let enough = |dir: &Merged| {
         let may_say_options = dir.core.allow_override.as_ref().is_some_and(|allowed| {
             let listed = allowed.list.iter().any(|name| name == "options");
             allowed.classes.meets(Override::OPTIONS) || listed
         });
-        dir.core.options.set.has(OptionSet::EXEC_CGI)
-            || may_say_options
-            || alias::script_targets(&server.config, dir).any(below)
+        may_say_options || lets(dir)
     };
     let mut dir = server.root.clone();
-    let mut found = enough(&dir) || server.config.vhost_alias.has_scripts();
+    let mut found = enough(&dir);
     for (i, _) in file.iter().enumerate().filter(|(_, b)| **b == b'/') {
         server.directories.at_level(&file[..=i], |section| {
             dir = dir.then(section);

@@ -167,8 +167,7 @@ fn status_field(head: &[u8]) -> Vec<u8> {
 fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
     let file = String::from_utf8_lossy(&r.filename).into_owned();
     match failure {
-        Failure::Client => return Verdict::Status(408),
-        Failure::BodyTimeout => return Verdict::Status(408),
+        Failure::Client | Failure::BodyTimeout => return Verdict::Status(408),
         Failure::BadBody => return Verdict::Status(400),
         Failure::BodyTooLong => {
             let limit = r.dir.core.body_limit().unwrap_or(0);

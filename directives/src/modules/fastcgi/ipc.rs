@@ -45,7 +45,11 @@ pub fn socket_name(path: &[u8], user: &str, group: &str) -> String {
 
 /// A Unix socket's address; a relative one is below the directory of sockets, which this
 /// settles (C-44).
-pub(super) fn unix_address(at: &mut Scope, subject: &str, socket: &Bytes) -> Result<Address> {
+pub(super) fn unix_address(
+    at: &mut Scope,
+    subject: &str,
+    socket: &Bytes,
+) -> Result<Address> {
     let directory = directory(at);
     let path = if socket.first() == Some(&b'/') {
         socket.to_vec()
@@ -54,7 +58,8 @@ pub(super) fn unix_address(at: &mut Scope, subject: &str, socket: &Bytes) -> Res
     };
     if path.len() > MAX_SOCKET_PATH {
         let shown = String::from_utf8_lossy(&path);
-        let message = format!("{subject}: path \"{shown}\" is too long for a Domain socket");
+        let message =
+            format!("{subject}: path \"{shown}\" is too long for a Domain socket");
         return Err(message.into());
     }
     Ok(Address::Unix(path.into()))
@@ -104,13 +109,16 @@ and may be cleaned away.
 fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
     let name = at.cmd.name;
     let typed = word.lossy();
-    let has_servers = at.process().fastcgi.apps().iter().any(|app| {
-        app.kind == Kind::Static || matches!(app.address, Address::Tcp(_))
-    });
+    let has_servers =
+        at.process().fastcgi.apps().iter().any(|app| {
+            app.kind == Kind::Static || matches!(app.address, Address::Tcp(_))
+        });
     if let Some(old) = &at.process().fastcgi.ipc_dir {
         let message = match old.given {
             None if has_servers => {
-                format!("The {name} command must preceed static FastCGI server definitions")
+                format!(
+                    "The {name} command must preceed static FastCGI server definitions"
+                )
             }
             _ => {
                 let shown = String::from_utf8_lossy(&old.path);
@@ -120,7 +128,8 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
         return Err(message.into());
     }
     if has_servers {
-        let message = format!("The {name} command must preceed static FastCGI server definitions");
+        let message =
+            format!("The {name} command must preceed static FastCGI server definitions");
         return Err(message.into());
     }
     check_identity(at, &format!("{name} {typed}"))?;
@@ -143,7 +152,8 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
             let parent_there = parent.len() <= 1 || at.files().stat(parent).is_ok();
             if error.code != OsError::NOT_FOUND || !parent_there {
                 let text = &error.text;
-                let message = format!("{name} {shown}: doesn't exist and can't be created: {text}");
+                let message =
+                    format!("{name} {shown}: doesn't exist and can't be created: {text}");
                 return Err(message.into());
             }
         }
@@ -153,15 +163,32 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
     Ok(())
 }
 
+/// The wrapper, if the final `User` may not run it.
+pub(super) fn check_wrapper(process: &Process, files: &dyn Files) -> Option<Diagnostic> {
+    let path = process.fastcgi.wrapper.as_ref()?;
+    let (span, line) = process.fastcgi.wrapper_at?;
+    // That it is there was seen when the directive was read.
+    let meta = files.stat(path).ok()?;
+    let (uid, gid) = (process.core.uid(), process.core.gid());
+    let why = refusal(&meta, uid, gid, Access::EXECUTE, files)?;
+    let (name, shown) = (FAST_CGI_WRAPPER.name, String::from_utf8_lossy(path));
+    let message = format!(
+        "{name}: \"{shown}\" execute access for server (uid {uid}, gid {gid}) failed: {why}"
+    );
+    Some(Diagnostic::new(&codes::VALUE, message, span, line))
+}
+
 /// A directory that was given, and that the final `User` may not use.
 pub(super) fn check_access(process: &Process, files: &dyn Files) -> Option<Diagnostic> {
     let IpcDir { path, given } = process.fastcgi.ipc_dir.as_ref()?;
     let (span, line) = (*given)?;
-    let meta = files.stat(path).ok().filter(|meta| meta.kind == bundle::Kind::Directory)?;
+    let meta =
+        files.stat(path).ok().filter(|meta| meta.kind == bundle::Kind::Directory)?;
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let why = refusal(&meta, uid, gid, Access::ALL, files)?;
     let (name, shown) = (FAST_CGI_IPC_DIR.name, String::from_utf8_lossy(path));
-    let message = format!("{name} {shown}: access for server (uid {uid}, gid {gid}) failed: {why}");
+    let message =
+        format!("{name} {shown}: access for server (uid {uid}, gid {gid}) failed: {why}");
     Some(Diagnostic::new(&codes::VALUE, message, span, line))
 }
 
@@ -207,7 +234,8 @@ fn wrapper(at: &mut Scope, word: &Word) -> Result {
         return Err(format!("{name} was already set to \"{shown}\"").into());
     }
     if !at.process().fastcgi.apps().is_empty() {
-        let message = format!("The {name} command must preceed static FastCGI server definitions");
+        let message =
+            format!("The {name} command must preceed static FastCGI server definitions");
         return Err(message.into());
     }
     check_identity(at, &format!("{name} {}", word.lossy()))?;
@@ -216,22 +244,20 @@ fn wrapper(at: &mut Scope, word: &Word) -> Result {
         Some(true) => SUEXEC.to_vec(),
         None => match at.server_relative(&word.bytes) {
             Some(path) => path,
-            None => return Err(format!("{name} {}: invalid filepath", word.lossy()).into()),
+            None => {
+                return Err(format!("{name} {}: invalid filepath", word.lossy()).into());
+            }
         },
     };
-    let shown = String::from_utf8_lossy(&path).into_owned();
-    let (uid, gid) = (at.process().core.uid(), at.process().core.gid());
-    let why = match at.files().stat(&path) {
-        Err(error) => Some(format!("stat({shown}) failed: {}", error.text)),
-        Ok(meta) => refusal(&meta, uid, gid, Access::EXECUTE, at.files()),
-    };
-    if let Some(why) = why {
-        let message = format!(
-            "{name}: \"{shown}\" execute access for server (uid {uid}, gid {gid}) failed: {why}"
-        );
+    // Whether the server may run it is asked at the end: `User` may still come.
+    if let Err(error) = at.files().stat(&path) {
+        let shown = String::from_utf8_lossy(&path);
+        let message = format!("{name}: \"{shown}\" stat({shown}) failed: {}", error.text);
         return Err(Problem::from(message).at(word.span));
     }
-    at.process().fastcgi.wrapper = Some(path.into());
+    let given = (word.span, at.cmd.item.line);
+    let fastcgi = &mut at.process().fastcgi;
+    (fastcgi.wrapper, fastcgi.wrapper_at) = (Some(path.into()), Some(given));
     Ok(())
 }
 

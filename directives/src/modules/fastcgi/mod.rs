@@ -65,6 +65,10 @@ pub struct Process {
     identity_seen: Option<u32>,
     /// Programs that an auth phase asks, and that no directive defines.
     candidates: Vec<authorizers::Candidate>,
+    /// Programs that the server starts.
+    started: Vec<authorizers::Candidate>,
+    /// Where `FastCgiWrapper` stands: its name, and its line.
+    wrapper_at: Option<(crate::syntax::Span, u32)>,
     made: Mutex<Made>,
 }
 
@@ -253,6 +257,7 @@ fn advice(kind: u8, word: &Word) -> String {
 pub(crate) fn check_access(process: &crate::modules::Process, files: &dyn Files) -> Vec<Diagnostic> {
     let mut found = authorizers::check_access(process, files);
     found.extend(ipc::check_access(process, files));
+    found.extend(ipc::check_wrapper(process, files));
     found
 }
 

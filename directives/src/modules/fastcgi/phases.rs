@@ -141,8 +141,16 @@ fn ask<P: Phase>(r: &mut Request, mut extra: Vec<Field>) -> Verdict {
     let without = if authorizer.compat { WITHOUT_COMPAT } else { WITHOUT };
     // An unparsed answer would be none.
     let role = Role::Authorizer;
-    let call =
-        Call { app, role, extra, without, variables: None, hold: None, nph: false, newest };
+    let call = Call {
+        app,
+        role,
+        extra,
+        without,
+        variables: None,
+        hold: None,
+        nph: false,
+        newest,
+    };
     r.findings.application = Some(call.app.path.clone());
     r.findings.cached = None;
     r.findings.pending = None;
@@ -191,7 +199,9 @@ fn name<P: Phase>(r: &Request) -> String {
 
 fn answered<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
     let dir = r.dir.clone();
-    let Some(authorizer) = P::authorizer(&dir.fastcgi) else { return Verdict::Status(500) };
+    let Some(authorizer) = P::authorizer(&dir.fastcgi) else {
+        return Verdict::Status(500);
+    };
     let name = name::<P>(r);
     let head = match answer {
         Answer::Head(head) => head,
@@ -218,22 +228,10 @@ fn judge<P: Phase>(r: &mut Request, head: &[u8]) -> Verdict {
         return Verdict::Status(500);
     };
     let name = name::<P>(r);
-    let mut fields = match response::parse(head) {
-        Ok(fields) => fields,
-        Err(line) => {
-            r.log(Level::Error, "fastcgi", 0, response::malformed(&name, &line));
-            return refuse::<P>(r, 500);
-        }
+    let Some((mut status, fields)) = response::authorizers(r, "fastcgi", &name, head)
+    else {
+        return refuse::<P>(r, 500);
     };
-    let mut status = None;
-    for (_, value) in fields.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(b"Status")) {
-        let Some(said) = response::status(&value) else {
-            let value = String::from_utf8_lossy(&value);
-            r.log(Level::Error, "fastcgi", 0, response::invalid_status(&name, &value));
-            return refuse::<P>(r, 500);
-        };
-        status = Some(said);
-    }
     if status.is_none() && authorizer.pass_response && fields.iter().any(is_location) {
         // Also where it is not authoritative, and not passed on: a redirect is no consent.
         status = Some((302, None));
@@ -286,7 +284,8 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
         }
         Answer::Finished(Err(failure)) => {
             let name = name::<P>(r);
-            let (level, module, error, text) = response::failure_line(&name, &failure, false);
+            let (level, module, error, text) =
+                response::failure_line(&name, &failure, false);
             r.log_os(level, module, 0, error, text);
             refuse::<P>(r, 500)
         }
@@ -298,8 +297,9 @@ fn finished<P: Phase>(r: &mut Request, answer: Answer) -> Verdict {
 pub fn remember_variables(r: &mut Request, fields: Vec<Field>, compat: bool) {
     const PREFIX: &[u8] = b"Variable-";
     for (name, value) in fields {
-        let marked =
-            name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
+        let marked = name
+            .get(..PREFIX.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
         if !marked {
             gateway::identity::pass(r, &name, &value);
         }
@@ -354,20 +354,19 @@ fn strip(r: &mut Request, variable: &[u8], marked: bool) {
 /// Does a no end the request? With `Satisfy Any` that of the access checker does not: a
 /// user may still be let in, and then gets nothing of it.
 fn is_final<P: Phase>(r: &Request) -> bool {
-    let may_be_satisfied = !P::IS_OF_USER
-        && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
+    let may_be_satisfied =
+        !P::IS_OF_USER && r.dir.access_compat.satisfy(&r.method) == Some(Satisfy::Any);
     P::is_authoritative(&r.dir.fastcgi) && !may_be_satisfied
 }
 
 /// A clear no: its fields go with the server's own page (8.4; repeated ones stay, and
 /// they go only with a denial, Q-46).
 fn deny<P: Phase>(r: &mut Request, fields: Vec<Field>) -> Verdict {
-    if is_final::<P>(r) {
-        response::add_fields(r, fields);
-        if let Some(verdict) = response::invalid_fields(r) {
-            log::<P>(r);
-            return verdict;
-        }
+    if is_final::<P>(r)
+        && let Some(verdict) = response::add_fields(r, fields)
+    {
+        log::<P>(r);
+        return verdict;
     }
     refuse::<P>(r, P::DENIED)
 }
@@ -378,7 +377,8 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
     if !P::is_authoritative(&dir.fastcgi) {
         // Fails open where the configuration says so; then it is said.
         let uri = String::from_utf8_lossy(&r.uri).into_owned();
-        let text = format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
+        let text =
+            format!("{} did not agree, and is not authoritative: {uri}", P::DIRECTIVE);
         r.log(Level::Warn, "fastcgi", 0, text);
         return DECLINED;
     }
@@ -390,7 +390,8 @@ fn refuse<P: Phase>(r: &mut Request, status: u16) -> Verdict {
 }
 
 fn log<P: Phase>(r: &mut Request) {
-    let user = String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
+    let user =
+        String::from_utf8_lossy(r.user.as_deref().unwrap_or_default()).into_owned();
     let uri = String::from_utf8_lossy(&r.uri).into_owned();
     r.log(Level::Error, "fastcgi", 0, P::line(&user, &uri));
 }

@@ -44,15 +44,30 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 /// One field: name and value.
 pub type Field = (Bytes, Bytes);
 
-/// Splits a head into fields. The error is the text of the offending line, as the log
-/// shows it.
-pub fn parse(head: &[u8]) -> Result<Vec<Field>, String> {
-    // A newline ends the head before anything in it could be looked at, so what follows
-    // is the body's (R-10).
+/// A head that is none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The offending line, as the log shows it.
+    pub line: String,
+    /// The fields before that line.
+    pub before: Vec<Field>,
+}
+
+/// Splits a head into fields.
+pub fn parse(head: &[u8]) -> Result<Vec<Field>, Malformed> {
+    let mut fields = Vec::new();
+    match collect(head, &mut fields) {
+        Ok(()) => Ok(fields),
+        Err(line) => Err(Malformed { line, before: fields }),
+    }
+}
+
+/// Takes the fields up to the first line that is none, which is the error.
+fn collect(head: &[u8], fields: &mut Vec<Field>) -> Result<(), String> {
+    // This is found while the end of the head is looked for, before any field (R-10).
     if head.iter().any(|b| matches!(b, 0 | 0x0b | 0x0c)) {
         return Err("Invalid Character".to_owned());
     }
-    let mut fields: Vec<Field> = Vec::new();
     for line in head.split(|&b| b == b'\n') {
         let trimmed = line.trim_ascii_end();
         if trimmed.is_empty() {
@@ -62,7 +77,8 @@ pub fn parse(head: &[u8]) -> Result<Vec<Field>, String> {
             // Folded: unfolded to one blank (Q-36).
             match fields.last_mut() {
                 Some((_, value)) => {
-                    *value = [&value[..], b" ", trimmed.trim_ascii_start()].concat().into();
+                    *value =
+                        [&value[..], b" ", trimmed.trim_ascii_start()].concat().into();
                     continue;
                 }
                 None => return Err(shown(trimmed)),
@@ -84,16 +100,19 @@ pub fn parse(head: &[u8]) -> Result<Vec<Field>, String> {
         let value = trimmed[colon + 1..].trim_ascii_start();
         fields.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     }
-    Ok(fields)
+    Ok(())
 }
 
 fn shown(line: &[u8]) -> String {
     String::from_utf8_lossy(line).into_owned()
 }
 
+/// A status, and its reason where that is not the standard one.
+pub type Status = (u16, Option<Bytes>);
+
 /// A status and its reason, from the value of `Status` (R-17, Q-38). `None` for what is
 /// no final status.
-pub fn status(value: &[u8]) -> Option<(u16, Option<Bytes>)> {
+pub fn status(value: &[u8]) -> Option<Status> {
     let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
     let number: u16 = std::str::from_utf8(&value[..digits]).ok()?.parse().ok()?;
     if !(200..=999).contains(&number) {
@@ -110,15 +129,12 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
     let file = String::from_utf8_lossy(&r.filename).into_owned();
     let fields = match parse(head) {
         Ok(fields) => fields,
-        Err(line) => {
+        Err(Malformed { line, before }) => {
             // What stands before the bad line is committed (R-16).
-            let good = good_part(head);
-            if let Ok(fields) = parse(&good) {
-                let _ = commit(r, fields);
-            }
-            r.status = 200;
+            let _ = commit(r, before);
+            (r.status, r.reason) = (200, None);
             r.log(Level::Error, "fastcgi", 0, malformed(&file, &line));
-            return Verdict::Status(500);
+            return invalid_fields(r).unwrap_or(Verdict::Status(500));
         }
     };
     if let Err(value) = commit(r, fields) {
@@ -130,6 +146,34 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
         return verdict;
     }
     lead(r)
+}
+
+/// The head of an authorizer's answer: the status, if it says one, and its other fields.
+/// `None` for what is no head, which the log then says for `module`.
+pub(crate) fn authorizers(
+    r: &mut Request,
+    module: &'static str,
+    app: &str,
+    head: &[u8],
+) -> Option<(Option<Status>, Vec<Field>)> {
+    let mut fields = match parse(head) {
+        Ok(fields) => fields,
+        Err(Malformed { line, .. }) => {
+            r.log(Level::Error, module, 0, malformed(app, &line));
+            return None;
+        }
+    };
+    let mut said = None;
+    for (_, value) in
+        fields.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(b"Status"))
+    {
+        said = status(&value);
+        if said.is_none() {
+            r.log(Level::Error, module, 0, invalid_status(app, &shown(&value)));
+            return None;
+        }
+    }
+    Some((said, fields))
 }
 
 /// Where a head that was taken leads: to the body behind it, or to another place that its
@@ -159,30 +203,17 @@ pub(crate) fn lead(r: &mut Request) -> Verdict {
 }
 
 /// The line about a head that is none.
-pub(crate) fn malformed(file: &str, line: &str) -> String {
+fn malformed(file: &str, line: &str) -> String {
     format!("{}malformed header '{line}'", parsing(file))
 }
 
 /// The line about a status that is none.
-pub(crate) fn invalid_status(file: &str, value: &str) -> String {
+fn invalid_status(file: &str, value: &str) -> String {
     format!("{}invalid Status '{value}'", parsing(file))
 }
 
 fn parsing(file: &str) -> String {
     format!("FastCGI: comm with server \"{file}\" aborted: error parsing headers: ")
-}
-
-/// The lines before the first malformed one.
-fn good_part(head: &[u8]) -> Vec<u8> {
-    let mut good = Vec::new();
-    for line in head.split_inclusive(|&b| b == b'\n') {
-        let candidate = [&good[..], line].concat();
-        if parse(&candidate).is_err() {
-            break;
-        }
-        good = candidate;
-    }
-    good
 }
 
 /// Puts fields where they belong; the error is a status that is none.
@@ -239,7 +270,7 @@ pub(crate) fn invalid_fields(r: &mut Request) -> Option<Verdict> {
 /// 401 that `challenges` asks for credentials, by the server's words if by no others.
 pub(crate) fn pass_on(
     r: &mut Request,
-    (status, reason): (u16, Option<Bytes>),
+    (status, reason): Status,
     fields: Vec<Field>,
     challenges: bool,
 ) -> Verdict {
@@ -264,14 +295,15 @@ pub(crate) fn pass_on(
 }
 
 /// A refusal in the server's words: the fields go with its page, but for those that are
-/// about a body.
-pub(crate) fn add_fields(r: &mut Request, fields: Vec<Field>) {
-    let own = [&b"Status"[..], b"Content-Type", b"Content-Length"];
+/// about a body. Fields that HTTP does not know end the request.
+pub(crate) fn add_fields(r: &mut Request, fields: Vec<Field>) -> Option<Verdict> {
+    let own = [&b"Content-Type"[..], b"Content-Length"];
     for (name, value) in fields {
         if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             r.err_headers_out.add(name, value);
         }
     }
+    invalid_fields(r)
 }
 
 /// The status of a failure: 500 for every trouble with an application (Q-12), but that it
@@ -310,8 +342,9 @@ pub fn log_failure(
         // It was not asked.
         return;
     }
-    let text =
-        format!("FastCGI: incomplete headers ({received} bytes) received from server \"{file}\"");
+    let text = format!(
+        "FastCGI: incomplete headers ({received} bytes) received from server \"{file}\""
+    );
     r.log(Level::Error, "fastcgi", 0, text);
 }
 
@@ -360,13 +393,23 @@ pub fn failure_line(
                  timeout ({seconds} sec)"
             ),
         ),
-        Failure::Idle(seconds) => ("fastcgi", None, format!("{comm}idle timeout ({seconds} sec)")),
-        Failure::Read(error) => ("fastcgi", Some(error.clone()), format!("{comm}read failed")),
-        Failure::Write(error) => ("fastcgi", Some(error.clone()), format!("{comm}write failed")),
-        Failure::Handshake(why) | Failure::Protocol(why) => ("", None, format!("{comm}protocol error: {why}")),
-        Failure::BodyTooLong => {
-            ("fastcgi", None, format!("{comm}it says more to a refusal than is passed on"))
+        Failure::Idle(seconds) => {
+            ("fastcgi", None, format!("{comm}idle timeout ({seconds} sec)"))
         }
+        Failure::Read(error) => {
+            ("fastcgi", Some(error.clone()), format!("{comm}read failed"))
+        }
+        Failure::Write(error) => {
+            ("fastcgi", Some(error.clone()), format!("{comm}write failed"))
+        }
+        Failure::Handshake(why) | Failure::Protocol(why) => {
+            ("", None, format!("{comm}protocol error: {why}"))
+        }
+        Failure::BodyTooLong => (
+            "fastcgi",
+            None,
+            format!("{comm}it says more to a refusal than is passed on"),
+        ),
         Failure::HeadTooLong => (
             "fastcgi",
             None,
@@ -401,20 +444,25 @@ mod tests {
         assert_eq!(head_end(b"A: b\r\n", 0), None);
         // Byte by byte, with the look beginning where the last one ended.
         let head = b"A: b\r\nC: d\r\n\r\n";
-        let ends: Vec<_> = (1..=head.len()).map(|n| head_end(&head[..n], n - 1)).collect();
+        let ends: Vec<_> =
+            (1..=head.len()).map(|n| head_end(&head[..n], n - 1)).collect();
         assert_eq!(ends.iter().filter(|e| e.is_some()).count(), 1);
         assert_eq!(ends.last(), Some(&Some(head.len())));
     }
 
     #[test]
     fn fields_are_read_and_malformed_ones_shown() {
-        let fields = |head: &str| parse(head.as_bytes());
+        let fields =
+            |head: &str| parse(head.as_bytes()).map_err(|malformed| malformed.line);
         let ok = fields("X-A : 1 \r\nB:\r\n two\r\n\r\n").unwrap();
         assert_eq!(ok, [("X-A".into(), "1".into()), ("B".into(), " two".into())]);
         assert_eq!(fields("X A: b\n\n"), Err("X A  b".to_owned()));
         assert_eq!(fields("HTTP/1.1 200 OK\n\n"), Err("HTTP/1.1 200 OK".to_owned()));
         assert_eq!(fields(": x\n\n"), Err(": x".to_owned()));
         assert_eq!(fields("A: \0\n\n"), Err("Invalid Character".to_owned()));
+        let before = |head: &str| parse(head.as_bytes()).unwrap_err().before;
+        assert_eq!(before("A: b\nX\nC: d\n\n"), [("A".into(), "b".into())]);
+        assert_eq!(before("A: b\nC: \0\n\n"), []);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::app::{Address, App, Identity, Kind};
+use super::authorizers::Candidate;
 use super::options::{Draft, STATIC};
 use super::{check_identity, ipc, path_and_rest, permission, read_options};
 use crate::bundle::Who;
@@ -46,16 +47,16 @@ fn set(at: &mut Scope, args: &Text) -> Result {
     let shown = String::from_utf8_lossy(&path).into_owned();
     let subject = format!("{name} {shown}");
     check_identity(at, &subject)?;
-    let (uid, gid) = (at.process().core.uid(), at.process().core.gid());
-    let wrapped = at.process().fastcgi.wrapper.is_some();
+    // Whether the server may run it is asked at the end: `User` may still come.
     let looked = at.files().stat(&path);
-    if let Some(why) = permission::program(&path, looked, uid, gid, wrapped, at.files()) {
+    if let Some(why) = permission::program(&path, looked, 0, 0, true, at.files()) {
         return Err(format!("{name}: \"{shown}\" {why}").into());
     }
     let mut draft = Draft::default();
     read_options(at, &words, STATIC, &subject, &mut draft)?;
     let settings = draft.settings;
-    let identity = identity(at, &subject, settings.user.as_deref(), settings.group.as_deref())?;
+    let identity =
+        identity(at, &subject, settings.user.as_deref(), settings.group.as_deref())?;
     if let Some(old) = at.process().fastcgi.defined(&path, identity.as_ref()).cloned() {
         let whose = whose(identity.as_ref());
         let message = format!(
@@ -64,7 +65,8 @@ fn set(at: &mut Scope, args: &Text) -> Result {
         return Err(redefinition(message, &old));
     }
     if settings.port.is_some() && settings.socket.is_some() {
-        let message = format!("{subject}: -port and -socket are mutually exclusive options");
+        let message =
+            format!("{subject}: -port and -socket are mutually exclusive options");
         return Err(message.into());
     }
     let address = match (settings.port, &settings.socket) {
@@ -80,7 +82,9 @@ fn set(at: &mut Scope, args: &Text) -> Result {
             let (user, group) = match &identity {
                 Some(identity) => (identity.user.clone(), identity.group.clone()),
                 None => match &settings.user {
-                    Some(user) => (user.clone(), settings.group.clone().unwrap_or_default()),
+                    Some(user) => {
+                        (user.clone(), settings.group.clone().unwrap_or_default())
+                    }
                     None => Default::default(),
                 },
             };
@@ -88,7 +92,11 @@ fn set(at: &mut Scope, args: &Text) -> Result {
             ipc::unix_address(at, &subject, &Bytes::from(socket))?
         }
     };
-    let span = Some(at.cmd.item.name_span);
+    let item = at.cmd.item;
+    let (span, line) = (item.name_span, item.line);
+    let started = Candidate { program: path.clone(), directive: name, span, line };
+    at.process().fastcgi.started.push(started);
+    let span = Some(span);
     let app = App { path, kind: Kind::Static, address, settings, identity, span };
     at.process().fastcgi.add(app);
     Ok(())
@@ -124,16 +132,15 @@ pub(super) fn identity(
     }
     let files = at.files();
     let core = &at.process().core;
-    let wrong = |why: String| {
-        Problem::from(format!("{subject}: invalid user or group: {why}"))
-    };
+    let wrong =
+        |why: String| Problem::from(format!("{subject}: invalid user or group: {why}"));
     let (uid, user_name) = match user {
         Some(text) => {
             let found = match text.strip_prefix('#') {
                 Some(number) => {
-                    let uid = number.parse().map_err(|_| {
-                        Problem::from(format!("bad user name {text}"))
-                    })?;
+                    let uid = number
+                        .parse()
+                        .map_err(|_| Problem::from(format!("bad user name {text}")))?;
                     files.user(Who::Id(uid)).ok_or_else(|| {
                         wrong(format!(
                             "getpwuid() couldn't determine the username for uid '{uid}', you \
@@ -149,7 +156,14 @@ pub(super) fn identity(
         }
         None => {
             let uid = core.uid();
-            let name = files.user(Who::Id(uid)).map_or_else(|| uid.to_string(), |u| u.name);
+            if uid == u32::MAX {
+                let message =
+                    format!("{subject}: nothing says yet under whose name it runs");
+                let help = "User and Group have to stand before";
+                return Err(Problem::from(message).help(help));
+            }
+            let name =
+                files.user(Who::Id(uid)).map_or_else(|| uid.to_string(), |u| u.name);
             (uid, name)
         }
     };
@@ -157,9 +171,9 @@ pub(super) fn identity(
         Some(text) => {
             let found = match text.strip_prefix('#') {
                 Some(number) => {
-                    let gid = number.parse().map_err(|_| {
-                        Problem::from(format!("bad group name {text}"))
-                    })?;
+                    let gid = number
+                        .parse()
+                        .map_err(|_| Problem::from(format!("bad group name {text}")))?;
                     files.group(Who::Id(gid)).ok_or_else(|| {
                         wrong(format!(
                             "getgrgid() couldn't determine the group name for gid '{gid}', you \
@@ -175,7 +189,8 @@ pub(super) fn identity(
         }
         None => {
             let gid = core.gid();
-            let name = files.group(Who::Id(gid)).map_or_else(|| gid.to_string(), |g| g.name);
+            let name =
+                files.group(Who::Id(gid)).map_or_else(|| gid.to_string(), |g| g.name);
             (gid, name)
         }
     };

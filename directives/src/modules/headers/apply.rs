@@ -85,7 +85,8 @@ fn change(r: &mut Request, side: Side, changes: &[Arc<Change>], early: bool) {
             When::Holds(condition) => match condition.holds(r) {
                 Ok(Ok(holds)) => holds,
                 Ok(Err(why)) => {
-                    let text = format!("Failed to evaluate expression ({why}) - ignoring");
+                    let text =
+                        format!("Failed to evaluate expression ({why}) - ignoring");
                     r.log(Level::Error, "headers", 1501, text);
                     true
                 }
@@ -107,45 +108,47 @@ fn apply(r: &mut Request, side: Side, change: &Change) {
         None => Vec::new(),
     };
     match &change.action {
-        Action::Add(_) => fields(r, side, |fields| fields.add(change.name.clone(), value)),
-        Action::Append(_) => {
-            fields(r, side, |fields| fields.merge(change.name.clone(), &value));
+        Action::Add(_) => {
+            fields(r, side, &name, |fields| fields.add(change.name.clone(), value));
         }
-        Action::Merge(_) => fields(r, side, |fields| match fields.get(&name) {
+        Action::Append(_) => {
+            fields(r, side, &name, |fields| fields.merge(change.name.clone(), &value));
+        }
+        Action::Merge(_) => fields(r, side, &name, |fields| match fields.get(&name) {
             Some(old) if has_item(old, &value) => {}
             _ => fields.merge(change.name.clone(), &value),
         }),
         Action::Set(_) | Action::SetIfEmpty(_) => {
             let keeps = matches!(change.action, Action::SetIfEmpty(_));
             let there = keeps && is_type && r.content_type.is_some();
-            if there || keeps && fields(r, side, |fields| fields.has(&name)) {
+            if there || keeps && fields(r, side, &name, |fields| fields.has(&name)) {
                 return;
             }
             if is_type {
                 r.content_type = Some(value.clone().into());
             }
-            fields(r, side, |fields| fields.set(change.name.clone(), value));
+            fields(r, side, &name, |fields| fields.set(change.name.clone(), value));
         }
         Action::Unset => {
             if is_type {
                 r.content_type = None;
             }
-            fields(r, side, |fields| fields.unset(&name));
+            fields(r, side, &name, |fields| fields.unset(&name));
         }
         Action::Echo(pattern) => {
             let named = |name: &HeaderName| pattern.is_match(name.as_str().as_bytes());
             let sent = r.headers_in.clone();
-            for (name, value) in sent.iter().filter(|(name, _)| named(name)) {
-                let name = Bytes::copy_from_slice(name.as_str().as_bytes());
+            for (known, value) in sent.iter().filter(|(name, _)| named(name)) {
+                let known = Bytes::copy_from_slice(known.as_str().as_bytes());
                 let value = Bytes::copy_from_slice(value.as_bytes());
-                fields(r, side, |fields| fields.add(name, value));
+                fields(r, side, &name, |fields| fields.add(known, value));
             }
         }
         Action::Edit { pattern, all, .. } => {
             if is_type && let Some(kind) = r.content_type.take() {
                 r.content_type = Some(edited(&kind, pattern, &value, *all));
             }
-            fields(r, side, |fields| {
+            fields(r, side, &name, |fields| {
                 let same = |field: &Bytes| field.eq_ignore_ascii_case(name.as_bytes());
                 for (_, old) in fields.iter_mut().filter(|(field, _)| same(field)) {
                     *old = edited(old, pattern, &value, *all);
@@ -153,7 +156,7 @@ fn apply(r: &mut Request, side: Side, change: &Change) {
             });
         }
         Action::Note(note) => {
-            let value = fields(r, side, |fields| fields.get(&name).cloned());
+            let value = fields(r, side, &name, |fields| fields.get(&name).cloned());
             if let Some(value) = value {
                 r.notes.set(note.clone(), value);
             }
@@ -171,8 +174,13 @@ fn has_item(list: &[u8], item: &[u8]) -> bool {
     items.any(|known| known.trim_ascii_start() == item)
 }
 
-/// Does something to fields.
-fn fields<T>(r: &mut Request, side: Side, work: impl FnOnce(&mut Headers) -> T) -> T {
+/// Does something to fields; of a request, to those called `name`.
+fn fields<T>(
+    r: &mut Request,
+    side: Side,
+    name: &str,
+    work: impl FnOnce(&mut Headers) -> T,
+) -> T {
     match side {
         Side::Response => return work(&mut r.headers_out),
         Side::Always => return work(&mut r.err_headers_out),
@@ -180,19 +188,29 @@ fn fields<T>(r: &mut Request, side: Side, work: impl FnOnce(&mut Headers) -> T) 
     }
     // httpd joins fields of one name when it reads them.
     let mut fields = Headers::default();
-    for (name, value) in r.headers_in.iter() {
-        fields.merge(name.as_str().to_owned(), value.as_bytes());
+    if let Some(value) = r.header(name) {
+        fields.add(name.to_owned(), value);
     }
+    let before = fields.clone();
     let result = work(&mut fields);
-    let mut map = http::HeaderMap::new();
-    for (name, value) in fields.iter() {
-        if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
-        {
-            map.append(name, value);
-        }
+    if fields == before {
+        return result;
     }
-    r.headers_in = Arc::new(map);
+    let Ok(name) = HeaderName::try_from(name) else { return result };
+    let mut values =
+        fields.iter().filter_map(|(_, value)| HeaderValue::from_bytes(value).ok());
+    let Some(first) = values.next() else {
+        // The others keep their order, which a removal would change.
+        let left = r.headers_in.iter().filter(|(known, _)| **known != name);
+        let left = left.map(|(known, value)| (known.clone(), value.clone())).collect();
+        r.headers_in = Arc::new(left);
+        return result;
+    };
+    let headers = Arc::make_mut(&mut r.headers_in);
+    headers.insert(name.clone(), first);
+    values.for_each(|value| {
+        headers.append(name.clone(), value);
+    });
     result
 }
 

@@ -11,7 +11,7 @@ use crate::path;
 use crate::phase::Lookup;
 use crate::request::Request;
 
-const NOTHING: Outcome = Outcome::Text(Vec::new());
+pub(super) const NOTHING: Outcome = Outcome::Text(Vec::new());
 
 impl Page {
     fn complain(&mut self, number: u32, text: String) -> Outcome {
@@ -31,6 +31,7 @@ impl Page {
             b"elif" => return self.elif(element),
             b"else" => return self.else_(element),
             b"endif" => return self.endif(element),
+            b"exec" if self.r.snapshot.has_module("cgi_module") => return self.exec(element),
             _ => {}
         }
         let file = self.file();
@@ -42,7 +43,7 @@ impl Page {
             b"fsize" => (1, 1350),
             b"flastmod" => (1, 1351),
             b"include" => (1, 1341),
-            b"exec" | b"printenv" => (0, 0),
+            b"printenv" => (0, 0),
             _ => {
                 let name = String::from_utf8_lossy(&element.name).into_owned();
                 let text = format!("unknown directive \"{name}\" in parsed doc {file}");
@@ -68,7 +69,6 @@ impl Page {
             "echo" => self.echo(element),
             "set" => self.set(element),
             "printenv" => self.printenv(),
-            "exec" => self.exec(),
             _ => self.resume(Waiting { element: element.clone(), at: 0, failed: false }),
         }
     }
@@ -205,20 +205,11 @@ impl Page {
         Outcome::Text(out)
     }
 
-    /// No program is run for a page: `handle_exec`.
-    fn exec(&mut self) -> Outcome {
-        let file = self.file();
-        let text = if self.settings.no_exec {
-            format!("exec used but not allowed in {file}")
-        } else {
-            format!("exec is not done here, use include virtual: {file}")
-        };
-        self.r.log(Level::Error, "cgid", 1228, text);
-        self.error()
-    }
-
     /// The elements that look things up, argument by argument.
     pub(super) fn resume(&mut self, mut waiting: Waiting) -> Outcome {
+        if waiting.element.name == "exec" {
+            return self.resume_exec(waiting);
+        }
         let including = waiting.element.name == "include";
         let arg = waiting.element.args.get(waiting.at).cloned();
         let Some((name, Some(value))) = arg else {
@@ -272,7 +263,7 @@ impl Page {
     }
 
     /// A URL, which may be relative to the page's.
-    fn url_of(&self, url: &[u8]) -> Sub {
+    pub(super) fn url_of(&self, url: &[u8]) -> Sub {
         let lookup = match url.first() {
             Some(b'/') => Bytes::copy_from_slice(url),
             _ => [&path::escape_path(parent(&self.r.uri))[..], url].concat().into(),
@@ -281,8 +272,11 @@ impl Page {
     }
 
     /// What a look-up found.
-    pub fn looked(&mut self, found: &Request) -> Then {
+    pub fn looked(&mut self, found: &mut Request) -> Then {
         let Some(mut waiting) = self.waiting.take() else { return Then::On };
+        if waiting.element.name == "exec" {
+            return self.looked_exec(waiting, found);
+        }
         let (tag, value) = match waiting.element.args.get(waiting.at) {
             Some((tag, Some(value))) => (tag.clone(), text::decode_entities(value)),
             _ => return Then::On,
@@ -338,9 +332,12 @@ impl Page {
         Then::On
     }
 
-    /// What was included has been sent, or ended with `status` instead.
-    pub fn included(&mut self, status: u16) {
+    /// What was included has been sent, or ended with `status` instead, and leads elsewhere.
+    pub fn included(&mut self, status: u16, to: Option<&Bytes>) {
         let Some(mut waiting) = self.waiting.take() else { return };
+        if waiting.element.name == "exec" {
+            return self.executed(waiting, status, to);
+        }
         if status != 200 {
             let arg =
                 waiting.element.args.get(waiting.at).and_then(|(_, value)| value.clone());
@@ -356,6 +353,16 @@ impl Page {
         }
         (waiting.at, waiting.failed) = (waiting.at + 1, false);
         self.waiting = Some(waiting);
+    }
+
+    /// A command could not be started.
+    pub fn not_started(&mut self) {
+        if let Some(mut waiting) = self.waiting.take() {
+            self.not_run();
+            waiting.element.args.clear();
+            waiting.failed = true;
+            self.waiting = Some(waiting);
+        }
     }
 
     fn not_included(&mut self, text: String) {

@@ -1,6 +1,7 @@
 //! mod_include: server-side includes.
 
 mod elements;
+mod exec;
 mod page;
 mod syntax;
 mod text;
@@ -16,6 +17,7 @@ use crate::phase::{DECLINED, Phase, Verdict, last};
 use crate::request::Request;
 use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Set, Word};
 
+pub use exec::Command;
 pub use page::{Page, Step, Sub, Then};
 
 /// What an executable bit of an HTML file means.

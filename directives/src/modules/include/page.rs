@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::exec::Command;
 use super::Settings;
 use super::syntax::{self, Element, Mistake};
 use crate::env::Env;
@@ -23,6 +24,8 @@ pub struct Page {
     input: BytesMut,
     ended: bool,
     begun: bool,
+    /// It stands within another page.
+    is_within: bool,
     has_elements: bool,
     /// When the outermost page was changed, seconds since 1970.
     pub(super) modified: Option<i64>,
@@ -64,6 +67,8 @@ pub enum Step {
     More,
     /// Wants this looked up: [`Page::looked`].
     Look(Sub),
+    /// Wants this run, its output sent; then [`Page::included`], or [`Page::not_started`].
+    Run(Command),
     /// Ends.
     End,
 }
@@ -95,6 +100,8 @@ pub(super) enum Outcome {
     Error,
     /// The world is needed.
     Look(Sub),
+    /// A command is to be run.
+    Run(Command),
 }
 
 impl Page {
@@ -107,6 +114,7 @@ impl Page {
             input: BytesMut::new(),
             ended: false,
             begun: false,
+            is_within: false,
             has_elements: false,
             printing: true,
             taken: true,
@@ -145,7 +153,7 @@ impl Page {
 
     /// This page stands within another, and has its variables.
     pub fn within(&mut self, modified: Option<i64>) {
-        (self.begun, self.modified) = (true, modified);
+        (self.is_within, self.modified) = (true, modified);
     }
 
     /// Was there an element? Then httpd does not say how long the page is.
@@ -166,7 +174,9 @@ impl Page {
     /// Goes on.
     pub fn step(&mut self) -> Step {
         if !std::mem::replace(&mut self.begun, true) {
-            self.add_variables();
+            if !self.is_within {
+                self.add_variables();
+            }
             self.add_query();
         }
         if !self.said.is_empty() {
@@ -208,6 +218,7 @@ impl Page {
                 Outcome::Text(text) => return Step::Text(text.into()),
                 Outcome::Error => return Step::Text(self.settings.error.clone()),
                 Outcome::Look(sub) => return Step::Look(sub),
+                Outcome::Run(command) => return Step::Run(command),
             }
         }
     }

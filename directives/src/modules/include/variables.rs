@@ -75,6 +75,15 @@ impl Page {
 
     /// A value with its variables filled in: `ap_ssi_parse_string`.
     pub(super) fn fill(&mut self, value: &[u8]) -> Vec<u8> {
+        self.filled(value, false)
+    }
+
+    /// The same; variables that there are not stay as they are, for a shell.
+    pub(super) fn fill_known(&mut self, value: &[u8]) -> Vec<u8> {
+        self.filled(value, true)
+    }
+
+    fn filled(&mut self, value: &[u8], keep: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(value.len());
         let mut rest = value;
         while let Some(at) = rest.iter().position(|&b| b == b'$' || b == b'\\') {
@@ -106,6 +115,8 @@ impl Page {
                 out.extend_from_slice(&rest[..end]);
             } else if let Some(value) = self.variable(name) {
                 out.extend_from_slice(&value);
+            } else if keep {
+                out.extend_from_slice(&rest[..end]);
             }
             rest = &rest[end..];
         }
@@ -121,7 +132,7 @@ impl Page {
 
 /// Puts a backslash before what a shell would take for something else:
 /// `ap_escape_shell_cmd`.
-fn escape_shell(text: &[u8]) -> Vec<u8> {
+pub(super) fn escape_shell(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for &byte in text {
         if b"&;`'\"|*?~<>^()[]{}$\\\n\xff".contains(&byte) {

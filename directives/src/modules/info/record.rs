@@ -105,15 +105,17 @@ fn shown(name: &str, args: &str, words: &[Word]) -> String {
         return out.join(" ");
     }
     let plain = |word: &Word| masked(&word.lossy(), false) == word.lossy();
-    let before_env = |words: &[Word]| words.iter().any(|word| word.is("-initial-env"));
-    if words.iter().all(plain) && !before_env(words) {
+    // mod_fastcgi's option, and mod_fcgid's.
+    let precedes_variable =
+        |word: &Word| word.is("-initial-env") || word.is("InitialEnv");
+    if words.iter().all(plain) && !words.iter().any(precedes_variable) {
         // As it is written, quotes and all.
         return format!("{name} {args}").trim_end().to_owned();
     }
     let mut is_variable = false;
     for word in words {
         out.push(masked(&word.lossy(), is_variable));
-        is_variable = word.is("-initial-env");
+        is_variable = precedes_variable(word);
     }
     out.join(" ")
 }
@@ -165,6 +167,11 @@ mod tests {
                 "FastCgiServer",
                 "/a -initial-env K=hunter2 -processes 2",
                 "FastCgiServer /a -initial-env K=(not shown) -processes 2",
+            ),
+            (
+                "FcgidCmdOptions",
+                "/a InitialEnv K=hunter2",
+                "FcgidCmdOptions /a InitialEnv K=(not shown)",
             ),
             (
                 "ProxyPass",

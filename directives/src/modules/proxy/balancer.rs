@@ -33,6 +33,16 @@ pub struct Session {
     pub route: Bytes,
 }
 
+/// Why there is no member for a request: it is answered 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// Its session's member cannot take it, and no other one may (`nofailover`); the log
+    /// says so.
+    OfRoute,
+    /// No member can; one may be able to a little later (`timeout`).
+    AtAll,
+}
+
 impl Balancer {
     /// Without members.
     pub fn new(name: String) -> Balancer {
@@ -52,9 +62,8 @@ impl Balancer {
         self.params.attempts.unwrap_or(others)
     }
 
-    /// The member for a request. The error is a status; 503 without a line in the log may
-    /// be another one a little later (`timeout`).
-    pub fn choose(&self, r: &mut Request, url: &[u8]) -> Result<Arc<Worker>, u16> {
+    /// The member for a request.
+    pub fn choose(&self, r: &mut Request, url: &[u8]) -> Result<Arc<Worker>, Nobody> {
         let guard = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = r.now;
         if !self.params.no_recovery
@@ -90,7 +99,7 @@ impl Balancer {
                         self.name
                     );
                     r.log(Level::Error, "proxy_balancer", 1167, text);
-                    return Err(503);
+                    return Err(Nobody::OfRoute);
                 }
                 let best = self.best(now);
                 if best.is_some() && !self.params.sticky.is_empty() {
@@ -100,7 +109,7 @@ impl Balancer {
             }
         };
         drop(guard);
-        let Some(member) = chosen else { return Err(503) };
+        let Some(member) = chosen else { return Err(Nobody::AtAll) };
         r.env.set("BALANCER_NAME", self.name.clone());
         r.env.set("BALANCER_WORKER_NAME", member.shown.clone());
         r.env.set("BALANCER_WORKER_ROUTE", member.params.route.clone());
@@ -252,6 +261,10 @@ impl Worker {
 
 /// The value of `name=` in a path or query: `get_path_param`.
 fn path_value(url: &[u8], name: &[u8], semicolon: bool) -> Option<Vec<u8>> {
+    if name.is_empty() {
+        // `stickysession=COOKIE|` names none.
+        return None;
+    }
     let ends = |b: &u8| matches!(b, b'?' | b'&') || semicolon && *b == b';';
     let mut from = 0;
     while let Some(at) = url[from..].windows(name.len()).position(|part| part == name) {
@@ -359,6 +372,7 @@ mod tests {
             Some("1.a")
         );
         assert_eq!(value(path_value(b"/s/x", b"s", false)), None);
+        assert_eq!(value(path_value(b"/x?s=1", b"", false)), None);
         assert_eq!(value(cookie_value(b"a=b; s=1.b", b"s")).as_deref(), Some("1.b"));
         assert_eq!(value(cookie_value(b"xs=1", b"s")), None);
     }

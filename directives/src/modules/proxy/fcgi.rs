@@ -274,7 +274,7 @@ fn take(r: &mut Request, head: &[u8]) -> Verdict {
     let script = String::from_utf8_lossy(path::base_name(&r.filename)).into_owned();
     let fields = match response::parse(head) {
         Ok(fields) => fields,
-        Err(line) => {
+        Err(response::Malformed { line, .. }) => {
             let shown: String = line.chars().take(30).collect();
             let text =
                 format!("malformed header from script '{script}': Bad header: {shown}");

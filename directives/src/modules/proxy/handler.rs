@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 
-use super::balancer::Balancer;
+use super::balancer::{Balancer, Nobody};
 use super::url::{Parts, split_socket};
 use super::worker::{self, Hold, Worker};
 use super::{canon, fcgi, forward, url_of};
@@ -164,7 +164,7 @@ fn attempt(r: &mut Request) -> Verdict {
         Some(balancer) => {
             let balancer = balancer.clone();
             match balancer.choose(r, &url) {
-                Err(status) => return none_left(r, &balancer, status),
+                Err(nobody) => return none_left(r, &balancer, nobody),
                 Ok(member) => {
                     let path = url[11..]
                         .iter()
@@ -192,19 +192,18 @@ fn attempt(r: &mut Request) -> Verdict {
 }
 
 /// All of a balancer's members have failed; one may be waited for.
-fn none_left(r: &mut Request, balancer: &Arc<Balancer>, status: u16) -> Verdict {
-    let routed = r.lines.last().is_some_and(|line| line.ah == 1167);
-    let limit = balancer.params.timeout.filter(|_| !routed);
+fn none_left(r: &mut Request, balancer: &Arc<Balancer>, nobody: Nobody) -> Verdict {
+    if nobody == Nobody::OfRoute {
+        return Verdict::Status(503);
+    }
     let attempt = current(r);
-    if let Some(limit) = limit.filter(|limit| attempt.waited < *limit) {
+    if let Some(limit) = balancer.params.timeout.filter(|limit| attempt.waited < *limit) {
         let step = limit / 100;
         attempt.waited += step;
         return Verdict::Ask(Effect::Wait(step), |r, _| self::attempt(r));
     }
-    if !routed {
-        balancer.log_exhausted(r);
-    }
-    Verdict::Status(status)
+    balancer.log_exhausted(r);
+    Verdict::Status(503)
 }
 
 /// Finds out where the upstream listens.

@@ -239,7 +239,7 @@ pub static PROXY_PASS: Directive = Directive {
     summary: "a virtual path and a URL",
     docs: r"
 Sends requests for a path, and what lies below it, to another server: `http://host:port/`,
-`ws://` for WebSockets, `fcgi://` for a FastCGI application, `balancer://` for one of
+`https://` (see `SSLProxyEngine`), `ws://` and `wss://` for WebSockets, `fcgi://` for a FastCGI application, `balancer://` for one of
 several; with `unix:/socket|` before it, over a Unix socket. `!` takes a path out; the
 first line that matches counts. In a `<Location>` the path is that of the section.
 
@@ -254,8 +254,8 @@ it is left alone once it could not be reached), `max` and `acquire`, `ttl`, `dis
     ProxyPassReverse / http://127.0.0.1:8080/
 ",
     compat: Compat::Differs(
-        "there are no https:// upstreams, no mapping= and no interpolate; of a path that does not \
-         end in a slash, as in httpd, the URL should not end in one either",
+        "there is no mapping= and no interpolate; of a path that does not end in a slash, as in \
+         httpd, the URL should not end in one either",
     ),
     set: Set::Raw(|at, args| pass(at, args, false)),
     ..Directive::EXACT

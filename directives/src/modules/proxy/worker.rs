@@ -218,15 +218,25 @@ fn resolve(at: &Scope, host: &str) -> Vec<IpAddr> {
     }
 }
 
-/// `$1` in a name stands for anything: `ap_proxy_strcmp_ematch`.
+/// `$1` in a name stands for anything: `ap_proxy_strcmp_ematch`. A name is the beginning of
+/// a URL, so that each text between groups may be taken where it is found first; trying all
+/// places would let a client's URL take its time.
 fn matches_groups(name: &[u8], url: &[u8]) -> bool {
-    match name {
-        [] => true,
-        [b'$', digit, rest @ ..] if digit.is_ascii_digit() => {
-            rest.is_empty()
-                || (0..=url.len()).any(|skip| matches_groups(rest, &url[skip..]))
-        }
-        [byte, rest @ ..] => url.first() == Some(byte) && matches_groups(rest, &url[1..]),
+    let (mut name, mut rest, mut is_first) = (name, url, true);
+    loop {
+        let group =
+            name.windows(2).position(|two| two[0] == b'$' && two[1].is_ascii_digit());
+        let (text, behind) = match group {
+            Some(at) => (&name[..at], Some(&name[at + 2..])),
+            None => (name, None),
+        };
+        let found = match text {
+            [] => Some(0),
+            text if is_first => rest.starts_with(text).then_some(0),
+            text => rest.windows(text.len()).position(|part| part == text),
+        };
+        let (Some(at), Some(behind)) = (found, behind) else { return found.is_some() };
+        (name, rest, is_first) = (behind, &rest[at + text.len()..], false);
     }
 }
 
@@ -303,6 +313,18 @@ mod tests {
         assert_eq!(found("fcgi://h/x/y.php").as_deref(), Some("fcgi://h/$1.php"));
         assert_eq!(found("fcgi://h/x"), None);
         assert_eq!(found("http://other/"), None);
+    }
+
+    #[test]
+    fn groups_of_a_name_stand_for_anything() {
+        let fits =
+            |name: &str, url: &str| matches_groups(name.as_bytes(), url.as_bytes());
+        assert!(fits("http://h/$1/x/$2.php", "http://h/a/x/b/x/c.php?d"));
+        assert!(fits("http://h$1", "http://h") && fits("http://h/$1", "http://h/"));
+        assert!(!fits("http://h/$1.php", "http://h/php") && !fits("x$1", "ax"));
+        assert!(fits("a$1$2b", "ab") && fits("a$b", "a$b") && !fits("a$b", "axb"));
+        let long = format!("http://h{}", "/x".repeat(4000));
+        assert!(!fits("http://h/$1/x/$2/x/$3/x/$4.php", &long));
     }
 
     #[test]

@@ -43,7 +43,12 @@ enum Test {
 }
 
 /// Reads a condition.
-pub fn parse(at: &Scope, input: &Word, pattern: &Word, given: Option<&Word>) -> Result<Cond> {
+pub fn parse(
+    at: &Scope,
+    input: &Word,
+    pattern: &Word,
+    given: Option<&Word>,
+) -> Result<Cond> {
     let mut cond = Cond {
         input: Text::parse(&input.bytes),
         test: Test::File(b'f'),
@@ -85,12 +90,15 @@ pub fn parse(at: &Scope, input: &Word, pattern: &Word, given: Option<&Word>) -> 
     } else {
         match simple(&text) {
             Some(test) => test,
-            None => Test::Matches(Pattern::new(&text, cond.ignore_case).map_err(|why| {
-                let shown = String::from_utf8_lossy(&text).into_owned();
-                let message =
-                    format!("RewriteCond: cannot compile regular expression '{shown}'");
-                Problem::from(message).at(pattern.span).help(why)
-            })?),
+            None => {
+                Test::Matches(Pattern::new(&text, cond.ignore_case).map_err(|why| {
+                    let shown = String::from_utf8_lossy(&text).into_owned();
+                    let message = format!(
+                        "RewriteCond: cannot compile regular expression '{shown}'"
+                    );
+                    Problem::from(message).at(pattern.span).help(why)
+                })?)
+            }
         }
     };
     Ok(cond)
@@ -100,9 +108,11 @@ pub fn parse(at: &Scope, input: &Word, pattern: &Word, given: Option<&Word>) -> 
 fn simple(text: &Bytes) -> Option<Test> {
     use Ordering::{Equal, Greater, Less};
     Some(match &text[..] {
-        [b'-', letter @ (b'f' | b's' | b'l' | b'h' | b'L' | b'H' | b'd' | b'x' | b'U' | b'F')] => {
-            Test::File(*letter)
-        }
+        [
+            b'-',
+            letter
+            @ (b'f' | b's' | b'l' | b'h' | b'L' | b'H' | b'd' | b'x' | b'U' | b'F'),
+        ] => Test::File(*letter),
         [b'-', a, b, ..] => {
             let (orderings, negated) = match [a, b] {
                 [b'l', b't'] => (vec![Less], false),
@@ -136,9 +146,9 @@ impl Cond {
         test || self.input.may_ask()
     }
 
-    /// The maps that it asks.
-    pub fn maps(&self) -> Vec<&Bytes> {
-        self.input.maps()
+    /// Does it ask maps?
+    pub fn asks_maps(&self) -> bool {
+        self.input.asks_maps()
     }
 
     /// Does it hold?
@@ -172,7 +182,11 @@ impl Cond {
                 orderings.contains(&number(&input).cmp(&number(to))) != *negated
             }
             Test::Text(orderings, to) if orderings[..] == [Ordering::Equal] => {
-                if self.ignore_case { input.eq_ignore_ascii_case(to) } else { input == *to }
+                if self.ignore_case {
+                    input.eq_ignore_ascii_case(to)
+                } else {
+                    input == *to
+                }
             }
             Test::Text(orderings, to) => {
                 // The longer text is the greater one: compare_lexicography.
@@ -211,14 +225,18 @@ impl Cond {
             Ok(holds) => holds != self.negated,
             Err(why) => {
                 let source = String::from_utf8_lossy(&self.source).into_owned();
-                let text = format!("RewriteCond: expr '{source}' evaluation failed: {why}");
+                let text =
+                    format!("RewriteCond: expr '{source}' evaluation failed: {why}");
                 r.log(Level::Error, "rewrite", 0, text);
                 return Ok(false);
             }
         };
         trace(r, 4, per_dir, |_| {
             let source = String::from_utf8_lossy(&self.source);
-            format!("RewriteCond: expr='{source}' => {}", if holds { "true" } else { "false" })
+            format!(
+                "RewriteCond: expr='{source}' => {}",
+                if holds { "true" } else { "false" }
+            )
         });
         if holds
             && !self.negated
@@ -235,7 +253,9 @@ fn file(r: &mut Request, letter: u8, input: &[u8]) -> std::result::Result<bool, 
     Ok(match letter {
         b'f' => kind(Kind::File),
         b'd' => kind(Kind::Directory),
-        b's' => r.files.stat(input).is_ok_and(|meta| meta.kind == Kind::File && meta.size > 0),
+        b's' => {
+            r.files.stat(input).is_ok_and(|meta| meta.kind == Kind::File && meta.size > 0)
+        }
         b'x' => {
             r.files.stat(input).is_ok_and(|m| m.kind == Kind::File && m.mode & 0o111 != 0)
         }
@@ -262,7 +282,8 @@ fn number(text: &[u8]) -> i64 {
     let negative = text.first() == Some(&b'-');
     let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
     let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
-    let value = std::str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok());
+    let value =
+        std::str::from_utf8(&digits[..end]).ok().and_then(|text| text.parse().ok());
     let value: i64 = value.unwrap_or(0);
     if negative { -value } else { value }
 }

@@ -13,9 +13,13 @@ pub fn add(r: &mut Request, text: &[u8]) {
     };
     let mut parts = text.split(separator);
     let mut part = || parts.next().filter(|part| !part.is_empty());
-    let (Some(name), Some(value), Some(domain)) = (part(), part(), part()) else { return };
+    let (Some(name), Some(value), Some(domain)) = (part(), part(), part()) else {
+        return;
+    };
     let note = format!("{name}_rewrite");
-    if r.notes.has(note.as_bytes()) || r.prev.as_ref().is_some_and(|p| p.notes.has(note.as_bytes())) {
+    if r.notes.has(note.as_bytes())
+        || r.prev.as_ref().is_some_and(|p| p.notes.has(note.as_bytes()))
+    {
         return;
     }
     let minutes = part().and_then(|minutes| minutes.parse::<i64>().ok());
@@ -23,14 +27,17 @@ pub fn add(r: &mut Request, text: &[u8]) {
     let (secure, http_only, same_site) = (part(), part(), part());
     let mut cookie = format!("{name}={value}; path={path}; domain={domain}");
     if let Some(minutes) = minutes.filter(|minutes| *minutes != 0) {
-        let seconds = r.request_time / 1_000_000 + minutes * 60;
+        let seconds =
+            (r.request_time / 1_000_000).saturating_add(minutes.saturating_mul(60));
         if let Ok(time) = jiff::Timestamp::from_second(seconds) {
             let time = time.to_zoned(jiff::tz::TimeZone::UTC);
             cookie += &time.strftime("; expires=%a, %d-%b-%Y %T GMT").to_string();
         }
     }
     let says = |value: Option<&str>, word: &str| {
-        value.is_some_and(|value| ["1", "true", word].iter().any(|w| value.eq_ignore_ascii_case(w)))
+        value.is_some_and(|value| {
+            ["1", "true", word].iter().any(|w| value.eq_ignore_ascii_case(w))
+        })
     };
     if says(secure, "secure") {
         cookie += "; secure";

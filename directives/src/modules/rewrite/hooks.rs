@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::rule::{Applied, Rule};
 use super::text::Need;
-use super::{trace, uri};
+use super::{program, trace, uri};
 use crate::log::Level;
 use crate::modules::core::{OptionSet, expr_wants, translate};
 use crate::modules::proxy;
@@ -112,14 +112,22 @@ fn run(
     per_dir: Option<&[u8]>,
     hook: Hook,
 ) -> Result<Outcome, Verdict> {
-    let before = rules.iter().any(|rule| rule.may_ask).then(|| Before::of(r));
+    let maps = &r.server.config.rewrite;
+    let may_ask =
+        |rule: &Arc<Rule>| rule.may_ask || rule.asks_maps && maps.asks_programs();
+    let before = rules.iter().any(may_ask).then(|| Before::of(r));
+    program::rewind(r);
     match apply(r, rules, per_dir) {
-        Ok(outcome) => Ok(outcome),
+        Ok(outcome) => {
+            r.map_answers = None;
+            Ok(outcome)
+        }
         Err(need) => {
             let Some(before) = before else { return Err(Verdict::Status(500)) };
             before.restore(r);
             Err(match need {
                 Need::Expr(want) => expr_wants(r, want, hook),
+                Need::Program(question) => program::ask(r, question, hook),
                 Need::Ahead(lookup) => {
                     r.resume = Some(hook);
                     Verdict::Look(lookup, looked_ahead)
@@ -198,7 +206,10 @@ pub fn translate_name(r: &mut Request) -> Verdict {
     r.filename = r.uri.clone();
     let args = r.args.clone();
     trace(r, 2, None, |r| {
-        format!("init rewrite engine with requested uri {}", String::from_utf8_lossy(&r.filename))
+        format!(
+            "init rewrite engine with requested uri {}",
+            String::from_utf8_lossy(&r.filename)
+        )
     });
     let outcome = match run(r, &config.rules, None, translate_name) {
         Ok(outcome) => outcome,
@@ -261,7 +272,9 @@ fn local(r: &mut Request) -> Verdict {
             format!("prefixed with document_root to {name}")
         });
     }
-    trace(r, 1, None, |r| format!("go-ahead with {} [OK]", String::from_utf8_lossy(&r.filename)));
+    trace(r, 1, None, |r| {
+        format!("go-ahead with {} [OK]", String::from_utf8_lossy(&r.filename))
+    });
     OK
 }
 
@@ -299,7 +312,10 @@ fn to_proxy(r: &mut Request, no_escape: bool, per_dir: Option<&[u8]>) -> Verdict
     }
     proxy::send_to(r, &url);
     trace(r, 1, per_dir, |r| {
-        format!("go-ahead with proxy request {} [OK]", String::from_utf8_lossy(&r.filename))
+        format!(
+            "go-ahead with proxy request {} [OK]",
+            String::from_utf8_lossy(&r.filename)
+        )
     });
     OK
 }
@@ -315,7 +331,9 @@ fn redirect(
 ) -> Verdict {
     let mut url = std::mem::take(&mut r.filename);
     if !no_escape {
-        trace(r, 1, per_dir, |_| format!("escaping {} for redirect", String::from_utf8_lossy(&url)));
+        trace(r, 1, per_dir, |_| {
+            format!("escaping {} for redirect", String::from_utf8_lossy(&url))
+        });
         url = uri::escape(&url, scheme);
     }
     if let Some(own) = &r.args {
@@ -388,7 +406,9 @@ pub fn fixup(r: &mut Request) -> Verdict {
             r.args = args;
             DECLINED
         }
-        Outcome::Changed { proxy: true, no_escape, .. } => to_proxy(r, no_escape, per_dir),
+        Outcome::Changed { proxy: true, no_escape, .. } => {
+            to_proxy(r, no_escape, per_dir)
+        }
         Outcome::Changed { no_escape, status, .. } => {
             if let Some(scheme) = uri::scheme(&r.filename) {
                 base_of_redirect(r, scheme, config);
@@ -413,7 +433,9 @@ pub fn fixup(r: &mut Request) -> Verdict {
 /// In the path of a redirect the directory becomes the base URL.
 fn base_of_redirect(r: &mut Request, scheme: usize, config: &super::Dir) {
     let Some(base) = &config.base else { return };
-    let Some(slash) = r.filename[scheme..].iter().position(|&b| b == b'/') else { return };
+    let Some(slash) = r.filename[scheme..].iter().position(|&b| b == b'/') else {
+        return;
+    };
     let path = r.filename[scheme + slash..].to_vec();
     let new = replace_prefix(r, &path, &config.directory, base, Some(&config.directory));
     r.filename.truncate(scheme + slash);
@@ -433,7 +455,8 @@ fn begin_again(r: &mut Request, config: &super::Dir, per_dir: Option<&[u8]>) {
         {
             let rest = rest.to_vec();
             trace(r, 2, per_dir, |_| {
-                let (old, rest) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&rest));
+                let (old, rest) =
+                    (String::from_utf8_lossy(&old), String::from_utf8_lossy(&rest));
                 format!("strip document_root prefix: {old} -> {rest}")
             });
             r.filename = rest;
@@ -446,13 +469,19 @@ fn begin_again(r: &mut Request, config: &super::Dir, per_dir: Option<&[u8]>) {
     {
         let prefix = r.context_prefix.clone();
         trace(r, 2, per_dir, |_| {
-            let (root, prefix) = (String::from_utf8_lossy(&root), String::from_utf8_lossy(&prefix));
-            format!("trying to replace context docroot {root} with context prefix {prefix}")
+            let (root, prefix) =
+                (String::from_utf8_lossy(&root), String::from_utf8_lossy(&prefix));
+            format!(
+                "trying to replace context docroot {root} with context prefix {prefix}"
+            )
         });
         r.filename = replace_prefix(r, &old, &root, &prefix, per_dir);
     }
     trace(r, 1, per_dir, |r| {
-        format!("internal redirect with {} [INTERNAL REDIRECT]", String::from_utf8_lossy(&r.filename))
+        format!(
+            "internal redirect with {} [INTERNAL REDIRECT]",
+            String::from_utf8_lossy(&r.filename)
+        )
     });
     r.filename = [b"redirect:", &r.filename[..]].concat();
     r.handler = Some(Bytes::from_static(HANDLER));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::program::{self, Program};
+use super::text::Need;
 use crate::compile::Scope;
 use crate::diagnostic::codes;
 use crate::log::Level;
@@ -20,6 +22,8 @@ pub enum Map {
     Random(Bytes),
     /// `int`: a function of ours.
     Function(Function),
+    /// `prg`: a program is asked.
+    Program(Arc<Program>),
 }
 
 /// The functions of `int` maps.
@@ -35,8 +39,13 @@ pub enum Function {
     Unescape,
 }
 
-/// Reads the type and source of a map: `cmd_rewritemap`.
-pub fn parse(at: &Scope, word: &Word) -> Result<Map> {
+/// Reads the type and source of a map, and for whom its program runs: `cmd_rewritemap`.
+pub fn parse(
+    at: &Scope,
+    name: &Word,
+    word: &Word,
+    account: Option<&Word>,
+) -> Result<Map> {
     let text = &word.bytes;
     let (kind, rest) = match text.iter().position(|&b| b == b':') {
         Some(colon) => (&text[..colon], &text[colon + 1..]),
@@ -48,9 +57,7 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Map> {
                 .at(word.span)
         })?;
         if at.files().stat(&path).is_err() {
-            let shown = String::from_utf8_lossy(&path).into_owned();
-            let message = format!("RewriteMap: file for map not found:{shown}");
-            return Err(Problem::from(message).at(word.span));
+            return Err(missing(name, word, &path));
         }
         Ok(path.into())
     };
@@ -69,18 +76,17 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Map> {
             }
         }),
         b"dbm" | b"dbd" | b"fastdbd" => {
-            let message = format!("RewriteMap {} is refused: databases are not read", word.lossy());
+            let message =
+                format!("RewriteMap {} is refused: databases are not read", word.lossy());
             let help = "write the table into a text file, for txt:";
             return Err(Problem::new(&codes::REFUSED, message).at(word.span).help(help));
         }
-        b"prg" => {
-            let message = "RewriteMap prg: is refused: it is not built yet";
-            return Err(Problem::new(&codes::REFUSED, message).at(word.span));
-        }
+        b"prg" => Map::Program(Arc::new(program::parse(at, name, word, rest, account)?)),
         _ => Map::Text({
             let path = at.server_relative(text);
             path.ok_or_else(|| {
-                let message = format!("RewriteMap: bad path to txt map: {}", word.lossy());
+                let message =
+                    format!("RewriteMap: bad path to txt map: {}", word.lossy());
                 Problem::from(message).at(word.span)
             })?
             .into()
@@ -88,11 +94,23 @@ pub fn parse(at: &Scope, word: &Word) -> Result<Map> {
     })
 }
 
+/// There is no such file.
+pub(super) fn missing(name: &Word, word: &Word, path: &[u8]) -> Problem {
+    let (name, path) = (name.lossy(), String::from_utf8_lossy(path));
+    let message = format!("RewriteMap: file for map {name} not found:{path}");
+    Problem::from(message).at(word.span)
+}
+
 /// The value for a key: `lookup_map`.
-pub fn look_up(r: &mut Request, name: &Bytes, key: &[u8]) -> Option<Vec<u8>> {
+pub fn look_up(
+    r: &mut Request,
+    name: &Bytes,
+    key: &[u8],
+) -> std::result::Result<Option<Vec<u8>>, Need> {
     let server = r.server.clone();
-    let map: &Arc<Map> = server.config.rewrite.maps.get(name)?;
-    match &**map {
+    let Some(map) = server.config.rewrite.maps.get(name) else { return Ok(None) };
+    Ok(match &**map {
+        Map::Program(program) => return program::look_up(r, program, key),
         Map::Function(function) => Some(match function {
             Function::Lower => key.to_ascii_lowercase(),
             Function::Upper => key.to_ascii_uppercase(),
@@ -100,23 +118,23 @@ pub fn look_up(r: &mut Request, name: &Bytes, key: &[u8]) -> Option<Vec<u8>> {
             Function::Unescape => path::unescape_lenient(key),
         }),
         Map::Text(file) => value(r, file, key),
-        Map::Random(file) => {
-            let values = value(r, file, key)?;
+        Map::Random(file) => value(r, file, key).and_then(|values| {
             let choices: Vec<&[u8]> = values.split(|&b| b == b'|').collect();
             // Nothing here rolls dice: the moment and the connection choose.
-            let seed = r.request_time as u64 ^ r.connection.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let seed = r.request_time as u64
+                ^ r.connection.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let mixed = (seed ^ (seed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33;
-            let choice = choices.get(mixed as usize % choices.len())?;
-            Some(choice.to_vec())
-        }
-    }
+            choices.get(mixed as usize % choices.len()).map(|choice| choice.to_vec())
+        }),
+    })
 }
 
 fn value(r: &mut Request, file: &Bytes, key: &[u8]) -> Option<Vec<u8>> {
     match r.files.read(file) {
         Ok(text) => find(&text, key).map(<[u8]>::to_vec),
         Err(error) => {
-            let text = [b"mod_rewrite: can't access text RewriteMap file ", &file[..]].concat();
+            let text =
+                [b"mod_rewrite: can't access text RewriteMap file ", &file[..]].concat();
             r.log_os(Level::Error, "rewrite", 661, Some(error), text);
             None
         }

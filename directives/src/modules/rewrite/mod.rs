@@ -5,6 +5,7 @@ mod cookie;
 mod flags;
 mod hooks;
 mod map;
+mod program;
 mod rule;
 mod text;
 mod uri;
@@ -16,6 +17,8 @@ use bytes::Bytes;
 
 use cond::Cond;
 use map::Map;
+pub(crate) use program::Told;
+pub use program::{Account, Program, programs};
 use rule::Rule;
 
 use crate::compile::Scope;
@@ -23,7 +26,7 @@ use crate::log::Level;
 use crate::merge::Merge;
 use crate::phase::{Phase, first, last};
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{Compat, Context, Directive, Module, Override, Problem, Set, Word};
 use crate::syntax::Text;
 
 /// `RewriteOptions`.
@@ -56,12 +59,23 @@ impl Options {
         }
     }
 
+    /// Does a virtual host with these options have the main server's rules and maps?
+    fn inherits(self, above: Options) -> bool {
+        let down = above.inherit_down || above.inherit_down_before;
+        self.inherit || self.inherit_before || down && !self.ignore_inherit
+    }
+
     /// The rules of an inner section, with those of the outer one if they are inherited.
-    fn rules(self, outer: (Options, &[Arc<Rule>]), inner: &[Arc<Rule>]) -> Vec<Arc<Rule>> {
+    fn rules(
+        self,
+        outer: (Options, &[Arc<Rule>]),
+        inner: &[Arc<Rule>],
+    ) -> Vec<Arc<Rule>> {
         let (above, outer) = outer;
         let down = above.inherit_down && !self.ignore_inherit;
         let down_before = above.inherit_down_before && !self.ignore_inherit;
-        let join = |a: &[Arc<Rule>], b: &[Arc<Rule>]| a.iter().chain(b).cloned().collect();
+        let join =
+            |a: &[Arc<Rule>], b: &[Arc<Rule>]| a.iter().chain(b).cloned().collect();
         if self.inherit || down {
             join(inner, outer)
         } else if self.inherit_before || down_before {
@@ -97,7 +111,10 @@ impl Merge for Dir {
         Dir {
             state: inner.state.or(outer.state),
             options: inner.options.or(outer.options),
-            base: inner.base.clone().or_else(|| outer.base.clone().filter(|_| merges_base)),
+            base: inner
+                .base
+                .clone()
+                .or_else(|| outer.base.clone().filter(|_| merges_base)),
             rules: inner.options.rules((outer.options, &outer.rules), &inner.rules),
             directory: inner.directory.clone(),
             pending: Vec::new(),
@@ -125,14 +142,24 @@ impl Server {
     fn is_on(&self) -> bool {
         self.state.unwrap_or(false)
     }
+
+    /// Is one of the maps a program?
+    fn asks_programs(&self) -> bool {
+        self.maps.values().any(|map| matches!(**map, Map::Program(_)))
+    }
 }
 
 impl Merge for Server {
     // See config_server_merge.
     fn merge(main: &Server, own: &Server) -> Server {
-        let mut maps = main.maps.clone();
+        // Merged with nothing the main server keeps its rules and maps; a host has none but
+        // its own.
+        let mut maps = if own.is_host && !own.options.inherits(main.options) {
+            HashMap::new()
+        } else {
+            main.maps.clone()
+        };
         maps.extend(own.maps.iter().map(|(name, map)| (name.clone(), map.clone())));
-        // Merged with nothing the main server keeps its rules; a host has none but its own.
         let rules = if own.is_host {
             own.options.rules((main.options, &main.rules), &own.rules)
         } else {
@@ -150,7 +177,12 @@ impl Merge for Server {
 }
 
 /// A line for those who debug rules, in httpd's form: `do_rewritelog`.
-fn trace(r: &mut Request, level: u8, per_dir: Option<&[u8]>, text: impl FnOnce(&Request) -> String) {
+fn trace(
+    r: &mut Request,
+    level: u8,
+    per_dir: Option<&[u8]>,
+    text: impl FnOnce(&Request) -> String,
+) {
     if !r.logs(Level::Trace(level), "rewrite") {
         return;
     }
@@ -325,7 +357,9 @@ what rules make a relative path of is put behind it.
 ",
     set: Set::One(|at, word| {
         if word.bytes.first() != Some(&b'/') {
-            return Err(Problem::from("RewriteBase: argument is not a valid URL").at(word.span));
+            return Err(
+                Problem::from("RewriteBase: argument is not a valid URL").at(word.span)
+            );
         }
         section(at).base = Some(word.bytes.clone());
         Ok(())
@@ -359,7 +393,6 @@ condition of httpd's expressions stands for all of this. Flags: NC, OR, NV.
             return Err(format!("RewriteCond: bad argument line '{shown}'").into());
         };
         let cond = cond::parse(at, input, pattern, rest.first())?;
-        known_maps(at, cond.maps())?;
         if in_section(at) {
             section(at).pending.push(cond);
         } else {
@@ -400,7 +433,6 @@ PT, QSA, QSD, QSL, R, S, T, UnsafeAllow3F, UnsafePrefixStat.
             std::mem::take(&mut at.server.rewrite().pending)
         };
         let rule = Rule::parse(pattern, output, rest.first(), conds)?;
-        known_maps(at, rule.maps())?;
         if in_section(at) {
             section(at).rules.push(Arc::new(rule));
         } else {
@@ -413,44 +445,42 @@ PT, QSA, QSD, QSL, R, S, T, UnsafeAllow3F, UnsafePrefixStat.
 
 static REWRITE_MAP: Directive = Directive {
     name: "RewriteMap",
-    syntax: "MapName MapType:MapSource",
+    syntax: "MapName MapType:MapSource [user:group]",
     context: Context::SERVERS,
     summary: "a mapname and a filename and options",
     docs: r"
 A table that rules take values from, as `${name:key|default}`: `txt:` and a file of lines
 with key and value, `rnd:` with alternatives between bars, `int:` and tolower, toupper,
-escape or unescape. A change of the file is seen by the next request.
+escape or unescape. A change of the file is seen by the next request. A virtual host has its
+own maps; the main server's only with `RewriteOptions Inherit`.
+
+`prg:` and a command line is a program that the server's parent starts with the
+configuration, in the directory of its file and with an empty environment, if the engine is on
+for the server whose map it is. It reads a key on a line from its standard input and writes
+the value on a line, at once and without more; `NULL` means that there is none. It runs as
+whoever started the server unless `user:group` follows; what it says to its standard error
+goes into the main error log. It is asked for one key at a time, others wait. A key with a
+line end in it has no value. A program that dies, says nothing for as long as `Timeout` or
+more than 64 KiB gives no value and a line in the log, and is started again, not more often
+than once a second.
 
 ## Example
     RewriteMap lower int:tolower
     RewriteRule ^/(.*[A-Z].*)$ /${lower:$1} [R=301,L]
+    RewriteMap users prg:/usr/bin/users
+    RewriteRule ^/u/([a-z]+)$ /home/${users:$1|nobody}
 ",
-    set: Set::UpToThree(|at, name, source, _| {
-        let Some(source) = source else {
-            return Err("RewriteMap takes two arguments, a mapname and a filename".into());
-        };
-        let map = Arc::new(map::parse(at, source)?);
+    compat: Compat::Differs(
+        "httpd waits for a program without end; one that died is not started again, and its \
+         values are empty and not the default. dbm: and dbd: are refused",
+    ),
+    set: Set::TwoOrThree(|at, name, source, account| {
+        let map = Arc::new(map::parse(at, name, source, account)?);
         at.server.rewrite().maps.insert(name.bytes.clone(), map);
         Ok(())
     }),
     ..Directive::EXACT
 };
-
-/// A map that a rule asks has to be defined before, as httpd has it outside of sections.
-fn known_maps(at: &mut Scope, names: Vec<&Bytes>) -> Result {
-    if in_section(at) || at.in_virtual_host() {
-        // The map may be the main server's.
-        return Ok(());
-    }
-    for name in names {
-        if !at.server.rewrite().maps.contains_key(name) {
-            let shown = String::from_utf8_lossy(name).into_owned();
-            let help = "RewriteMap has to stand before the rule";
-            return Err(Problem::from(format!("RewriteMap {shown} is not defined")).help(help));
-        }
-    }
-    Ok(())
-}
 
 /// The module.
 pub static MODULE: Module = Module {

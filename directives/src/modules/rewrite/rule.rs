@@ -23,6 +23,8 @@ pub struct Rule {
     conds: Vec<Cond>,
     /// It may have to be applied again, once something was found out.
     pub(super) may_ask: bool,
+    /// It asks maps, which may be programs.
+    pub(super) asks_maps: bool,
 }
 
 /// What a rule did.
@@ -54,20 +56,24 @@ impl Rule {
         };
         let compiled = Pattern::new(text, flags.ignore_case).map_err(|why| {
             let shown = String::from_utf8_lossy(text).into_owned();
-            let message = format!("RewriteRule: cannot compile regular expression '{shown}'");
+            let message =
+                format!("RewriteRule: cannot compile regular expression '{shown}'");
             Problem::from(message).at(pattern.span).help(why)
         })?;
         let keeps = &output.bytes[..] == b"-" || flags.final_status().is_some();
         let output = Text::parse(&output.bytes);
         let texts = flags.env.iter().chain(&flags.cookies).chain(&flags.mime);
-        let may_ask = texts.chain(&flags.handler).any(Text::may_ask)
-            || output.may_ask()
-            || conds.iter().any(Cond::may_ask);
+        let texts: Vec<&Text> = texts.chain(&flags.handler).chain([&output]).collect();
+        let may_ask =
+            texts.iter().any(|text| text.may_ask()) || conds.iter().any(Cond::may_ask);
+        let asks_maps = texts.iter().any(|text| text.asks_maps())
+            || conds.iter().any(Cond::asks_maps);
         Ok(Rule {
             pattern: compiled,
             negated,
             output,
             may_ask,
+            asks_maps,
             keeps,
             flags,
             conds,
@@ -77,13 +83,6 @@ impl Rule {
     /// The pattern as written.
     pub fn source(&self) -> &[u8] {
         self.pattern.source()
-    }
-
-    /// The maps that it asks.
-    pub fn maps(&self) -> Vec<&Bytes> {
-        let mut names = self.output.maps();
-        names.extend(self.conds.iter().flat_map(Cond::maps));
-        names
     }
 
     /// Applies it to a request: `r.filename` is what is rewritten.
@@ -161,8 +160,11 @@ impl Rule {
         uri::split_query(r, flags);
         if flags.redirect || flags.proxy {
             uri::qualify(r);
-            let kind = if flags.redirect { "explicitly forcing redirect" } else {
-                "forcing proxy-throughput" };
+            let kind = if flags.redirect {
+                "explicitly forcing redirect"
+            } else {
+                "forcing proxy-throughput"
+            };
             trace(r, 2, per_dir, |r| {
                 format!("{kind} with {}", String::from_utf8_lossy(&r.filename))
             });
@@ -266,7 +268,8 @@ fn subject(r: &mut Request, per_dir: Option<&[u8]>) -> Vec<u8> {
     if subject.starts_with(dir) {
         let rest = subject[dir.len()..].to_vec();
         trace(r, 3, per_dir, |_| {
-            let (all, rest) = (String::from_utf8_lossy(&subject), String::from_utf8_lossy(&rest));
+            let (all, rest) =
+                (String::from_utf8_lossy(&subject), String::from_utf8_lossy(&rest));
             format!("strip per-dir prefix: {all} -> {rest}")
         });
         return rest;
@@ -294,7 +297,8 @@ fn set_variable(r: &mut Request, text: &[u8], per_dir: Option<&[u8]>) {
     };
     r.env.set(Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
     trace(r, 5, per_dir, |_| {
-        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        let (name, value) =
+            (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
         format!("setting env variable '{name}' to '{value}'")
     });
 }

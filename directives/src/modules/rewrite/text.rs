@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::map;
+use super::program::Question;
 use crate::expr::{self, Want};
 use crate::modules::ssl;
 use crate::pattern::Groups;
@@ -54,6 +55,8 @@ pub enum Need {
     Expr(Want),
     /// A request that would come.
     Ahead(Lookup),
+    /// What a map's program says.
+    Program(Question),
 }
 
 /// What a text is filled from.
@@ -181,17 +184,9 @@ impl Text {
         })
     }
 
-    /// The maps that it asks.
-    pub fn maps(&self) -> Vec<&Bytes> {
-        let mut names = Vec::new();
-        for piece in &self.0 {
-            if let Piece::Map { name, key, default } = piece {
-                names.push(name);
-                names.extend(key.maps());
-                names.extend(default.maps());
-            }
-        }
-        names
+    /// Does it ask maps?
+    pub fn asks_maps(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Map { .. }))
     }
 
     /// The text for a request.
@@ -207,7 +202,7 @@ impl Text {
                 }
                 Piece::Map { name, key, default } => {
                     let key = key.fill(r, from)?;
-                    match map::look_up(r, name, &key) {
+                    match map::look_up(r, name, &key)? {
                         Some(value) => out.extend_from_slice(&value),
                         None => out.extend_from_slice(&default.fill(r, from)?),
                     }

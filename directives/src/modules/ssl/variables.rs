@@ -290,8 +290,7 @@ impl Field {
             None => (rest, 0),
         };
         // As in mod_ssl these are told apart by case: `Email`, not `EMAIL`.
-        let part =
-            PARTS.iter().position(|(own, _)| own.eq_ignore_ascii_case(name))? as u8;
+        let part = PARTS.iter().position(|(own, _)| *own == name)? as u8;
         let field = if of_subject { Field::SubjectPart } else { Field::IssuerPart };
         Some(field(part, index))
     }
