@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use compat_tests::application::{Address, Application, program, run};
-use compat_tests::family::Process;
+use compat_tests::family::{Process, below, until};
 use compat_tests::figures::{cpu, say};
 use compat_tests::front::{Front, ask};
 use compat_tests::root::{Root, free_port};
 use compat_tests::site::Site;
 
-/// An authorizer, or a responder for nginx, with four processes on a socket of its own.
+/// An authorizer, or a responder for nginx, with four processes on a socket of its own; they
+/// end with the first of them.
 const PROGRAM: &str = r#"
 #include <fcgiapp.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +31,12 @@ int main(int argc, char **argv) {
     int socket = FCGX_OpenSocket(argv[1], 64);
     if (socket < 0) return 1;
     int children = 0;
+    pid_t first = getpid();
     while (children < 3 && fork() > 0) children++;
+    if (getpid() != first) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != first) return 0;
+    }
     FCGX_InitRequest(&r, socket, 0);
     while (FCGX_Accept_r(&r) >= 0) {
         FCGX_PutS("Status: 200 OK\r\nVariable-REMOTE_USER: jane\r\n\r\n", r.out);
@@ -98,7 +106,7 @@ fn decisions_for_nginx() -> Result<()> {
     let socket = site.root.join("run/always");
     let mut command = Command::new(compiled(&site.root)?);
     command.arg(&socket);
-    let _app =
+    let app =
         Application::start(&site.root, Address::Unix(socket.clone()), &mut command)?;
     site.serve(&format!(
         "FastCgiExternalServer {{root}}/virtual/auth -socket {}
@@ -176,5 +184,10 @@ fn decisions_for_nginx() -> Result<()> {
     ensure!(sample("gateway_cache_hits_total ")? > 40);
     let allowed = "gateway_decisions_total{dialect=\"nginx\",decision=\"allow\"} ";
     ensure!(sample(allowed)? > 80);
-    Ok(())
+    let children = below(app.pid());
+    ensure!(children.len() == 3, "{children:?}");
+    drop(app);
+    until("the application's processes end", Duration::from_secs(10), || {
+        children.iter().all(|child| !child.lives())
+    })
 }

@@ -92,6 +92,8 @@ fn said(answer: &Answer) -> String {
         Answer::Password(Checked::Failed(error)) => error.text.clone(),
         Answer::Head(head) => status(head),
         Answer::Heard(heard) => heard.status.to_string(),
+        Answer::Mapped(Some(line)) => String::from_utf8_lossy(line).into_owned(),
+        Answer::Mapped(None) => "it has none".to_owned(),
         Answer::Recalled(Some(head)) => format!("one is: {}", status(head)),
         Answer::Recalled(None) => "none is".to_owned(),
         Answer::Forgotten(count) => format!("{count} there were"),
