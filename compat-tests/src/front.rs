@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::application::{Address, Application, program};
+use crate::family::{Process, below, process};
 use crate::http::{Client, Response};
 use crate::root::{Root, free_port};
 
@@ -25,7 +26,7 @@ const NGINX_CALL: &str = "
 
 /// One of them, on a port of its own.
 pub struct Front {
-    _program: Application,
+    program: Application,
     /// Where it listens.
     pub port: u16,
 }
@@ -79,7 +80,13 @@ impl Front {
 
     fn start(root: &Root, port: u16, command: &mut Command) -> Result<Front> {
         let program = Application::start(root, Address::Tcp(port), command)?;
-        Ok(Front { _program: program, port })
+        Ok(Front { program, port })
+    }
+
+    /// Its processes.
+    pub fn processes(&self) -> Vec<Process> {
+        let pid = self.program.pid();
+        process(pid).into_iter().chain(below(pid)).collect()
     }
 
     /// Asks it as a client does.

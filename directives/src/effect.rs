@@ -82,6 +82,11 @@ pub enum Effect {
     Forget,
     /// Say whether new requests are taken.
     Ready,
+    /// Read the request's body.
+    Body {
+        /// No more than this, bytes.
+        most: u64,
+    },
 }
 
 /// A request to a FastCGI application.
@@ -185,6 +190,8 @@ pub enum Answer {
     Forgotten(u64),
     /// To [`Effect::Ready`].
     Ready(bool),
+    /// To [`Effect::Body`].
+    Body(Result<Bytes, Failure>),
     /// To [`Effect::FastCgi`], [`Effect::Cgi`] and [`Effect::Upstream`]: there is no head.
     Failed {
         /// Why.

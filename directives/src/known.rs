@@ -201,6 +201,14 @@ static GROUPS: &[(&str, Known, &str)] = &[
         NOT_YET,
         "ProxyHTMLEvents ProxyHTMLLinks ProxyHTMLEnable ProxyHTMLURLMap",
     ),
+    (
+        "mod_unixd.c",
+        Refused(
+            "paths in the configuration would lead elsewhere than they say; give the service a \
+             root of its own, as with systemd's RootDirectory, or run it in a container",
+        ),
+        "ChrootDir",
+    ),
     ("mpm_itk", IDENTITY, "AssignUserID AssignUserIDExpr AssignGroupIDExpr"),
     ("mod_ident.c", GUARDS, "IdentityCheck IdentityCheckTimeout"),
     (

@@ -105,6 +105,8 @@ pub struct Reply {
     pub headers: Headers,
     /// What follows.
     pub body: Body,
+    /// Fields behind the body; there are none with HTTP/1.
+    pub trailers: &'static [(&'static str, &'static str)],
     /// What is to be done with it on its way, in order. Where this is not empty, the
     /// fields say nothing about the length.
     pub filters: Vec<Filter>,

@@ -154,6 +154,8 @@ pub struct Request {
     pub err_headers_out: Headers,
     /// The body of the response.
     pub body: Body,
+    /// Fields behind the body; there are none with HTTP/1.
+    pub trailers: &'static [(&'static str, &'static str)],
     /// Output filters that were given to this request.
     pub filters: Vec<Added>,
     /// The request's body goes through the input filter DEFLATE.
@@ -327,6 +329,7 @@ impl Request {
             headers_out: Headers::default(),
             err_headers_out: Headers::default(),
             body: Body::None,
+            trailers: &[],
             filters: Vec::new(),
             inflates_input: false,
             rate: None,
@@ -547,11 +550,13 @@ impl Request {
         }
     }
 
-    /// Would a line of this level be written? Look before formatting one.
+    /// Would a line of this level be kept? Look before formatting one.
     pub fn logs(&self, level: Level, module: &str) -> bool {
-        if self.explained {
-            return level <= EXPLAINED;
-        }
+        self.explained && level <= EXPLAINED || self.is_logged(level, module)
+    }
+
+    /// Does a line of this level belong into the error log?
+    pub fn is_logged(&self, level: Level, module: &str) -> bool {
         let levels = self.dir.core.log.as_ref().or(self.server.config.core.log.as_ref());
         levels.map_or(level <= Level::Warn, |levels| level <= levels.of(module))
     }

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use crate::bundle::Sources;
 use crate::compile::Build;
 use crate::diagnostic::{Diagnostic, codes};
+use crate::expand::Item;
 use crate::merge::Merged;
 use crate::modules::{
     self, DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart,
@@ -123,6 +124,8 @@ pub struct Snapshot {
     lookup: HashMap<(Option<IpAddr>, Option<u16>), usize>,
     /// The directives, if a handler shows them.
     pub recorded: Vec<modules::info::Line>,
+    /// What was read, if requests may be explained: others have no use for it.
+    pub read: Vec<Item>,
     /// Modules that `LoadModule` lines name.
     loaded: HashSet<String>,
     /// The most header fields that any server takes, `LimitRequestFields`; 0 is no limit.
@@ -273,6 +276,7 @@ impl Snapshot {
             most_fields,
             htaccess: crate::htaccess::Cache::default(),
             recorded: std::mem::take(&mut build.recorded),
+            read: std::mem::take(&mut build.read),
             loaded: loaded.clone(),
             hooks: flatten(loaded),
         })

@@ -194,7 +194,7 @@ fn report() -> Report {
         managed: true,
         apps: [external(), static_app(), given_up()].into_iter().chain(quiet()).collect(),
         gateway: Some(Gateway {
-            decisions: [[7001, 93, 12, 1], [0; 4], [40, 2, 0, 0]],
+            decisions: [[7001, 93, 12, 1], [0; 4], [40, 2, 0, 0], [8, 1, 0, 0]],
             hits: 6500,
             misses: 501,
             kept: 77,

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
 use directives::log::{Level, Line};
 use http_body::{Body, Frame, SizeHint};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drive::Answered;
@@ -25,7 +26,7 @@ const GATHER: usize = 8 * 1024;
 const GATHER_TIME: Duration = Duration::from_millis(100);
 
 /// The most that an authorizer's refusal may say to the client, bytes.
-const MAX_DENIAL: u64 = 1 << 20;
+pub const MAX_DENIAL: usize = 1 << 20;
 
 /// How long the rest of a request's body is read with HTTP/2 before its stream is closed:
 /// some clients take the end of an upload that nobody wants for a failure of all of it.
@@ -58,6 +59,8 @@ pub struct ReplyBody {
     guard: Guard,
     /// Bytes that `Content-Length` announces and that are still to come.
     announced: Option<u64>,
+    /// Fields behind it.
+    trailers: &'static [(&'static str, &'static str)],
     cutting: bool,
     /// hyper has been told the end.
     ended: bool,
@@ -82,7 +85,13 @@ pub enum Kind {
 impl ReplyBody {
     /// A body whose end is noticed by `guard`.
     pub fn new(kind: Kind, guard: Guard, announced: Option<u64>) -> ReplyBody {
-        ReplyBody { kind, guard, announced, cutting: false, ended: false }
+        ReplyBody { kind, guard, announced, trailers: &[], cutting: false, ended: false }
+    }
+
+    /// The same with fields behind it.
+    pub fn and(mut self, trailers: &'static [(&'static str, &'static str)]) -> ReplyBody {
+        self.trailers = trailers;
+        self
     }
 
     /// Ends the body before its end: what came so far goes out first, then the connection
@@ -160,19 +169,23 @@ impl Body for ReplyBody {
             }
             None if this.announced.is_none_or(|left| left == 0) => {
                 this.ended = true;
-                Poll::Ready(None)
+                let trailers = std::mem::take(&mut this.trailers);
+                Poll::Ready(
+                    (!trailers.is_empty()).then(|| Ok(Frame::trailers(fields(trailers)))),
+                )
             }
             None | Some(Err(Cut)) => this.poll_cut(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::None => true,
-            Kind::Bytes(bytes) => bytes.is_empty(),
-            Kind::File(file) => file.left() == 0,
-            Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => false,
-        }
+        self.trailers.is_empty()
+            && match &self.kind {
+                Kind::None => true,
+                Kind::Bytes(bytes) => bytes.is_empty(),
+                Kind::File(file) => file.left() == 0,
+                Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => false,
+            }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -183,6 +196,13 @@ impl Body for ReplyBody {
             Kind::App(_) | Kind::Upstream(_) | Kind::Filtered(_) => SizeHint::default(),
         }
     }
+}
+
+fn fields(trailers: &[(&'static str, &'static str)]) -> HeaderMap {
+    let fields = trailers.iter().map(|(name, value)| {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    });
+    fields.collect()
 }
 
 /// The next piece of what an HTTP upstream sends. A line is left for the log if its answer
@@ -294,7 +314,7 @@ impl AppOutput {
     pub fn new(answered: Answered) -> AppOutput {
         let Answered { source, rest, flush, role, proxied } = answered;
         let gathered = Gathered { one: rest, several: BytesMut::new() };
-        let limit = (role == Role::Authorizer).then_some(MAX_DENIAL);
+        let limit = (role == Role::Authorizer).then_some(MAX_DENIAL as u64);
         AppOutput {
             source,
             lines: Vec::new(),

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use directives::effect::Role;
 use directives::log::{Level, Line};
 use directives::modules::core::Protocol;
+use directives::modules::explain;
+use directives::modules::gateway;
 use directives::modules::reqtimeout;
 use directives::modules::ssl::{self, Security};
-use directives::reply::Body;
+use directives::reply::{Body, Reply};
 use directives::request::{Connection, Head, Request};
 use directives::run::Run;
 use directives::snapshot::Server;
@@ -25,15 +27,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::body::{COURTESY, Cut, Kind, ReplyBody};
+use super::body::{COURTESY, Cut, Kind, MAX_DENIAL, ReplyBody};
 use super::drive::{Answered, World, drive};
+use super::explained;
 use super::filter::Filtered;
 use super::finish::{Guard, Held};
 use super::live::Generation;
 use super::proxy_header;
 use super::refused;
 use super::request_body::RequestBody;
-use super::respond::{body, filtered, pass_raw, response, source_of};
+use super::respond::{body, filtered, pass_raw, read_out, response, source_of};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::Streams;
 use super::tunnel;
@@ -408,7 +411,7 @@ pub(super) async fn answer(
     let core = &snapshot.process.core;
     let keep = core.extended_status.then_some(core.see_request_tail);
     shared.record.borrow_mut().begin(&head, now, keep);
-    let r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
+    let mut r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
     let stage = reqtimeout::body(&r);
     let expects = r.header("expect").is_some();
@@ -423,11 +426,20 @@ pub(super) async fn answer(
         answered: None,
         upstream: None,
         file: None,
+        counted: None,
     };
     let trailers = world.body.trailers();
+    let form = explain::claim(&mut r);
     let mut run = Run::new(r);
+    let reply = match form {
+        None => drive(&mut run, &mut world).await,
+        Some(form) => Box::pin(explained::drive(&mut run, &mut world, form)).await,
+    };
     // Only a sub-request has none.
-    let mut reply = drive(&mut run, &mut world).await.ok_or(Cut)?;
+    let mut reply = reply.ok_or(Cut)?;
+    if gateway::is_refusal(run.request()) {
+        reply = Box::pin(told(reply, &mut world, &mut run)).await;
+    }
     let request = run.into_request();
     if let Some(decision) = &request.decision {
         live.registry.decisions.count(decision);
@@ -509,6 +521,18 @@ pub(super) async fn answer(
         };
     }
     Ok(response(&mut reply, version, kind, guard))
+}
+
+/// A refusal as a message, with as much of its body as is passed on.
+async fn told(reply: Reply, world: &mut World, run: &mut Run) -> Reply {
+    let mut body = BytesMut::new();
+    read_out(reply.clone(), world, run, |piece| {
+        let left = MAX_DENIAL - body.len();
+        body.extend_from_slice(&piece[..piece.len().min(left)]);
+    })
+    .await;
+    world.generation.clone().write_lines(run.request_mut());
+    gateway::refusal(reply, &body)
 }
 
 /// The target as it was sent.

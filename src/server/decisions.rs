@@ -19,7 +19,7 @@ type Hash = [u8; 32];
 #[derive(Debug, Default)]
 pub struct Decisions {
     kept: Mutex<Kept>,
-    counts: [[AtomicU64; 4]; 3],
+    counts: [[AtomicU64; 4]; 4],
     hits: AtomicU64,
     misses: AtomicU64,
     evicted: AtomicU64,
@@ -105,7 +105,7 @@ impl Decisions {
 
     /// For whoever wants to see the counts.
     pub fn shown(&self) -> Gateway {
-        let mut decisions = [[0; 4]; 3];
+        let mut decisions = [[0; 4]; 4];
         for (shown, counts) in
             decisions.iter_mut().flatten().zip(self.counts.as_flattened())
         {

@@ -77,6 +77,8 @@ pub struct World {
     pub upstream: Option<Box<Upstream>>,
     /// The file that was opened.
     pub file: Option<Content>,
+    /// The length of the last body that was passed on, if it had to be counted, bytes.
+    pub counted: Option<u64>,
 }
 
 /// An application's or a script's answer, from its head on.
@@ -133,7 +135,8 @@ pub async fn drive(run: &mut Run, world: &mut World) -> Option<Reply> {
 }
 
 impl World {
-    async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
+    /// Does what the phases ask for.
+    pub(super) async fn perform(&mut self, effect: Effect, run: &mut Run) -> Answer {
         // While the world is asked, others may look.
         self.shared.record.borrow_mut().host(run.request());
         match effect {
@@ -189,7 +192,19 @@ impl World {
             }
             Effect::Forget => Answer::Forgotten(self.registry.decisions.forget()),
             Effect::Ready => Answer::Ready(!self.live.is_leaving()),
+            Effect::Body { most } => Answer::Body(self.read_body(most).await),
         }
+    }
+
+    /// The request's body, whole.
+    async fn read_body(&mut self, most: u64) -> Result<Bytes, Failure> {
+        self.body.set_limit(Some(most));
+        let mut all = BytesMut::new();
+        while let Some(piece) = std::future::poll_fn(|cx| self.body.poll_chunk(cx)).await
+        {
+            all.extend_from_slice(&piece?);
+        }
+        Ok(all.freeze())
     }
 
     /// The end of an answer, of which what it says is not wanted.
@@ -396,6 +411,7 @@ impl World {
                 return Err(failure);
             }
         };
+        self.counted = length;
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening =
             Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));

@@ -90,7 +90,7 @@ impl Generation {
 
     /// Writes one line of a request, if its level is wanted.
     pub fn write_line(&self, r: &Request, line: &Line) {
-        if !r.logs(line.level, line.module) {
+        if !r.is_logged(line.level, line.module) {
             return;
         }
         let core = &r.server.config.core;

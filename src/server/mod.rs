@@ -7,6 +7,7 @@ mod body;
 mod connection;
 mod decisions;
 mod drive;
+mod explained;
 mod file;
 mod filter;
 mod finish;

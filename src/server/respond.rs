@@ -1,6 +1,7 @@
 //! From a [`Reply`] to what hyper sends: fields, reason, body.
 
 use directives::reply::{Body, Reply};
+use directives::run::Run;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -79,14 +80,7 @@ pub async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -
     let header_only = std::mem::replace(&mut reply.header_only, false);
     let filters = std::mem::take(&mut reply.filters);
     let Some(source) = source(reply, world) else { return Kind::None };
-    let tools = Tools {
-        generation: world.generation.clone(),
-        registry: world.registry.clone(),
-        board: world.board.clone(),
-        shared: world.shared.clone(),
-        live: world.live.clone(),
-    };
-    let mut filtered = Filtered::new(source, filters, tools);
+    let mut filtered = Filtered::new(source, filters, tools(world));
     let whole = filtered.prime().await;
     guard.heard(filtered.pipe());
     if let Some(whole) = &whole {
@@ -97,6 +91,53 @@ pub async fn filtered(reply: &mut Reply, world: &mut World, guard: &mut Guard) -
         Some(whole) => Kind::Bytes(whole),
         None => Kind::Filtered(Box::new(filtered)),
     }
+}
+
+/// What filters that ask the world need.
+fn tools(world: &World) -> Tools {
+    Tools {
+        generation: world.generation.clone(),
+        registry: world.registry.clone(),
+        board: world.board.clone(),
+        shared: world.shared.clone(),
+        live: world.live.clone(),
+    }
+}
+
+/// Reads an answer's body to its end, through its filters, and hands its pieces over.
+pub async fn read_out(
+    mut reply: Reply,
+    world: &mut World,
+    run: &mut Run,
+    mut take: impl FnMut(&[u8]),
+) {
+    if reply.body == Body::Raw {
+        let Some(mut answered) = world.answered.take() else { return };
+        loop {
+            let event = std::future::poll_fn(|cx| answered.source.poll_event(cx)).await;
+            answered.source.write_lines(&world.generation, run.request());
+            match event {
+                Ok(Event::Stdout(bytes)) => take(&bytes),
+                Ok(Event::End) => return,
+                Err(failure) => {
+                    answered.source.failed(&failure);
+                    return;
+                }
+            }
+        }
+    }
+    let filters = std::mem::take(&mut reply.filters);
+    let Some(source) = source(&mut reply, world) else {
+        // Nothing, or a protocol that is not changed to.
+        world.shared.tunnel.set(false);
+        return;
+    };
+    let mut filtered = Filtered::new(source, filters, tools(world));
+    while let Some(Ok(bytes)) = std::future::poll_fn(|cx| filtered.poll_next(cx)).await {
+        take(&bytes);
+    }
+    let lines = std::mem::take(&mut *filtered.pipe().lines.borrow_mut());
+    run.request_mut().lines.extend(lines);
 }
 
 /// The reply in hyper's words. Its fields go back to the request, for the logs.
@@ -127,7 +168,8 @@ pub fn response(
         // The log formats can ask for them.
         held.request.headers_out = std::mem::take(&mut reply.headers);
     }
-    let mut response = hyper::Response::new(ReplyBody::new(kind, guard, announced));
+    let mut response =
+        hyper::Response::new(ReplyBody::new(kind, guard, announced).and(reply.trailers));
     *response.headers_mut() = headers;
     if version == 10 {
         // hyper would promise an HTTP/1.0 client to keep the connection.

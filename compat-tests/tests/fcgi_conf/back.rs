@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use compat_tests::application::Application;
+use compat_tests::application::{Application, program};
 use compat_tests::front::ask;
 use compat_tests::root::Root;
 use compat_tests::server::{Kind, Server, built};
@@ -117,5 +117,48 @@ fn to_mod_fcgid() -> Result<()> {
         ensure!(text.contains(line), "{line}\n{shown}");
     }
     ensure!(!text.lines().any(|line| line.trim_start().starts_with("FastCgi")), "{text}");
+    is_taken(&root, &text)
+}
+
+/// apache2 with mod_fcgid takes a configuration.
+fn is_taken(root: &Root, text: &str) -> Result<()> {
+    let directory = "/usr/lib/apache2/modules";
+    program(&format!("{directory}/mod_fcgid.so"), "libapache2-mod-fcgid")?;
+    let modules: String = ["mpm_event", "authn_core", "authz_core", "alias", "fcgid"]
+        .map(|name| format!("LoadModule {name}_module {directory}/mod_{name}.so\n"))
+        .concat();
+    let more = root.fill("DefaultRuntimeDir {root}/run\nMutex file:{root}/run\n");
+    root.write("conf/httpd.conf", format!("{modules}{more}{text}").as_bytes())?;
+    let said = Server::check(Kind::Apache, root)?;
+    ensure!(said.starts_with("taken\n"), "{said}\n{text}");
+    Ok(())
+}
+
+/// An application that mod_fcgid starts from what was made answers as it does with us.
+#[test]
+fn mod_fcgid_starts_it() -> Result<()> {
+    let root = Root::new()?;
+    let probe = root.join("htdocs/app.fcgi");
+    std::fs::copy(built("probe"), &probe)?;
+    let conf = "Listen 127.0.0.1:{port}\nServerName www.example.org\nPidFile run/pid\n\
+        ErrorLog logs/error_log\nUser www-data\nGroup www-data\nDocumentRoot {root}/htdocs\n\
+        FastCgiIpcDir {root}/run/fcgi\nFastCgiServer {root}/htdocs/app.fcgi -initial-env WHO=me\n\
+        <Directory />\nRequire all granted\nOptions ExecCGI FollowSymLinks\n</Directory>\n\
+        <Files app.fcgi>\nSetHandler fastcgi-script\n</Files>\n";
+    root.write("conf/httpd.conf", root.fill(conf).as_bytes())?;
+    let target = "GET /app.fcgi/info?text=hello";
+    let ours = Server::start(Kind::Ours, &root)?;
+    let answer = ask(root.port, target, &[])?;
+    ensure!(answer.status == 200 && answer.text() == "hello", "{answer}");
+    ours.stop()?;
+    let (text, shown) = changed(&root, "mod_fcgid")?;
+    ensure!(text.contains("FcgidCmdOptions "), "{shown}");
+    // Its sockets and its table of processes are where it has no say.
+    let more = "FcgidIPCDir {root}/run\nFcgidProcessTableFile {root}/run/table\n";
+    is_taken(&root, &(root.fill(more) + &text))?;
+    let _apache = Server::start(Kind::Apache, &root)?;
+    let answer = ask(root.port, target, &[])?;
+    let log = root.log("error_log");
+    ensure!(answer.status == 200 && answer.text() == "hello", "{answer}\n{log}");
     Ok(())
 }

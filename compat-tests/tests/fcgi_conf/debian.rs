@@ -1,7 +1,7 @@
 //! Every configuration that Debian's packages put beside apache2 and lighttpd on this
 //! machine: `check` and `convert` come to an end with each, every directive has a fate, and
-//! `testdata/debian.txt` is the table of what each server could be told of those that the
-//! packages apache2 and lighttpd ship themselves; `UPDATE_EXPECT=1` writes it anew.
+//! `testdata/debian.txt` is the table of what each server could be told of those of the packages
+//! that the tests install; `UPDATE_EXPECT=1` writes it anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,8 +15,21 @@ use compat_tests::server::built;
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/debian.txt");
 
-/// The files of these packages are in the table; others are looked at all the same.
-const PACKAGES: [&str; 3] = ["apache2:", "apache2-bin:", "lighttpd:"];
+/// The files of these packages are in the table, those that `compat-tests/run` installs;
+/// others are looked at all the same.
+const PACKAGES: [&str; 11] = [
+    "apache2:",
+    "apache2-bin:",
+    "cgit:",
+    "gitweb:",
+    "iipimage-server:",
+    "javascript-common:",
+    "libapache2-mod-fcgid:",
+    "lighttpd:",
+    "lighttpd-mod-openssl:",
+    "php8.2-cgi:",
+    "php8.2-fpm:",
+];
 
 fn files(directory: &str) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)

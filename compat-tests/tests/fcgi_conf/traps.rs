@@ -145,6 +145,36 @@ fn a_gateway_that_trusts_nobody() -> Result<()> {
     )
 }
 
+/// An inner section with an auth directive of its own keeps the outer one's others here, and
+/// would not with mod_fastcgi; only where both stand.
+#[test]
+fn authorizers_that_are_inherited() -> Result<()> {
+    let outer = "<Location /a>\nFastCgiAuthorizer {root}/app\n</Location>\n";
+    let inner = |path: &str, lines: &str| {
+        format!("{EXTERNAL}\n{outer}<Location {path}>\n{lines}\n</Location>")
+    };
+    let checker = "FastCgiAccessChecker {root}/app";
+    trap(
+        "FC0042",
+        &[
+            &inner("/a/b", checker),
+            &inner("/a/b/c", "FastCgiAuthenticator {root}/app"),
+            // In whatever order they are written.
+            &format!("{EXTERNAL}\n<Location /a/b>\n{checker}\n</Location>\n{outer}"),
+            &inner("/a/b", checker)
+                .replace("Location /a", "Directory {root}/htdocs")
+                .replace("</Location", "</Directory"),
+        ],
+        &[
+            &format!("{EXTERNAL}\n{outer}"),
+            &inner("/b", checker),
+            &inner("/ab", checker),
+            &inner("/a/b", "FastCgiAuthorizer {root}/app"),
+            &inner("/a/b", "Require all granted"),
+        ],
+    )
+}
+
 #[test]
 fn names_with_two_suffixes() -> Result<()> {
     trap(
@@ -178,6 +208,57 @@ fn files_that_are_missing() -> Result<()> {
             "CustomLog \"|/bin/cat\" common",
         ],
     )
+}
+
+/// Where `AllowOverride` lets files speak, and only there; links are not followed.
+#[test]
+fn files_of_directories() -> Result<()> {
+    let root = Root::new()?;
+    root.write("htdocs/a/b/.htaccess", b"Options Indexes\nNonsense on\n")?;
+    root.write("htdocs/a/.htaccess", b"DirectoryIndex index.html\n")?;
+    root.write("elsewhere/.htaccess", b"<IfModule mod_x.c>\n")?;
+    std::os::unix::fs::symlink(root.join("elsewhere"), root.join("htdocs/link"))?;
+    let said = |lines: &str| -> Result<Vec<String>> {
+        let lines = format!("DocumentRoot {{root}}/htdocs\n{lines}");
+        let warnings = found(&root, &lines, &["--offline"])?.0;
+        let all = warnings.into_iter().filter(|(id, _)| id == "FC0081");
+        Ok(all.map(|(_, message)| message).collect())
+    };
+    let section = |path: &str, lines: &str| {
+        format!("<Directory {{root}}/{path}>\n{lines}\n</Directory>\n")
+    };
+    let nonsense = format!(
+        "{}: Invalid command 'Nonsense'",
+        root.join("htdocs/a/b/.htaccess").display()
+    );
+    for (lines, wanted) in [
+        (section("htdocs", "AllowOverride All"), vec![nonsense.as_str()]),
+        (section("htdocs/a", "AllowOverride All"), vec![&nonsense]),
+        ("<Directory />\nAllowOverride All\n</Directory>\n".to_owned(), vec![&nonsense]),
+        (
+            section("htdocs", "AllowOverride FileInfo"),
+            vec!["DirectoryIndex not allowed here", "Options not allowed here"],
+        ),
+        (section("elsewhere", "AllowOverride All"), vec!["<IfModule"]),
+        (section("htdocs", "AllowOverride None"), vec![]),
+        (
+            section("htdocs", "AllowOverride All")
+                + &section("htdocs/a/b", "AllowOverride None"),
+            vec![],
+        ),
+        (section("htdocs", "AllowOverride All Nonfatal=Unknown"), vec![]),
+        (
+            format!("AccessFileName .own\n{}", section("htdocs", "AllowOverride All")),
+            vec![],
+        ),
+        (String::new(), vec![]),
+    ] {
+        let said = said(&lines)?;
+        let fits = said.len() == wanted.len()
+            && said.iter().zip(&wanted).all(|(said, wanted)| said.contains(wanted));
+        ensure!(fits, "{lines}\n{said:?}\n{wanted:?}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -235,6 +316,8 @@ fn certificates() -> Result<()> {
     make("good", &curve, "90")?;
     make("other", &curve, "90")?;
     make("rsa", &["rsa:2048"], "90")?;
+    make("ed", &["ed25519"], "90")?;
+    make("ed2", &["ed25519"], "90")?;
     make("soon", &curve, "3")?;
     past(&root)?;
     let said = |certificate: &str, key: &str| -> Result<Vec<String>> {
@@ -253,6 +336,13 @@ fn certificates() -> Result<()> {
         ("good", "other", Some("is not of the key")),
         ("rsa", "good", Some("is not of the key")),
         ("good", "rsa", Some("is not of the key")),
+        ("ed", "ed", None),
+        ("good", "ed", Some("is not of the key")),
+        ("ed", "good", Some("is not of the key")),
+        ("rsa", "ed", Some("is not of the key")),
+        ("ed", "rsa", Some("is not of the key")),
+        // A seed does not say what key it makes.
+        ("ed", "ed2", None),
         ("soon", "soon", Some("more days")),
         ("over", "over", Some("has not been good since")),
     ] {

@@ -10,4 +10,5 @@ mod sources;
 pub use files::{Files, Group, Kind, Meta, OsError, Secret, User, Who};
 pub use record::{Bundle, Recorder};
 pub use single::{BLANK, single};
+pub(crate) use single::{is_secret, shown_args};
 pub use sources::{Entry, HTTPD_ROOT, Origin, SERVER_CONFIG_FILE, Source, Sources};

@@ -70,7 +70,7 @@ fn write(
             *last = Some(file);
         }
         let name = String::from_utf8_lossy(&item.name).into_owned();
-        let args = args(item);
+        let args = shown_args(item);
         match &item.body {
             Some(body) => {
                 // `>` belongs to a name without arguments.
@@ -86,8 +86,8 @@ fn write(
     }
 }
 
-/// What follows the name, in one line, with secrets blanked.
-fn args(item: &Item) -> String {
+/// What follows a directive's name, in one line, with secrets blanked.
+pub(crate) fn shown_args(item: &Item) -> String {
     let bytes = item.args.bytes();
     let text = String::from_utf8_lossy(bytes).trim().to_owned();
     let name = name_of(item);
@@ -137,7 +137,8 @@ fn args(item: &Item) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-fn is_secret(name: &str) -> bool {
+/// Does a variable of this name have a value that is nobody's business?
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET.iter().any(|word| name.contains(word))
 }

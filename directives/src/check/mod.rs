@@ -4,9 +4,11 @@
 
 mod certificates;
 mod files;
+mod htaccess;
 mod traps;
 
 pub use certificates::certificates;
+pub use htaccess::htaccess;
 
 use crate::Compiled;
 use crate::bundle::Files;

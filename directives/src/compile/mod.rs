@@ -70,6 +70,8 @@ pub struct Build<'a> {
     pub skip_document_roots: bool,
     /// The directives, for who may look at them.
     pub recorded: Vec<info::Line>,
+    /// What was read, if requests may be explained.
+    pub read: Vec<Item>,
     /// Notes given once: by directive name.
     noted: std::collections::HashSet<&'static str>,
     /// The `.htaccess` file that is being compiled.
@@ -471,6 +473,7 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
         server_root: reader.server_root.clone(),
         skip_document_roots: entry.skip_document_roots,
         recorded: Vec::new(),
+        read: Vec::new(),
         noted: std::collections::HashSet::new(),
         htaccess: None,
     };
@@ -494,6 +497,9 @@ pub fn compile(entry: &Entry, files: &dyn Files) -> Compiled {
     let sources = Arc::new(reader.sources);
     if info::is_wanted(&items) {
         build.recorded = info::record(&items, &sources);
+    }
+    if build.process.explain.is_on() {
+        build.read.clone_from(&items);
     }
     let defines = reader.defines;
     let server_root = build.server_root.clone();
@@ -557,6 +563,7 @@ pub fn compile_htaccess(
         server_root: root,
         skip_document_roots: true,
         recorded: Vec::new(),
+        read: Vec::new(),
         noted: std::collections::HashSet::new(),
         htaccess: Some(name.as_str().into()),
     };

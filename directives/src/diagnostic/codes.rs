@@ -75,7 +75,7 @@ codes! {
     ONLY_NEGATIVE = 45, Error, "conditions that let nobody in", AH 1624, in "authz_core";
     OVERRIDE_LIST = 46, Warning, "a name in AllowOverrideList that is no directive's", AH 116;
     OVERRIDE_NEVER = 47, Warning, "a directive that .htaccess never has", AH 2304;
-    FCGID_LIMIT = 81, Warning, "uploads that mod_fcgid's default limits", in "fcgid";
+    FCGID_LIMIT = 61, Warning, "uploads that mod_fcgid's default limits", in "fcgid";
     SSL_PROTOCOL = 50, Warning, "protocols where a sign is missing", AH 2532, in "ssl";
     SSL_CIPHERS = 51, Warning, "cipher suites that there are not", in "ssl";
     SSL_INIT = 52, Error, "certificates and keys that do not go together", in "ssl";
@@ -92,5 +92,6 @@ codes! {
     CHECK_SOCKET = 78, Warning, "an application that does not answer", in "fastcgi";
     CHECK_PORT = 79, Warning, "an address that is taken";
     CHECK_CERTIFICATE = 80, Warning, "a certificate that is not good, or not for long", in "ssl";
+    CHECK_HTACCESS = 81, Warning, "a .htaccess file that answers with an error", in "core";
     FASTCGI_FIXED = 43, Note, "a FastCGI defect that is mended here", in "fastcgi";
 }

@@ -152,6 +152,7 @@ impl Answers {
             Effect::Keep { .. } => Answer::Kept,
             Effect::Forget => Answer::Forgotten(0),
             Effect::Ready => Answer::Ready(true),
+            Effect::Body { .. } => Answer::Body(Ok(Bytes::new())),
             Effect::FastCgi(call) => {
                 let role = role(call);
                 match self.heads.get(role) {

@@ -1,5 +1,7 @@
 //! What an application would be asked.
 
+use std::time::Duration;
+
 use super::places::{Place, Texts};
 use crate::effect::{self, Answer};
 use crate::modules::fastcgi::{Address, App, Kind};
@@ -22,8 +24,10 @@ pub struct Call {
     pub place: Option<Place>,
     /// Whether the response is passed on unparsed.
     pub nph: bool,
-    /// What it was taken to answer.
+    /// What it answered, or was taken to answer.
     pub answer: String,
+    /// How long that took; `None` for a call that was not made.
+    pub took: Option<Duration>,
     /// All variables, in the order in which they are sent.
     pub parameters: Vec<(String, String)>,
 }
@@ -43,13 +47,15 @@ pub fn address(app: &App) -> String {
 pub(super) fn shown(
     call: &effect::Call,
     r: &Request,
+    length: Option<u64>,
     answer: &Answer,
+    took: Option<Duration>,
     texts: &mut Texts,
 ) -> Call {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let app = &*call.app;
     let mut parameters = Vec::new();
-    call.each_variable(r, None, |name, value| {
+    call.each_variable(r, length, |name, value| {
         parameters.push((text(name), text(value)));
     });
     Call {
@@ -69,8 +75,12 @@ pub(super) fn shown(
         answer: match answer {
             Answer::Head(head) if head.is_empty() => "an unparsed response".to_owned(),
             Answer::Head(head) => text(head).trim_end().replace("\r\n", "; "),
+            Answer::Failed { failure, .. } if took.is_some() => {
+                format!("nothing: {}", super::record::failure(failure))
+            }
             _ => "nothing: it fails".to_owned(),
         },
+        took,
         parameters,
     }
 }

@@ -4,21 +4,26 @@
 //! page of its own.
 
 mod answers;
+mod blank;
 mod calls;
 mod html;
 mod places;
 mod question;
+mod record;
 mod settings;
 mod text;
 mod values;
 mod way;
+mod written;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use answers::Answers;
 pub use calls::Call;
 pub use places::Place;
 pub use question::Question;
+pub use record::Record;
 pub use settings::{Applied, Setting, State};
 pub use way::{Kind, Step};
 
@@ -26,6 +31,7 @@ use crate::bundle::Files;
 use crate::reply::{Body, Reply};
 use crate::request::Request;
 use crate::{Compiled, Next, Run};
+use written::Written;
 
 /// What a request comes to, in words.
 #[derive(Debug)]
@@ -52,6 +58,8 @@ pub struct Explanation {
     pub headers: Vec<(String, String)>,
     /// What the body is made of.
     pub body: String,
+    /// How long it took to the end of the body; `None` for a request that nobody sent.
+    pub took: Option<Duration>,
     /// The texts that places point into, by name.
     pub texts: Vec<(String, String)>,
 }
@@ -88,8 +96,8 @@ pub fn explain(
     let snapshot = compiled.snapshot.as_ref()?;
     let mut run = Run::new(question.request(snapshot, files, time));
     let mut answer = None;
-    let (mut calls, mut assumed) = (Vec::new(), Vec::new());
-    let mut texts = places::Texts::new(compiled.sources.clone(), files.clone());
+    let mut assumed = Vec::new();
+    let mut record = Record::new(compiled.sources.clone(), files.clone());
     let reply = loop {
         match run.step(answer.take()) {
             Next::Reply(reply) => break reply,
@@ -97,31 +105,79 @@ pub fn explain(
             Next::Looked => return None,
             Next::Effect(effect) => {
                 let said = answers.to(&effect, run.request(), &mut assumed);
-                if let crate::Effect::FastCgi(call) = &effect {
-                    calls.push(calls::shown(call, run.request(), &said, &mut texts));
-                }
+                record.add(&effect, run.request(), None, &said, None);
                 answer = Some(said);
             }
         }
     };
-    let r = run.request();
-    let mut steps = way::steps(run.trace()?, compiled, r, &mut texts);
-    steps.extend(r.lines.iter().map(way::line));
-    let host = host(r, &mut texts);
-    let requests = std::iter::successors(Some(r), |r| r.prev.as_deref());
-    let mut passes: Vec<Pass> = requests.map(|r| pass(r, compiled, &mut texts)).collect();
-    passes.reverse();
+    let written =
+        Written { items: &compiled.items, sources: &compiled.sources, blanked: false };
     Some(Explanation {
         request: question.shown(),
         client: question.client.to_string(),
+        assumed,
+        ..told(&run, &reply, record, &written)?
+    })
+}
+
+/// Explains a request that was [claimed](crate::modules::explain::claim) and served.
+/// `sent` is the length of the body that the client would have got, in bytes. `None` if the
+/// request was none that is to be explained.
+pub fn real(
+    run: &Run,
+    reply: &Reply,
+    mut record: Record,
+    sent: u64,
+    took: Duration,
+) -> Option<Explanation> {
+    let r = run.request();
+    let snapshot = &r.snapshot;
+    let written =
+        Written { items: &snapshot.read, sources: &snapshot.sources, blanked: true };
+    let secrets = std::mem::take(&mut record.secrets);
+    let first = r.first();
+    let url = first.construct_url(&first.unparsed_uri);
+    let mut told = Explanation {
+        request: format!("{} {}", first.original_method, String::from_utf8_lossy(&url)),
+        client: r.useragent_ip.to_string(),
+        body: match reply.body {
+            Body::None | Body::Bytes(_) => body(reply),
+            _ => format!("{}, {sent} bytes", body(reply)),
+        },
+        took: Some(took),
+        ..told(run, reply, record, &written)?
+    };
+    blank::blank(&mut told, r, secrets);
+    Some(told)
+}
+
+/// Everything that is told of a request whether or not somebody sent it.
+fn told(
+    run: &Run,
+    reply: &Reply,
+    record: Record,
+    written: &Written<'_>,
+) -> Option<Explanation> {
+    let r = run.request();
+    let Record { calls, heard, mut texts, .. } = record;
+    let mut steps = way::steps(run.trace()?, written, &heard, r, &mut texts);
+    steps.extend(r.lines.iter().map(way::line));
+    let host = host(r, &mut texts);
+    let requests = std::iter::successors(Some(r), |r| r.prev.as_deref());
+    let mut passes: Vec<Pass> = requests.map(|r| pass(r, written, &mut texts)).collect();
+    passes.reverse();
+    Some(Explanation {
+        request: String::new(),
+        client: String::new(),
         host,
         steps,
         calls,
-        assumed,
+        assumed: Vec::new(),
         facts: facts(r),
-        status: reply_status(&reply),
-        headers: fields(&reply),
-        body: body(&reply),
+        status: reply_status(reply),
+        headers: fields(reply),
+        body: body(reply),
+        took: None,
         texts: texts.wanted(),
         passes,
     })
@@ -144,12 +200,12 @@ impl Explanation {
     }
 }
 
-fn pass(r: &Request, compiled: &Compiled, texts: &mut places::Texts) -> Pass {
+fn pass(r: &Request, written: &Written<'_>, texts: &mut places::Texts) -> Pass {
     let mut url = String::from_utf8_lossy(&r.uri).into_owned();
     if let Some(args) = &r.args {
         url += &format!("?{}", String::from_utf8_lossy(args));
     }
-    Pass { url, sections: settings::applied(compiled, r, &r.dir, texts) }
+    Pass { url, sections: settings::applied(written, r, &r.dir, texts) }
 }
 
 fn host(r: &Request, texts: &mut places::Texts) -> Host {

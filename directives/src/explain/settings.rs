@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::places::{Place, Texts};
-use crate::Compiled;
+use super::written::Written;
 use crate::bundle::{Origin, Source};
 use crate::expand::{Item, Reader};
 use crate::merge::Merged;
@@ -145,7 +145,7 @@ const SECTIONS: [&str; 10] = [
 
 /// The sections that a request's settings were merged from, with what holds in the end.
 pub(super) fn applied(
-    compiled: &Compiled,
+    written: &Written<'_>,
     r: &Request,
     merged: &Merged,
     texts: &mut Texts,
@@ -153,25 +153,25 @@ pub(super) fn applied(
     let mut sections = vec![Applied {
         title: "the main server".to_owned(),
         place: None,
-        settings: settings(&compiled.items, None, compiled, texts),
+        settings: settings(written.items, None, written, texts),
     }];
     let is_virtual = r.server.place.is_some();
     if let Some((file, line)) = &r.server.place {
         let is_it = |item: &&Item| {
-            let name = compiled.sources.name(item.name_span.file);
+            let name = written.sources.name(item.name_span.file);
             item.body.is_some() && item.line == *line && name == file
         };
-        if let Some(item) = compiled.items.iter().find(is_it) {
+        if let Some(item) = written.items.iter().find(is_it) {
             let body = item.body.as_deref().unwrap_or_default();
             sections.push(Applied {
                 title: tag(item),
                 place: Some(texts.at(file, *line)),
-                settings: settings(body, None, compiled, texts),
+                settings: settings(body, None, written, texts),
             });
         }
     }
     for section in merged.sections() {
-        sections.push(section_applied(&section, compiled, r, texts));
+        sections.push(section_applied(&section, written, r, texts));
     }
     judge(&mut sections, is_virtual);
     sections
@@ -179,18 +179,18 @@ pub(super) fn applied(
 
 fn section_applied(
     section: &Arc<Section>,
-    compiled: &Compiled,
+    written: &Written<'_>,
     r: &Request,
     texts: &mut Texts,
 ) -> Applied {
     let Some(file) = &section.htaccess else {
-        let item = find(&compiled.items, section.span);
+        let item = find(written.items, section.span);
         let body = item.and_then(|item| item.body.as_deref()).unwrap_or_default();
-        let file = compiled.sources.name(section.span.file).to_owned();
+        let file = written.sources.name(section.span.file).to_owned();
         return Applied {
             title: item.map_or_else(String::new, tag),
             place: Some(texts.at(&file, section.line)),
-            settings: settings(body, None, compiled, texts),
+            settings: settings(body, None, written, texts),
         };
     };
     let items = read_htaccess(file, r);
@@ -204,7 +204,7 @@ fn section_applied(
     Applied {
         title: item.map_or_else(|| file.to_string(), tag),
         place: Some(texts.at(file, section.line)),
-        settings: settings(body, Some(file), compiled, texts),
+        settings: settings(body, Some(file), written, texts),
     }
 }
 
@@ -238,7 +238,7 @@ fn tag(item: &Item) -> String {
 fn settings(
     items: &[Item],
     htaccess: Option<&Arc<str>>,
-    compiled: &Compiled,
+    written: &Written<'_>,
     texts: &mut Texts,
 ) -> Vec<Setting> {
     let mut out = Vec::new();
@@ -253,17 +253,17 @@ fn settings(
         }
         let place = match htaccess {
             Some(file) => texts.at(file, item.line),
-            None => texts.at(compiled.sources.name(item.name_span.file), item.line),
+            None => texts.at(written.sources.name(item.name_span.file), item.line),
         };
         out.push(Setting {
             name: found.directive.name.to_owned(),
-            args: String::from_utf8_lossy(item.args.bytes()).trim().to_owned(),
+            args: written.args(item),
             module: found.module.name,
             place,
             state: State::Holds,
         });
         if let Some(body) = &item.body {
-            out.extend(settings(body, htaccess, compiled, texts));
+            out.extend(settings(body, htaccess, written, texts));
         }
     }
     out

@@ -1,5 +1,7 @@
 //! An explanation for a terminal.
 
+use std::time::Duration;
+
 use super::Explanation;
 use super::settings::{Applied, Setting, State};
 use super::way::{Kind, Step};
@@ -31,7 +33,10 @@ pub(super) fn shown(told: &Explanation) -> String {
         if let Some(identity) = &call.identity {
             out += &format!("  runs as {identity}\n");
         }
-        out += &format!("  taken to answer {}\n", call.answer);
+        out += &match call.took {
+            None => format!("  taken to answer {}\n", call.answer),
+            Some(took) => format!("  answered {} {}\n", call.answer, after(took)),
+        };
         for (name, value) in &call.parameters {
             out += &format!("    {name}={value}\n");
         }
@@ -45,11 +50,19 @@ pub(super) fn shown(told: &Explanation) -> String {
         out += &format!("  {name}: {value}\n");
     }
     out += &format!("  body: {}\n", told.body);
+    if let Some(took) = told.took {
+        out += &format!("  {}\n", after(took));
+    }
     if !told.assumed.is_empty() {
         out += "\nAssumed\n";
         told.assumed.iter().for_each(|what| out += &format!("  {what}\n"));
     }
     out
+}
+
+/// `after 1.234 ms`.
+pub(super) fn after(took: Duration) -> String {
+    format!("after {:.3} ms", took.as_secs_f64() * 1000.0)
 }
 
 fn section(applied: &Applied) -> String {

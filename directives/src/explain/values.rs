@@ -1,5 +1,7 @@
 //! An explanation for programs.
 
+use std::time::Duration;
+
 use super::settings::{Applied, State};
 use super::{Call, Explanation, Pass, Place, Step};
 use crate::json::Json;
@@ -27,6 +29,7 @@ pub(super) fn json(told: &Explanation) -> Json {
                 ("status", Json::text(&told.status)),
                 ("headers", pairs(&told.headers)),
                 ("body", Json::text(&told.body)),
+                ("milliseconds", milliseconds(told.took)),
             ]),
         ),
         ("assumed", Json::list(told.assumed.iter().map(Json::text))),
@@ -82,6 +85,7 @@ fn call(call: &Call) -> Json {
         ("place", maybe(call.place.as_ref())),
         ("nph", Json::Bool(call.nph)),
         ("answer", Json::text(&call.answer)),
+        ("milliseconds", milliseconds(call.took)),
         ("parameters", pairs(&call.parameters)),
     ])
 }
@@ -89,6 +93,10 @@ fn call(call: &Call) -> Json {
 fn place(place: &Place) -> Json {
     let line = Json::Number(place.line as usize);
     Json::Object(vec![("file", Json::text(&place.file)), ("line", line)])
+}
+
+fn milliseconds(took: Option<Duration>) -> Json {
+    took.map_or(Json::Null, |took| Json::Fraction(took.as_secs_f64() * 1000.0))
 }
 
 fn maybe(found: Option<&Place>) -> Json {

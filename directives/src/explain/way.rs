@@ -1,8 +1,9 @@
 //! A trace, in words.
 
 use super::places::{Place, Texts};
+use super::record::Heard;
 use super::settings::{self, Applied, State};
-use crate::Compiled;
+use super::written::Written;
 use crate::effect::Effect;
 use crate::log::{Level, Line};
 use crate::phase::{Lookup, Phase};
@@ -80,18 +81,20 @@ pub fn phase(phase: Phase) -> &'static str {
 
 pub(super) fn steps(
     trace: &Trace,
-    compiled: &Compiled,
+    written: &Written<'_>,
+    heard: &[Heard],
     r: &Request,
     texts: &mut Texts,
 ) -> Vec<Step> {
     let mut out = Vec::new();
     // What holds for each level of sub-requests.
     let mut applied: Vec<Vec<Applied>> = Vec::new();
+    let mut heard = heard.iter();
     for step in &trace.steps {
         let (kind, module, text) = match &step.what {
             What::Settings(merged) => {
                 applied.truncate(step.depth);
-                applied.push(settings::applied(compiled, r, merged, texts));
+                applied.push(settings::applied(written, r, merged, texts));
                 let sections = merged.sections();
                 if sections.is_empty() {
                     continue;
@@ -138,7 +141,10 @@ pub(super) fn steps(
                     (Kind::Ended, *module, "nobody decides".to_owned())
                 }
             },
-            What::Asked(effect) => (Kind::Asked, "", asked(effect)),
+            What::Asked(effect) => {
+                let said = heard.next().map(Heard::shown).unwrap_or_default();
+                (Kind::Asked, "", asked(effect) + &said)
+            }
             What::Look(lookup) => (Kind::Asked, "", looked(lookup)),
             What::Redirect(uri) => {
                 let uri = String::from_utf8_lossy(uri);
@@ -219,10 +225,11 @@ fn asked(effect: &Effect) -> String {
         }
         Effect::Wait(time) => format!("waits for {} ms", time.as_millis()),
         Effect::Status => "how is the server?".to_owned(),
-        Effect::Recall(_) => "is there an answer that was kept? (none is)".to_owned(),
+        Effect::Recall(_) => "is there an answer that was kept?".to_owned(),
         Effect::Keep { time, .. } => format!("keeps the answer for {} s", time.as_secs()),
         Effect::Forget => "forgets all answers that were kept".to_owned(),
         Effect::Ready => "are new requests taken?".to_owned(),
+        Effect::Body { .. } => "reads the request's body".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::schema::Module;
+use crate::schema::{Module, Problem, Word};
 
 /// Settings of a section: none of its own.
 pub type Dir = ();
@@ -70,6 +70,19 @@ impl Address {
             },
         };
         Ok(Address { ip, mask })
+    }
+
+    /// A directive's word that has to be one, since a name would not say who somebody is.
+    pub fn of_word(directive: &str, word: &Word) -> crate::schema::Result<Address> {
+        Address::parse(&word.lossy()).map_err(|why| {
+            let sentence = match why {
+                NoAddress::Other => "a host name proves nothing: give its address",
+                other => other.sentence().unwrap_or_default(),
+            };
+            let message =
+                format!("{directive}: \"{}\" is no address: {sentence}", word.lossy());
+            Problem::from(message).at(word.span)
+        })
     }
 
     /// Is this address within the range?

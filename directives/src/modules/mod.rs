@@ -106,7 +106,7 @@ modules! {
     vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, cgi, expires,
     filter, include, substitute, deflate, brotli, ratelimit, headers,
     access_compat, allowmethods, authn_core, fastcgi, fcgid, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
-    authz_groupfile, authz_owner, authz_core, authz_host, status, info, log_config,
+    authz_groupfile, authz_owner, authz_core, authz_host, status, info, explain, log_config,
 }
 
 /// Modules that show or do something without being asked by a directive of their own, or
@@ -168,4 +168,6 @@ pub struct Process {
     pub ssl: ssl::Process,
     /// Of `gateway`.
     pub gateway: gateway::Process,
+    /// Of `explain`.
+    pub explain: explain::Process,
 }

@@ -158,14 +158,19 @@ impl Run {
     /// Goes on: to the next effect, or to the reply.
     pub fn step(&mut self, answer: Option<Answer>) -> Next {
         let mut verdict = match answer {
-            Some(answer) => {
-                let frame = self.top();
-                frame.after_answer.take().map(|then| then(&mut frame.r, answer))
-            }
+            Some(answer) => match self.top().after_answer.take() {
+                Some(then) => Some(then(&mut self.top().r, answer)),
+                // No hook has asked for it.
+                None => self.called(answer),
+            },
             None if self.top().at == (At { phase: Phase::Received, index: 0 })
                 && self.top().r.main.is_none() =>
             {
-                self.begin()
+                match gateway::opens(self.request_mut()) {
+                    Some(Ok(effect)) => return Next::Effect(effect),
+                    Some(Err(status)) => Some(Verdict::Status(status)),
+                    None => self.begin(),
+                }
             }
             None => None,
         };
@@ -220,6 +225,16 @@ impl Run {
         if gateway::is_service(r) {
             // All that comes to this address is a call, whatever host it names.
             return judge(r).err().map(Verdict::Status);
+        }
+        let target = r.unparsed_uri.clone();
+        host::check(r, &target).err().map(Verdict::Status)
+    }
+
+    /// Goes on with the request that a call's message describes.
+    fn called(&mut self, answer: Answer) -> Option<Verdict> {
+        let r = self.request_mut();
+        if let Some(verdict) = gateway::called(r, answer) {
+            return Some(verdict);
         }
         let target = r.unparsed_uri.clone();
         host::check(r, &target).err().map(Verdict::Status)

@@ -59,6 +59,7 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                     Effect::Keep { .. } => Answer::Kept,
                     Effect::Forget => Answer::Forgotten(0),
                     Effect::Ready => Answer::Ready(true),
+                    Effect::Body { .. } => Answer::Body(Ok(bytes::Bytes::new())),
                     Effect::FastCgi(_) | Effect::Cgi(_) | Effect::Upstream(_) => {
                         scripted.answers.pop_front().expect("an answer is missing")
                     }
@@ -104,6 +105,7 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
         Effect::Keep { time, .. } => writeln!(out, "keep the answer for {time:?}"),
         Effect::Forget => writeln!(out, "forget all answers"),
         Effect::Ready => writeln!(out, "are new requests taken?"),
+        Effect::Body { .. } => writeln!(out, "read the request's body"),
         Effect::Cgi(script) => {
             let nph = if script.nph { ", unparsed" } else { "" };
             writeln!(

@@ -115,6 +115,7 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
         Effect::Keep { .. } => (String::new(), Answer::Kept),
         Effect::Forget => (String::new(), Answer::Forgotten(0)),
         Effect::Ready => (String::new(), Answer::Ready(true)),
+        Effect::Body { .. } => (String::new(), Answer::Body(Ok(Bytes::new()))),
         Effect::Status => {
             ("reports on everything\n".to_owned(), Answer::Status(Arc::default()))
         }

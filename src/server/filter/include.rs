@@ -51,6 +51,7 @@ impl Tools {
             answered: None,
             upstream: None,
             file: None,
+            counted: None,
         }
     }
 }

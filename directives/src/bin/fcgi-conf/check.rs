@@ -68,7 +68,7 @@ Usage: fcgi-conf check [-f file] [-d directory] [-D name] [-T]
                        [--format human|json|sarif] [--offline] [--strict]
 Says what is wrong with a configuration, what this server makes of it, and what is likely to
 go wrong with it: applications that do not answer, addresses that are taken, certificates
-that end, files that are missing, and the known traps of mod_fastcgi (FC0070 and above).
+that end, files that are missing, .htaccess files with errors in them, and the known traps of mod_fastcgi (FC0070 and above).
 ",
     configuration_options!(),
     "\
@@ -97,6 +97,7 @@ pub fn look(entry: &Entry, files: &dyn Files) -> Checked {
     if let Some(snapshot) = &compiled.snapshot {
         let now = probe::now();
         compiled.diagnostics.extend(check::certificates(snapshot, now));
+        compiled.diagnostics.extend(check::htaccess(snapshot, files));
     }
     let tally = Tally::of(&compiled.items);
     Checked { compiled, tally }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::service::Dialect;
-use super::{Decision, identity};
+use super::{Decision, grpc, identity};
 use crate::log::Level;
 use crate::reply::Body;
 use crate::request::Request;
@@ -49,6 +49,10 @@ fn allow(r: &mut Request, dialect: Dialect) {
     let (told, silent) = identity::identity(r);
     for (name, value) in told {
         send(r, name, value);
+    }
+    if dialect == Dialect::Grpc {
+        // What it says goes to the upstream unasked, or to the client.
+        return grpc::allow(r, silent);
     }
     for (name, value) in std::mem::take(&mut r.findings.variables) {
         send(r, Bytes::from([b"Variable-", &name[..]].concat()), value);

@@ -11,7 +11,9 @@ mod answer;
 pub mod audit;
 pub mod cache;
 mod decision;
+mod grpc;
 pub mod identity;
+mod message;
 mod original;
 mod service;
 
@@ -25,7 +27,10 @@ pub use decision::{
 };
 pub use service::{Caller, Dialect, Service};
 
+pub use grpc::{is_refusal, refusal};
+
 pub(crate) use admin::admin;
+pub(crate) use grpc::{called, opens};
 pub(crate) use original::{become_original, is_service};
 
 use crate::merge::Merge;

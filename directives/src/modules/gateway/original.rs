@@ -57,10 +57,22 @@ pub(crate) fn is_service(r: &Request) -> bool {
 /// The request that a caller describes, in the call's place. An error is the status of a
 /// refusal; that the request is a caller's is known then as well.
 pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
+    admit(r)?;
+    let dir = r.dir.clone();
+    let Some(service) = &dir.gateway.service else { return Err(500) };
+    let trusted = dir.gateway.trust.as_deref().unwrap_or_default();
+    let original = read(r, service, trusted).map_err(|why| refused(r, &why))?;
+    replace(r, original, &r.headers_in.clone());
+    Ok(())
+}
+
+/// Is a call one of somebody's who may ask? That the request is a caller's is known then.
+pub(super) fn admit(r: &mut Request) -> Result<(), u16> {
     let dir = r.dir.clone();
     let Some(service) = &dir.gateway.service else { return Err(500) };
     let handshake = r.connection.security.tls().map(|tls| tls.policy.clone());
-    let caller = Caller { dialect: service.dialect, passed: Vec::new(), handshake };
+    let dialect = service.dialect;
+    let caller = Caller { dialect, passed: Vec::new(), described: false, handshake };
     r.gateway = Some(Box::new(caller));
     let peer = r.connection.client.ip().to_canonical();
     let trusted = dir.gateway.trust.as_deref().unwrap_or_default();
@@ -70,17 +82,21 @@ pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
         r.log(Level::Error, "gateway", 0, text);
         return Err(403);
     }
-    ssl::check_call(r)?;
-    let original = match read(r, service, trusted) {
-        Ok(original) => original,
-        Err(why) => {
-            let name = service.dialect.name();
-            let text = format!("gateway: the call of {peer} ({name}) is refused: {why}");
-            r.log(Level::Error, "gateway", 0, text);
-            return Err(400);
-        }
-    };
-    let headers = fields(&r.headers_in, &original.host);
+    ssl::check_call(r)
+}
+
+/// A call that does not say what it has to; the status of its refusal.
+pub(super) fn refused(r: &mut Request, why: &str) -> u16 {
+    let peer = r.connection.client.ip().to_canonical();
+    let name = r.gateway.as_ref().map_or("", |caller| caller.dialect.name());
+    let text = format!("gateway: the call of {peer} ({name}) is refused: {why}");
+    r.log(Level::Error, "gateway", 0, text);
+    400
+}
+
+/// Puts the original request, with the fields that came with it, into the call's place.
+pub(super) fn replace(r: &mut Request, original: Original, said: &HeaderMap) {
+    let headers = fields(said, &original.host);
     // The call's own TLS is the caller's: neither its certificate nor its cipher says
     // anything about the client of the original request.
     let connection = Connection {
@@ -106,24 +122,51 @@ pub(crate) fn become_original(r: &mut Request) -> Result<(), u16> {
     new.header_only = r.header_only;
     new.now = r.now;
     new.gateway = r.gateway.take();
+    if let Some(caller) = &mut new.gateway {
+        caller.described = true;
+    }
     new.lines = std::mem::take(&mut r.lines);
     if original.secure {
         new.env.set("HTTPS", "on");
     }
     *r = new;
-    Ok(())
 }
 
 fn is_trusted(trusted: &[Address], ip: IpAddr) -> bool {
     trusted.iter().any(|address| address.contains(ip))
 }
 
-struct Original {
-    method: Method,
-    uri: Bytes,
-    host: HeaderValue,
-    secure: bool,
-    client: IpAddr,
+/// What a caller says of the request that it asks about.
+pub(super) struct Original {
+    pub method: Method,
+    /// Path and query.
+    pub uri: Bytes,
+    pub host: HeaderValue,
+    pub secure: bool,
+    pub client: IpAddr,
+}
+
+impl Original {
+    /// From a scheme as well, if everything is what it has to be.
+    pub fn checked(
+        method: Method,
+        uri: Bytes,
+        host: HeaderValue,
+        scheme: &[u8],
+        client: IpAddr,
+    ) -> Result<Original, String> {
+        if uri.first() != Some(&b'/')
+            || uri.iter().any(|b| *b <= b' ' || *b == 0x7f || *b == b'#')
+        {
+            return Err("the original path is none".to_owned());
+        }
+        let secure = match scheme {
+            b"https" | b"wss" => true,
+            b"http" | b"ws" => false,
+            _ => return Err("the original scheme is neither http nor https".to_owned()),
+        };
+        Ok(Original { method, uri, host, secure, client })
+    }
 }
 
 /// What is said about the original request; the error says what is not, or not well.
@@ -150,18 +193,10 @@ fn read(r: &Request, service: &Service, trusted: &[Address]) -> Result<Original,
             // Envoy may have put its own address behind the others: alone it is nobody's.
             client(r, trusted, false)?,
         ),
+        Dialect::Grpc => return Err("it is no message".to_owned()),
     };
-    if uri.first() != Some(&b'/')
-        || uri.iter().any(|b| *b <= b' ' || *b == 0x7f || *b == b'#')
-    {
-        return Err("the original path is none".to_owned());
-    }
-    let secure = match one(headers, "X-Forwarded-Proto")?.as_bytes() {
-        b"https" | b"wss" => true,
-        b"http" | b"ws" => false,
-        _ => return Err("X-Forwarded-Proto is neither http nor https".to_owned()),
-    };
-    Ok(Original { method, uri, host: host.clone(), secure, client })
+    let scheme = one(headers, "X-Forwarded-Proto")?;
+    Original::checked(method, uri, host.clone(), scheme.as_bytes(), client)
 }
 
 /// A field that has to be there, once, and say something.
@@ -203,7 +238,8 @@ fn client(r: &Request, trusted: &[Address], names: bool) -> Result<IpAddr, Strin
     leftmost.filter(|_| names).ok_or_else(|| none.to_owned())
 }
 
-fn address(text: &[u8]) -> Option<IpAddr> {
+/// An address, with brackets or without.
+pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let bare =
         text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::compile::Scope;
-use crate::modules::authz_host::{Address, NoAddress};
+use crate::modules::authz_host::Address;
 use crate::modules::ssl::Policy;
 use crate::schema::{Context, Directive, Problem, Result, Set, Word};
 
@@ -18,11 +18,14 @@ pub enum Dialect {
     Forward,
     /// Envoy's `ext_authz` filter with an HTTP service.
     Envoy,
+    /// The same with a gRPC service.
+    Grpc,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Dialect; 3] = [Dialect::Nginx, Dialect::Forward, Dialect::Envoy];
+    pub const ALL: [Dialect; 4] =
+        [Dialect::Nginx, Dialect::Forward, Dialect::Envoy, Dialect::Grpc];
 
     /// As the directive, the log and the metrics name it.
     pub fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Dialect {
             Dialect::Nginx => "nginx",
             Dialect::Forward => "forward",
             Dialect::Envoy => "envoy",
+            Dialect::Grpc => "grpc",
         }
     }
 
@@ -55,13 +59,15 @@ pub struct Caller {
     pub dialect: Dialect,
     /// Fields of a consent that go with the answer (`GatewayPassHeader`).
     pub passed: Vec<(Bytes, Bytes)>,
+    /// The request is the one that it describes, and not its call any more.
+    pub described: bool,
     /// What its own handshake asked of it, where it came over TLS.
     pub handshake: Option<Arc<Policy>>,
 }
 
 pub(super) static GATEWAY_SERVICE: Directive = Directive {
     name: "GatewayService",
-    syntax: "nginx|forward|envoy [path-prefix]",
+    syntax: "nginx|forward|envoy|grpc [path-prefix]",
     context: Context::CONFIG,
     summary: "the dialect in which another server asks whether a request may be made, and for \
               envoy the path_prefix of its configuration",
@@ -87,6 +93,11 @@ fn service(at: &mut Scope, word: &Word, prefix: Option<&Word>) -> Result {
         }
         return Err(problem);
     };
+    if dialect == Dialect::Grpc && at.place.context == Context::DIRECTORY {
+        let message = "GatewayService grpc belongs to a server or a virtual host: what is \
+                       called has a path of its own";
+        return Err(Problem::from(message).at(word.span));
+    }
     let prefix = match prefix {
         None => Bytes::new(),
         Some(prefix) if dialect != Dialect::Envoy => {
@@ -124,15 +135,7 @@ these header fields themselves, whatever their own clients send.
     GatewayTrust 127.0.0.1 ::1 192.0.2.0/28
 ",
     set: Set::Each(|at, word| {
-        let address = Address::parse(&word.lossy()).map_err(|why| {
-            let sentence = match why {
-                NoAddress::Other => "a host name proves nothing: give its address",
-                other => other.sentence().unwrap_or_default(),
-            };
-            let message =
-                format!("GatewayTrust: \"{}\" is no address: {sentence}", word.lossy());
-            Problem::from(message).at(word.span)
-        })?;
+        let address = Address::of_word("GatewayTrust", word)?;
         at.dir.gateway().trust.get_or_insert_default().push(address);
         Ok(())
     }),

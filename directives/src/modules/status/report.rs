@@ -46,7 +46,7 @@ pub struct Gateway {
     /// Decisions about callers' requests: by dialect
     /// ([`Dialect::ALL`](crate::modules::gateway::Dialect::ALL)) and outcome
     /// ([`OUTCOMES`](crate::modules::gateway::OUTCOMES)).
-    pub decisions: [[u64; 4]; 3],
+    pub decisions: [[u64; 4]; 4],
     /// Questions to authorizers that were answered from what is kept.
     pub hits: u64,
     /// Those that were looked for in vain.

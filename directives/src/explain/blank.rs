@@ -1,0 +1,125 @@
+//! Secrets of an explained request, and their replacement: an explanation is made to be shown
+//! around.
+
+use super::{Call, Explanation};
+use crate::bundle::{BLANK, is_secret};
+use crate::modules::authn_core::decode_base64;
+use crate::request::Request;
+
+/// What is shorter is replaced only under its own name, bytes: it is part of everything.
+const SHORTEST: usize = 4;
+
+/// Names of fields and variables that say nothing secret, but sound so.
+const HARMLESS: [&str; 4] =
+    ["auth_type", "www-authenticate", "proxy-authenticate", "redirect_auth_type"];
+
+/// Is the value of a field or a variable nobody's business?
+fn is_hidden(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    (is_secret(&lower) || lower.contains("cookie")) && !HARMLESS.contains(&lower.as_str())
+}
+
+/// The secrets among the fields of an application's answer.
+pub(super) fn secrets_of_head(head: &[u8]) -> Vec<String> {
+    let head = String::from_utf8_lossy(head);
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    let hidden = fields.filter(|(name, _)| is_hidden(name));
+    hidden.flat_map(|(_, value)| parts(value.trim())).collect()
+}
+
+/// A secret value, and what in it is one by itself.
+fn parts(value: &str) -> Vec<String> {
+    let mut found = vec![value.to_owned()];
+    for piece in value.split([';', ',', ' ']) {
+        if let Some((_, value)) = piece.split_once('=') {
+            found.push(value.trim_matches('"').to_owned());
+        }
+    }
+    if let Some((_, credentials)) = value.split_once(' ') {
+        found.push(credentials.trim().to_owned());
+        let decoded = decode_base64(credentials.trim().as_bytes());
+        if let Ok(pair) = String::from_utf8(decoded) {
+            found.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
+            found.push(pair);
+        }
+    }
+    found
+}
+
+/// Replaces every secret of the request, and `more` of them.
+pub(super) fn blank(told: &mut Explanation, r: &Request, more: Vec<String>) {
+    let mut secrets = more;
+    for (name, value) in r.first().headers_in.iter() {
+        if is_hidden(name.as_str()) {
+            secrets.extend(parts(&String::from_utf8_lossy(value.as_bytes())));
+        }
+    }
+    let pairs = told.calls.iter().flat_map(|call| &call.parameters);
+    for (name, value) in pairs.chain(&told.headers) {
+        if is_hidden(name) {
+            secrets.extend(parts(value));
+        }
+    }
+    secrets.retain(|secret| secret.len() >= SHORTEST);
+    // What holds another one goes first.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    let hide = |text: &mut String| {
+        for secret in &secrets {
+            if text.contains(secret.as_str()) {
+                *text = text.replace(secret.as_str(), BLANK);
+            }
+        }
+    };
+    let hide_pairs = |pairs: &mut Vec<(String, String)>| {
+        for (name, value) in pairs {
+            if is_hidden(name) && !value.is_empty() {
+                BLANK.clone_into(value);
+            }
+            hide(value);
+        }
+    };
+    hide(&mut told.request);
+    for pass in &mut told.passes {
+        hide(&mut pass.url);
+        for setting in pass.sections.iter_mut().flat_map(|applied| &mut applied.settings)
+        {
+            hide(&mut setting.args);
+        }
+    }
+    told.steps.iter_mut().for_each(|step| hide(&mut step.text));
+    for Call { answer, parameters, .. } in &mut told.calls {
+        hide(answer);
+        hide_pairs(parameters);
+    }
+    told.facts.iter_mut().for_each(|(_, value)| hide(value));
+    hide(&mut told.status);
+    hide_pairs(&mut told.headers);
+    // The files themselves are not shown.
+    told.texts.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in ["HTTP_COOKIE", "Set-Cookie", "REMOTE_PASSWD", "Authorization"] {
+            assert!(is_hidden(name), "{name}");
+        }
+        for name in ["AUTH_TYPE", "WWW-Authenticate", "REMOTE_USER", "Location"] {
+            assert!(!is_hidden(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn parts_of_values() {
+        let basic = parts("Basic YW5uOnNlY3JldA==");
+        assert!(basic.contains(&"secret".to_owned()), "{basic:?}");
+        let cookie = parts("a=b; session=0123");
+        assert!(cookie.contains(&"0123".to_owned()), "{cookie:?}");
+        let head = secrets_of_head(b"Status: 200\r\nSet-Cookie: s=abcd; Path=/\r\n\r\n");
+        assert!(head.contains(&"abcd".to_owned()), "{head:?}");
+    }
+}
