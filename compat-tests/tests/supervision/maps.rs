@@ -57,7 +57,8 @@ fn keys_and_values_belong_together_however_many_ask() -> Result<()> {
             }
         };
         let clients: Vec<_> = (0..8).map(|client| scope.spawn(ask(client))).collect();
-        let mut ended = clients.into_iter().map(|client| client.join().expect("no panic"));
+        let mut ended =
+            clients.into_iter().map(|client| client.join().expect("no panic"));
         ended.find_map(Result::err)
     });
     failed.map_or(Ok(()), Err)
