@@ -1,6 +1,6 @@
 //! A request's way through the phases: `ap_process_request_internal`, `ap_invoke_handler`
 //! and `ap_die`, as a machine that stops where the world is needed. The order of phases is
-//! written here and nowhere else.
+//! written here and nowhere else. Longer than others: it is one machine.
 
 mod die;
 mod host;
