@@ -2,6 +2,7 @@
 //! and asked the same. Only where it listens and what it serves is changed.
 
 mod enabled;
+mod snippets;
 
 use std::process::Command;
 
