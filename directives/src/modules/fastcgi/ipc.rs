@@ -12,7 +12,7 @@ use crate::compile::Scope;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::modules::Process;
 use crate::path;
-use crate::schema::{Compat, Context, Directive, Problem, Result, Set, Word};
+use crate::schema::{Compat, Context, Directive, Result, Set, Word};
 use crate::syntax::Span;
 
 /// The directory of sockets.
@@ -167,11 +167,12 @@ fn ipc_dir(at: &mut Scope, word: &Word) -> Result {
 pub(super) fn check_wrapper(process: &Process, files: &dyn Files) -> Option<Diagnostic> {
     let path = process.fastcgi.wrapper.as_ref()?;
     let (span, line) = process.fastcgi.wrapper_at?;
-    // That it is there was seen when the directive was read.
-    let meta = files.stat(path).ok()?;
-    let (uid, gid) = (process.core.uid(), process.core.gid());
-    let why = refusal(&meta, uid, gid, Access::EXECUTE, files)?;
     let (name, shown) = (FAST_CGI_WRAPPER.name, String::from_utf8_lossy(path));
+    let (uid, gid) = (process.core.uid(), process.core.gid());
+    let why = match files.stat(path) {
+        Ok(meta) => refusal(&meta, uid, gid, Access::EXECUTE, files)?.to_string(),
+        Err(error) => format!("stat({shown}) failed: {}", error.text),
+    };
     let message = format!(
         "{name}: \"{shown}\" execute access for server (uid {uid}, gid {gid}) failed: {why}"
     );
@@ -249,12 +250,7 @@ fn wrapper(at: &mut Scope, word: &Word) -> Result {
             }
         },
     };
-    // Whether the server may run it is asked at the end: `User` may still come.
-    if let Err(error) = at.files().stat(&path) {
-        let shown = String::from_utf8_lossy(&path);
-        let message = format!("{name}: \"{shown}\" stat({shown}) failed: {}", error.text);
-        return Err(Problem::from(message).at(word.span));
-    }
+    // Whether it is there and may be run is asked at the end: `User` may still come.
     let given = (word.span, at.cmd.item.line);
     let fastcgi = &mut at.process().fastcgi;
     (fastcgi.wrapper, fastcgi.wrapper_at) = (Some(path.into()), Some(given));
