@@ -170,7 +170,7 @@ pub(super) fn check_wrapper(process: &Process, files: &dyn Files) -> Option<Diag
     let (name, shown) = (FAST_CGI_WRAPPER.name, String::from_utf8_lossy(path));
     let (uid, gid) = (process.core.uid(), process.core.gid());
     let why = match files.stat(path) {
-        Ok(meta) => refusal(&meta, uid, gid, Access::EXECUTE, files)?.to_string(),
+        Ok(meta) => refusal(&meta, uid, gid, Access::EXECUTE, files)?,
         Err(error) => format!("stat({shown}) failed: {}", error.text),
     };
     let message = format!(
