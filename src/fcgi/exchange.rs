@@ -25,6 +25,7 @@ use super::stderr::{Said, Stderr};
 use crate::disk::os_error;
 use crate::server::apps::Usage;
 use crate::server::request_body::RequestBody;
+use crate::server::spin::Awaited;
 
 /// The most of the body that waits to be sent, bytes.
 const SEND_AHEAD: usize = 64 * 1024;
@@ -93,6 +94,8 @@ pub struct Exchange {
     /// Counts for the application.
     pub usage: Usage,
     read_size: usize,
+    /// `None` once it was given back.
+    awaited: Option<Awaited>,
 }
 
 impl Exchange {
@@ -134,6 +137,7 @@ impl Exchange {
             received: 0,
             usage,
             read_size: READ_ROOM,
+            awaited: Some(Awaited::begin()),
         }
     }
 
@@ -340,6 +344,9 @@ impl Exchange {
         let read = std::pin::pin!(stream.read_buf(&mut free));
         let n = ready!(read.poll(cx))?;
         self.heard |= n > 0;
+        if let Some(awaited) = &self.awaited {
+            awaited.heard();
+        }
         // A read that filled its room will be followed by more.
         if n == room {
             self.read_size = (self.read_size * 2).min(READ_MOST);
@@ -400,6 +407,7 @@ impl Exchange {
     /// It is over: what others can use is given back.
     fn finish(&mut self) {
         self.ended = true;
+        self.awaited = None;
         let stream = self.stream.take();
         if let (Some(lease), Some(stream)) = (self.lease.take(), stream)
             && self.clean

@@ -25,6 +25,7 @@ mod scoreboard;
 mod script;
 mod socket;
 mod source;
+pub mod spin;
 mod status;
 mod streams;
 mod tunnel;
@@ -274,6 +275,7 @@ fn worker(
                 let seats = Seats::new(tally);
                 tokio::task::spawn_local(seats.clone().answer(questions));
                 tokio::task::spawn_local(beat.answer());
+                tokio::task::spawn_local(spin::look_again());
                 let live = Live { state: state.clone(), registry, board, seats };
                 accept_all(state, Rc::new(live)).await;
             };

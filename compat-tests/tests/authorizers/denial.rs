@@ -113,7 +113,7 @@ fn an_applications_challenge_is_passed() -> Result<()> {
     let guarded = PHASES[2].guard(gate, "-pass-response", "")?;
     let answer = guarded.site.ask("GET /app", &[&basic("ann", "secret")], b"")?;
     let asked: Vec<_> =
-        answer.headers.iter().filter(|(name, _)| name == "Www-Authenticate").collect();
+        answer.headers.iter().filter(|(name, _)| name == "WWW-Authenticate").collect();
     ensure!(asked.len() == 1 && asked[0].1 == "Bearer", "{answer}");
     Ok(())
 }
