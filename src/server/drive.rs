@@ -23,10 +23,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
 use super::Live;
+use super::answer_head::AnswerHead;
 use super::apps::{Entry, Registry, Usage};
 use super::board::Board;
 use super::file::{self, Content};
-use super::head::Head;
 use super::live::Generation;
 use super::request_body::RequestBody;
 use super::script::ScriptRun;
@@ -246,7 +246,7 @@ impl World {
             self.answered = Some(Answered::of_script(source, rest));
             return Answer::Head(Bytes::new());
         }
-        let mut head = Head::default();
+        let mut head = AnswerHead::default();
         let failure = loop {
             let event = std::future::poll_fn(|cx| source.poll_event(cx)).await;
             source.write_lines(&self.generation, r);
@@ -561,7 +561,7 @@ impl World {
         r: &Request,
         entry: &Entry,
     ) -> Result<(Bytes, Bytes), Failure> {
-        let mut head = Head::default();
+        let mut head = AnswerHead::default();
         loop {
             let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
             // Only until the first byte.
