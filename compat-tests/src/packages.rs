@@ -9,6 +9,14 @@ use anyhow::{Context, Result};
 
 use crate::application::{php_fpm, program, run};
 
+/// Where programs are kept that no package installs: beside the tests' own, so that they go
+/// with them. `directory` is the `CARGO_TARGET_TMPDIR` of the test.
+pub fn programs(directory: &str) -> Result<PathBuf> {
+    let directory = Path::new(directory).join("programs");
+    std::fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
 /// The packages' files below `directory/name`, unpacked there once; tests run beside each
 /// other. `prepare` is given the unpacked files, and where they will stand in the end.
 /// Links that name files of the packages by their place in the system lead to the unpacked

@@ -69,6 +69,23 @@ fn a_process_has_one_request_at_a_time() -> Result<()> {
     Ok(())
 }
 
+/// What may be is not kept room for.
+#[test]
+fn a_limit_beyond_all_memory_is_no_limit() -> Result<()> {
+    let site =
+        site("FcgidMaxProcessesPerClass 4000000000\nFcgidMaxProcesses 4000000000\n")?;
+    std::thread::scope(|scope| -> Result<()> {
+        let ask = || said(&site.get("/app.fcgi/sleep/2")?);
+        let others: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        for other in others {
+            other.join().expect("no panic")?;
+        }
+        Ok(())
+    })?;
+    ensure!(site.processes("htdocs/app.fcgi")?.len() > 1);
+    Ok(())
+}
+
 #[test]
 fn idle_processes_end_but_for_those_that_stay() -> Result<()> {
     let site = site(

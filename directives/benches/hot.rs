@@ -14,20 +14,8 @@ use directives::modules::fastcgi::response;
 use directives::{Effect, Next, Run};
 use hot::{Place, drive, encode};
 
-/// A server with sections of each kind and an application.
-const CONF: &str = "
-Listen 80
-ServerName www.example.org
-DocumentRoot {root}/htdocs
-FastCgiExternalServer {root}/htdocs/app -host 127.0.0.1:9000
-<Directory />
-    AllowOverride None
-    Require all denied
-</Directory>
-<Directory {root}/htdocs>
-    Options FollowSymLinks
-    Require all granted
-</Directory>
+/// Sections of the other kinds.
+const SECTIONS: &str = "
 <Directory {root}/htdocs/a>
     AddDefaultCharset utf-8
 </Directory>
@@ -39,9 +27,14 @@ FastCgiExternalServer {root}/htdocs/app -host 127.0.0.1:9000
 </Location>
 ";
 
+/// A server with sections of each kind and an application.
+fn conf() -> String {
+    [hot::CONF, SECTIONS].concat()
+}
+
 /// So many virtual hosts, each with a section.
 fn large(hosts: usize) -> String {
-    let mut conf = CONF.to_owned();
+    let mut conf = conf();
     for i in 0..hosts {
         write!(
             conf,
@@ -67,7 +60,7 @@ fn compile(c: &mut Criterion) {
 
 /// Sections are found and merged, hooks run, a reply is made.
 fn walk_and_merge(c: &mut Criterion) {
-    let place = Place::new("bench-walk", CONF);
+    let place = Place::new("bench-walk", &conf());
     let mut scratch = Vec::with_capacity(4096);
     for (what, target) in [("a file", "/a/b/page.html"), ("FastCGI", "/app/path?query=1")]
     {
@@ -82,7 +75,7 @@ fn walk_and_merge(c: &mut Criterion) {
 }
 
 fn parameters(c: &mut Criterion) {
-    let place = Place::new("bench-parameters", CONF);
+    let place = Place::new("bench-parameters", &conf());
     let mut run = Run::new(place.request("/app/path?query=1"));
     let Next::Effect(Effect::FastCgi(call)) = run.step(None) else {
         panic!("no application is asked")

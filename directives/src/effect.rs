@@ -239,3 +239,15 @@ pub enum Failure {
     /// The application waits for a start that failed.
     NotStarted,
 }
+
+impl Failure {
+    /// The status where the client, or its body, is the reason, and not who was asked.
+    pub fn of_body(&self) -> Option<u16> {
+        match self {
+            Failure::Client | Failure::BodyTimeout => Some(408),
+            Failure::BadBody => Some(400),
+            Failure::BodyTooLong => Some(413),
+            _ => None,
+        }
+    }
+}

@@ -5,26 +5,12 @@
 #[path = "common/hot.rs"]
 mod hot;
 
-use hot::{Place, drive};
+use hot::{CONF, Place, drive};
 
 /// For a small file below two `<Directory>` sections.
 const FILE: u64 = 40;
 /// For an answer of an application, its parameters encoded into a buffer that is kept.
 const FASTCGI: u64 = 64;
-
-const CONF: &str = "
-Listen 80
-ServerName www.example.org
-DocumentRoot {root}/htdocs
-FastCgiExternalServer {root}/htdocs/app -host 127.0.0.1:9000
-<Directory />
-    AllowOverride None
-    Require all denied
-</Directory>
-<Directory {root}/htdocs>
-    Require all granted
-</Directory>
-";
 
 /// After the first requests have made what is made once.
 fn allocations(place: &Place, target: &'static str) -> u64 {

@@ -404,6 +404,16 @@ impl Exchange {
         self.stderr.take(bytes, |said| lines.push(line(name, said, "", voice)));
     }
 
+    /// Is what has been read to its end FastCGI? Asked when the head is whole: an answer that
+    /// is none can still become an error then, and nothing of it is sent.
+    pub fn look_ahead(&mut self) -> Result<(), Failure> {
+        let (more, checked) = self.decoder.check(&self.input);
+        let Err(why) = checked else { return Ok(()) };
+        self.received += more;
+        self.finish();
+        Err(Failure::Protocol(why))
+    }
+
     /// It is over: what others can use is given back.
     fn finish(&mut self) {
         self.ended = true;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use directives::Snapshot;
 use directives::modules::cgi::suexec;
 use directives::modules::fastcgi::guard;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -67,7 +68,9 @@ impl Scripts {
                 self.ids.insert(pid, script.id);
             }
             Err(why) => {
-                // It fits into any pipe, and a reader who has gone does not want to know.
+                // It fits into any pipe that is empty, and one that somebody has filled is not
+                // waited for. A reader who has gone does not want to know.
+                let _ = fcntl(stderr, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
                 let _ = nix::unistd::write(stderr, why.as_bytes());
             }
         }
@@ -164,5 +167,56 @@ impl Scripts {
     /// Is there none any more?
     pub fn is_over(&self) -> bool {
         self.ids.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use directives::bundle::Entry;
+    use nix::unistd::pipe;
+
+    use super::*;
+    use crate::message::AppKey;
+
+    /// Why a script was refused goes to who asked; who lets nobody write has no answer, and
+    /// holds nobody up.
+    #[test]
+    fn refusals_are_told_without_waiting() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("httpd.conf"), "Listen 80\nServerName h\n")
+            .unwrap();
+        let entry = Entry {
+            file: b"httpd.conf".to_vec(),
+            server_root: root.path().display().to_string().into_bytes(),
+            ..Entry::default()
+        };
+        let snapshot = directives::compile(&entry, &Disk).snapshot.unwrap();
+        let mut scripts = Scripts::new().unwrap();
+        let mut refuse = |stderr: OwnedFd| {
+            let script = Script {
+                id: 1,
+                key: AppKey { path: "/bin/true".into(), identity: None, class: None },
+                command: None,
+                args: Vec::new(),
+                limits: Default::default(),
+                env: Vec::new(),
+            };
+            let (_, stdout) = pipe().unwrap();
+            scripts.run(&snapshot, None, script, vec![stdout, stderr]);
+        };
+        let (reading, stderr) = pipe().unwrap();
+        refuse(stderr);
+        let mut said = String::new();
+        std::fs::File::from(reading).read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("fcgi-pm refuses to run '/bin/true'"), "{said}");
+        // A full one.
+        let (_reading, stderr) = pipe().unwrap();
+        fcntl(&stderr, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        while nix::unistd::write(&stderr, &[0; 4096]).is_ok() {}
+        fcntl(&stderr, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        refuse(stderr);
+        assert!(scripts.is_over());
     }
 }

@@ -312,13 +312,7 @@ impl Usage {
 
     /// The request failed. What the client did wrong is not the application's failure.
     pub fn failed(&mut self, failure: &Failure) {
-        let client = matches!(
-            failure,
-            Failure::Client
-                | Failure::BadBody
-                | Failure::BodyTimeout
-                | Failure::BodyTooLong
-        );
+        let client = failure.of_body().is_some();
         self.entry.failures.fetch_add(u64::from(!client), Ordering::Relaxed);
         if !client && let Some(turn) = self.turn.take() {
             turn.failed(Reason::Broken);

@@ -13,7 +13,6 @@ use directives::modules::auth_basic::Checked;
 use directives::modules::cgi::{self, Script};
 use directives::modules::deflate;
 use directives::modules::fastcgi::app::Kind;
-use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
 use directives::modules::fastcgi::{Address, App};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
@@ -24,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
 use super::Live;
+use super::answer_head::AnswerHead;
 use super::apps::{Entry, Registry, Usage};
 use super::board::Board;
 use super::file::{self, Content};
@@ -241,29 +241,26 @@ impl World {
             Err(failure) => return Answer::Failed { failure, received: 0 },
         };
         let mut source = Source::Script(Box::new(run));
-        let mut head = BytesMut::new();
         if script.nph {
             let rest = Bytes::new();
             self.answered = Some(Answered::of_script(source, rest));
             return Answer::Head(Bytes::new());
         }
+        let mut head = AnswerHead::default();
         let failure = loop {
             let event = std::future::poll_fn(|cx| source.poll_event(cx)).await;
             source.write_lines(&self.generation, r);
-            match event {
-                Ok(Event::Stdout(bytes)) => {
-                    let before = head.len();
-                    head.extend_from_slice(&bytes);
-                    if let Some(end) = head_end(&head, before) {
-                        let rest = head.split_off(end).freeze();
-                        self.answered = Some(Answered::of_script(source, rest));
-                        return Answer::Head(head.freeze());
-                    }
-                    if head.len() > MAX_HEAD {
-                        break Failure::HeadTooLong;
-                    }
-                }
+            let taken = match event {
+                Ok(Event::Stdout(bytes)) => head.take(bytes),
                 Ok(Event::End) => break Failure::Incomplete,
+                Err(failure) => break failure,
+            };
+            match taken {
+                Ok(Some((head, rest))) => {
+                    self.answered = Some(Answered::of_script(source, rest));
+                    return Answer::Head(head);
+                }
+                Ok(None) => {}
                 Err(failure) => break failure,
             }
         };
@@ -564,7 +561,7 @@ impl World {
         r: &Request,
         entry: &Entry,
     ) -> Result<(Bytes, Bytes), Failure> {
-        let mut head = BytesMut::new();
+        let mut head = AnswerHead::default();
         loop {
             let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
             // Only until the first byte.
@@ -576,25 +573,10 @@ impl World {
             for line in std::mem::take(&mut exchange.lines) {
                 self.generation.write_line(r, &line);
             }
-            match event? {
-                Event::Stdout(mut bytes) => {
-                    if head.is_empty()
-                        && let Some(end) = head_end(&bytes, 0)
-                    {
-                        let head = bytes.split_to(end);
-                        return Ok((head, bytes));
-                    }
-                    let before = head.len();
-                    head.extend_from_slice(&bytes);
-                    if let Some(end) = head_end(&head, before) {
-                        let rest = head.split_off(end).freeze();
-                        return Ok((head.freeze(), rest));
-                    }
-                    if head.len() > MAX_HEAD {
-                        return Err(Failure::HeadTooLong);
-                    }
-                }
-                Event::End => return Err(Failure::Incomplete),
+            let Event::Stdout(bytes) = event? else { return Err(Failure::Incomplete) };
+            if let Some(whole) = head.take(bytes)? {
+                exchange.look_ahead()?;
+                return Ok(whole);
             }
         }
     }

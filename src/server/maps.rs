@@ -12,7 +12,7 @@ use directives::modules::rewrite::Program;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::apps::Outbox;
 use crate::message::ToParent;
@@ -51,7 +51,8 @@ enum Order {
 #[derive(Debug)]
 struct Question {
     key: Bytes,
-    until: Instant,
+    /// How long the program may take, once it is asked.
+    time: Duration,
     answer: oneshot::Sender<Result<Bytes, Failure>>,
 }
 
@@ -103,14 +104,13 @@ impl Maps {
         key: Bytes,
         time: Duration,
     ) -> Result<Bytes, Line> {
-        let until = Instant::now() + time;
         let map = self.0.iter().find(|map| Arc::ptr_eq(&map.program, program));
         let failure = match map {
             None => Failure::Gone,
             Some(map) => {
                 let (answer, answered) = oneshot::channel();
-                let _ = map.orders.send(Order::Ask(Question { key, until, answer }));
-                match timeout_at(until, answered).await {
+                let _ = map.orders.send(Order::Ask(Question { key, time, answer }));
+                match timeout(time, answered).await {
                     Ok(Ok(Ok(value))) => return Ok(value),
                     Ok(Ok(Err(failure))) => failure,
                     Ok(Err(_)) => Failure::Gone,
@@ -166,8 +166,9 @@ async fn converse(
             None => Err(Failure::Gone),
             // Who asked has gone, and nothing was said yet.
             Some(_) if question.answer.is_closed() => continue,
-            Some(talk) => match timeout_at(question.until, talk.ask(&question.key)).await
-            {
+            // It has its time whatever became of who asked: others were first, and that is
+            // no reason to end it.
+            Some(talk) => match timeout(question.time, talk.ask(&question.key)).await {
                 Ok(Ok(value)) => Ok(value),
                 Ok(Err(error)) => Err(Failure::Broken(error)),
                 Err(_) => Err(Failure::Late),
@@ -209,5 +210,87 @@ impl Conversation {
             return Err(Error::new(ErrorKind::InvalidData, why));
         }
         Ok(value.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::sync::mpsc;
+
+    use nix::unistd::pipe;
+
+    use super::*;
+
+    /// A program that answers each key with itself, when it is told to.
+    fn program() -> (Ends, mpsc::Sender<()>) {
+        let (reading, keys) = pipe().unwrap();
+        let (values, writing) = pipe().unwrap();
+        for ours in [&keys, &values] {
+            nix::fcntl::fcntl(
+                ours,
+                nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+            )
+            .unwrap();
+        }
+        let (go, may_go) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut out = std::fs::File::from(writing);
+            for key in BufReader::new(std::fs::File::from(reading)).lines() {
+                let (Ok(key), Ok(())) = (key, may_go.recv()) else { return };
+                if writeln!(out, "<{key}>").is_err() {
+                    return;
+                }
+            }
+        });
+        (Ends { keys, values }, go)
+    }
+
+    fn map(ends: Ends) -> (Arc<Maps>, Arc<Program>, super::super::apps::Letters) {
+        let program = Arc::new(Program { argv: vec!["/map".into()], account: None });
+        let mut maps = Maps::new(vec![(program.clone(), ends)]);
+        let (outbox, said) = Outbox::new(None);
+        maps.begin(1, &outbox);
+        (Arc::new(maps), program, said)
+    }
+
+    /// Who waits for others has less time than the program, and does not take it from it.
+    #[tokio::test]
+    async fn a_program_has_its_time_for_each_key() {
+        let (ends, go) = program();
+        let (maps, program, mut said) = map(ends);
+        let time = Duration::from_secs(2);
+        let ask = |key: &'static str, time| {
+            let (maps, program) = (maps.clone(), program.clone());
+            tokio::spawn(async move { maps.ask(&program, key.into(), time).await })
+        };
+        let first = ask("a", time * 10);
+        tokio::task::yield_now().await;
+        let second = ask("b", time);
+        tokio::time::sleep(time * 3 / 4).await;
+        go.send(()).unwrap();
+        assert_eq!(first.await.unwrap().unwrap(), "<a>");
+        // Asked for half a second only.
+        assert!(second.await.unwrap().is_err());
+        assert!(said.try_recv().is_err());
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(ask("c", time).await.unwrap().unwrap(), "<c>");
+        assert!(said.try_recv().is_err());
+    }
+
+    /// A program that says nothing in time is ended: what it says then is another key's.
+    #[tokio::test]
+    async fn a_silent_program_is_given_up() {
+        let (ends, go) = program();
+        let (maps, program, mut said) = map(ends);
+        let time = Duration::from_millis(100);
+        let late = maps.ask(&program, "a".into(), time).await.unwrap_err();
+        assert!(String::from_utf8_lossy(&late.text).contains("said nothing within"));
+        let told = said.recv().await.map(|letter| letter.message);
+        assert_eq!(told, Some(ToParent::EndMap { number: 1, index: 0, process: 1 }));
+        drop(go);
+        let gone = maps.ask(&program, "b".into(), time).await.unwrap_err();
+        assert!(String::from_utf8_lossy(&gone.text).contains("is not there"));
     }
 }

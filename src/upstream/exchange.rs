@@ -250,10 +250,10 @@ async fn open(forward: &Forward) -> Result<Open, Failure> {
     let connecting = timeout(forward.connect_timeout, connect(&forward.address, 0)).await;
     let stream = connecting.unwrap_or(Err(Failure::ConnectTimeout(seconds)))?;
     let stream = match &forward.secured {
-        None => Line::Plain(stream),
+        None => Line::Left(stream),
         Some(secured) => {
             let tls = upstreams::secure(secured, stream, forward.timeout).await?;
-            Line::Tls(Box::new(tls))
+            Line::Right(Box::new(tls))
         }
     };
     let (io, moved) = Watched::new(stream);

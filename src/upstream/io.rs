@@ -8,72 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::fcgi::connect::Stream;
 
-/// A connection to an upstream.
-#[derive(Debug)]
-pub enum Line {
-    /// As it is.
-    Plain(Stream),
-    /// Over TLS.
-    Tls(Box<TlsStream<Stream>>),
-}
-
-impl AsyncRead for Line {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Line::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Line {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Line::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Line::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Line::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Line::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Line::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
+/// A connection to an upstream: as it is, or over TLS.
+pub type Line = Either<Stream, Box<TlsStream<Stream>>>;
 
 /// A socket, and whether bytes went through it since somebody looked.
 #[derive(Debug)]

@@ -194,13 +194,52 @@ fn ends_without_an_answer() -> Result<()> {
     Ok(())
 }
 
+/// An answer and what is no FastCGI, in one piece: nothing of it has been sent yet, and nothing
+/// is.
+#[test]
+fn an_answer_that_is_wrong_at_once_is_an_error() -> Result<()> {
+    let probed = probed(unix, "")?;
+    let record = |kind: u8, content: &[u8]| {
+        [&[1, kind, 0, 1, 0, content.len() as u8, 0, 0][..], content].concat()
+    };
+    let begin = [
+        record(6, b"Content-Type: text/plain\n\nwords"),
+        record(7, b"said before\n"),
+        record(6, b" and more"),
+    ]
+    .concat();
+    let end = |status| record(3, &[0, 0, 0, 0, status, 0, 0, 0]);
+    let hex = |bytes: &[u8]| -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    for (last, status, line) in [
+        (end(0), 200, "stderr: said before"),
+        (record(2, b""), 200, "stderr: said before"),
+        (end(1), 500, "invalid FCGI_END_REQUEST status: 1"),
+        (record(3, b"abc"), 500, "invalid FCGI_END_REQUEST size: 3"),
+        (record(12, b""), 500, "invalid type: 12"),
+    ] {
+        let site = &probed.site;
+        let answer = [&begin[..], &last].concat();
+        let answer = site.get(&format!("/probe?raw={}&close", hex(&answer)))?;
+        ensure!(answer.status == status, "{line}: {answer}");
+        ensure!(
+            (answer.text() == "words and more") == (status == 200),
+            "{line}: {answer}"
+        );
+        site.logged(line)?;
+    }
+    // Everything that was said counts, as with the original.
+    probed.site.logged_times("incomplete headers (40 bytes) received from server", 3)
+}
+
 /// What came goes out, however little it is; then the connection is cut.
 #[test]
 fn an_answer_that_breaks_off_goes_as_far_as_it_came() -> Result<()> {
     let probed = probed(unix, "")?;
     for length in [10, 8191, 8192, 100_000] {
         let mut client = compat_tests::http::Client::connect(probed.site.root.port)?;
-        let target = format!("/probe?size={length}&raw=0206000100000000");
+        let target = format!("/probe?size={length}&sleep=300&raw=0206000100000000");
         client.send(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes())?;
         let came = client.everything()?;
         let end = came.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(came.len());

@@ -3,7 +3,7 @@
 //! the same. The packages are unpacked, not installed; only where their files are is changed.
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use compat_tests::server::Kind;
@@ -83,12 +83,6 @@ const SNIPPETS: [Snippet; 5] = [
     },
 ];
 
-fn programs() -> Result<PathBuf> {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("programs");
-    std::fs::create_dir_all(&directory)?;
-    Ok(directory)
-}
-
 /// The snippet, with the package's files where they were unpacked.
 fn text(snippet: &Snippet, files: &Path) -> Result<String> {
     let mut text = std::fs::read_to_string(files.join(snippet.file))
@@ -118,7 +112,12 @@ fn heard(kind: Kind) -> Result<Vec<String>> {
     for snippet in &SNIPPETS {
         let package = snippet.package;
         let name = format!("snippet-{package}");
-        let files = packages::unpacked(&programs()?, &name, &[package], |_, _| Ok(()))?;
+        let files = packages::unpacked(
+            &packages::programs(env!("CARGO_TARGET_TMPDIR"))?,
+            &name,
+            &[package],
+            |_, _| Ok(()),
+        )?;
         let name = format!("conf-enabled/{package}.conf");
         // That a package is installed here is no reason to read its file twice.
         let _ = std::fs::remove_file(root.join(&name));

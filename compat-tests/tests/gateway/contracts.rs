@@ -91,6 +91,12 @@ fn envoy() -> Result<()> {
     judge.guarded.site.logged("X-Forwarded-For names no client")?;
     let answer = send(&judge, &ENVOY.replace("/check/", "/checks/"))?;
     ensure!(answer.status == 400, "{answer}");
+    // A name that cannot be a header's is nobody's: nor is the client's own word for it.
+    let judge = Judge::new("envoy /check", "header=Variable-REMOTE_USER: j%01", lines)?;
+    let answer = send(&judge, ENVOY)?;
+    ensure!(answer.status == 200 && answer.header("Remote-User").is_none(), "{answer}");
+    let removed = answer.header("x-envoy-auth-headers-to-remove");
+    ensure!(removed == Some("x-level,x-groups,remote-user"), "{answer}");
     Ok(())
 }
 

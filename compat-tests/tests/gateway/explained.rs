@@ -149,6 +149,14 @@ fn who_may_not_ask() -> Result<()> {
         );
     }
     guarded.site.logged_times("it comes from a proxy: it has the field", 4)?;
+    // The configuration knows the field of its own proxy.
+    let named = format!("{TRUSTED}\nRemoteIPHeader X-Of-The-Balancer");
+    let behind = site(&named, "", "")?;
+    for field in ["X-Of-The-Balancer: 192.0.2.1", "Some-Client-IP: 192.0.2.1"] {
+        let text = behind.site.ask("GET /app/members?env", &[ASKS, field], b"")?.text();
+        ensure!(text.contains("QUERY_STRING=env\n"), "{text}");
+    }
+    behind.site.logged_times("it comes from a proxy: it has the field", 2)?;
     // Nor what does not say how, or has no room for it.
     for field in ["X-FCGI-Explain: html", "X_FCGI_Explain: text"] {
         let text = guarded.site.ask("GET /app/members?env", &[field], b"")?.text();
@@ -203,24 +211,29 @@ fn secrets_are_not_told() -> Result<()> {
         AuthUserFile conf/users
         Require valid-user
         RewriteEngine On
+        <If \"%{HTTP:X-Token} == 'guess-77'\">
+            SetEnv GUESSED yes
+        </If>
         RewriteCond %{HTTP_COOKIE} session=(.*)
         RewriteRule ^ - [E=SEEN:%1]";
-    let gate = "header=Variable-REMOTE_USER: ann&header=Variable-TOKEN: tok-5150";
+    let gate = "header=Variable-REMOTE_USER: ann&header=Variable-TOKEN: tok-5150\
+                &header=Variable-PIN_TOKEN: 7q!";
     let guarded = site(TRUSTED, gate, lines)?;
     let fields = [ASKS, &basic("ann", "secret"), "Cookie: session=deadbeef; b=c"];
     let target = "GET /app/members?header=Set-Cookie:+renewed%3Dfeedface&text=x";
     for ask in ["X-FCGI-Explain: text", "X-FCGI-Explain: json"] {
-        let fields = [ask, fields[1], fields[2]];
+        let fields = [ask, fields[1], fields[2], "X-Token: guess-77"];
         let text = guarded.site.ask(target, &fields, b"")?.text();
         // What the client itself wrote into the URL is shown.
         let text = text.replace("renewed%3Dfeedface", "");
         let encoded = fields[1].rsplit(' ').next().unwrap_or_default();
-        for secret in
-            ["hunter22", "0123abcd", "deadbeef", "feedface", "tok-5150", "{SHA}", encoded]
-        {
+        for secret in [
+            "hunter22", "0123abcd", "deadbeef", "feedface", "tok-5150", "7q!",
+            "guess-77", "{SHA}", encoded,
+        ] {
             ensure!(!text.contains(secret), "{secret} in\n{text}");
         }
-        for shown in ["DB_PASSWORD", "BLANKED", "HTTP_COOKIE", "valid-user"] {
+        for shown in ["DB_PASSWORD", "BLANKED", "HTTP_COOKIE", "valid-user", "GUESSED"] {
             ensure!(text.contains(shown), "no {shown} in\n{text}");
         }
     }

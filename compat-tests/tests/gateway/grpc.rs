@@ -111,6 +111,22 @@ fn consent() -> Result<()> {
     Ok(())
 }
 
+/// What a message has no words for is not put into others, and nobody's to say: two users
+/// would become one, or a client would name itself.
+#[test]
+fn names_that_cannot_be_told() -> Result<()> {
+    let gate = "header=Variable-REMOTE_USER: j%f6rg&header=Variable-groups: staff";
+    let judge = service(gate, "GatewayHeader X-Groups groups")?;
+    let headers = json!({"remote-user": "admin"});
+    let answer = call(&judge, &[said(headers, &[])])?.remove(0);
+    ensure!(answer["code"] == 0, "{answer:#}");
+    let told = json!([["x-groups", "staff", false]]);
+    ensure!(answer["ok"]["headers"] == told, "{answer:#}");
+    ensure!(answer["ok"]["remove"] == json!(["remote-user"]), "{answer:#}");
+    judge.guarded.site.logged("\"Remote-User\" cannot be sent as a header")?;
+    Ok(())
+}
+
 /// Status, fields and body of a refusal, redirects and long pages among them.
 #[test]
 fn refusals() -> Result<()> {
@@ -197,6 +213,14 @@ fn errors_are_no_decisions() -> Result<()> {
     Ok(())
 }
 
+/// More fields than any request has.
+fn crowd() -> Value {
+    (0..40_000)
+        .map(|i| (format!("x-{i}"), json!("")))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
 #[test]
 fn calls_that_say_too_little() -> Result<()> {
     let judge = service("", "")?;
@@ -216,6 +240,7 @@ fn calls_that_say_too_little() -> Result<()> {
         json!({"hex": ""}),
         json!({"hex": "0a"}),
         json!({"hex": "ffffff"}),
+        said(crowd(), &[]),
     ];
     for (call, answer) in calls.iter().zip(call(&judge, &calls)?) {
         // 400 in the words of gRPC.

@@ -1,4 +1,4 @@
-//! The tree that Red Hat's packages httpd, mod_http2 and php-fpm install, written down from
+//! The tree that Red Hat's packages httpd, mod_http2, mod_fcgid and php-fpm install, written down from
 //! what is known of it: started by apache2 and by us, and asked the same. Only paths and the
 //! user are changed.
 
@@ -17,6 +17,18 @@ const HTACCESS: &str = "Deny from all\n";
 const PHP: &str = "<?php foreach (['REQUEST_URI', 'SCRIPT_NAME', 'PATH_INFO', 'QUERY_STRING',\
     'REQUEST_METHOD', 'SCRIPT_FILENAME', 'HTTP_AUTHORIZATION', 'CONTEXT_DOCUMENT_ROOT'] as $n)\
     echo $n, '=', $_SERVER[$n] ?? '-', \"\\n\"; echo file_get_contents('php://input');\n";
+
+/// A program of mod_fcgid's; it needs Debian's libfcgi-perl.
+const APP: &str = "#!/usr/bin/perl\nuse FCGI;\nmy %env;\n\
+    my $request = FCGI::Request(\\*STDIN, \\*STDOUT, \\*STDERR, \\%env);\n\
+    while ($request->Accept() >= 0) {\n\
+        print \"Content-Type: text/plain\\n\\n\";\n\
+        for (qw(SCRIPT_NAME PATH_INFO PATH_TRANSLATED QUERY_STRING REQUEST_METHOD\n\
+                SCRIPT_FILENAME HTTP_AUTHORIZATION CONTENT_LENGTH GATEWAY_INTERFACE)) {\n\
+            print \"$_=\", $env{$_} // '-', \"\\n\";\n\
+        }\n\
+        print <STDIN>;\n\
+    }\n";
 
 /// The tree and what it serves, for one of the servers.
 fn tree(kind: Kind) -> Result<Root> {
@@ -39,6 +51,7 @@ fn tree(kind: Kind) -> Result<Root> {
                 ("/usr/share/httpd/icons", "/usr/share/apache2/icons"),
                 ("/usr/share/httpd", "{root}/share"),
                 ("/run/php-fpm/www.sock", "{root}/run/php.sock"),
+                ("/run/mod_fcgid", "{root}/run/mod_fcgid"),
                 ("MIMEMagicFile conf/magic", "MIMEMagicFile /etc/apache2/magic"),
             ] {
                 text = text.replace(from, &root.fill(to));
@@ -83,18 +96,24 @@ fn tree(kind: Kind) -> Result<Root> {
              echo \"$SCRIPT_NAME $PATH_INFO $QUERY_STRING $REQUEST_METHOD\"; cat\nsleep 0.1\n",
         ),
         ("www/cgi-bin/plain.sh", "#!/bin/sh\n"),
+        ("www/cgi-bin/app.fcgi", APP),
+        ("www/cgi-bin/app.fpl", APP),
+        ("www/html/app.fcgi", APP),
     ] {
         root.write(name, text.as_bytes())?;
     }
-    let script = root.join("www/cgi-bin/env.sh");
-    std::fs::set_permissions(script, PermissionsExt::from_mode(0o755))?;
+    for name in ["cgi-bin/env.sh", "cgi-bin/app.fcgi", "cgi-bin/app.fpl", "html/app.fcgi"]
+    {
+        let script = root.join("www").join(name);
+        std::fs::set_permissions(script, PermissionsExt::from_mode(0o755))?;
+    }
     let mut touch = Command::new("/usr/bin/find");
     touch.arg(root.join("www")).arg(root.join("share"));
     run(touch.args(["-exec", "touch", "-d", "@1600000000", "{}", "+"]))?;
     Ok(root)
 }
 
-const TARGETS: [&str; 37] = [
+const TARGETS: [&str; 45] = [
     "GET /",
     "HEAD /",
     "GET //",
@@ -128,6 +147,14 @@ const TARGETS: [&str; 37] = [
     "HEAD /cgi-bin/env.sh",
     "POST /cgi-bin/env.sh",
     "GET /cgi-bin/plain.sh",
+    "GET /cgi-bin/app.fcgi?a=b",
+    "GET /cgi-bin/app.fcgi/more/info?a=b",
+    "HEAD /cgi-bin/app.fcgi",
+    "POST /cgi-bin/app.fcgi",
+    "GET /cgi-bin/app.fpl",
+    "GET /cgi-bin/none.fcgi",
+    "GET /app.fcgi",
+    "GET /app.fcg",
     "GET /~root/",
     "OPTIONS /page.html",
     "TRACE /page.html",
@@ -159,6 +186,10 @@ fn heard(kind: Kind) -> Result<Vec<String>> {
 fn the_tree_is_served_as_apache_serves_it() -> Result<()> {
     let (theirs, ours) = (heard(Kind::Apache)?, heard(Kind::Ours)?);
     ensure!(theirs[0].contains("Test page"), "{}", theirs[0]);
+    for target in ["GET /cgi-bin/app.fcgi?a=b", "GET /x.php?a=b"] {
+        let at = TARGETS.iter().position(|known| *known == target).context("a target")?;
+        ensure!(theirs[at].contains("QUERY_STRING=a=b"), "{}", theirs[at]);
+    }
     let mut differences = String::new();
     for ((target, theirs), ours) in TARGETS.iter().zip(&theirs).zip(&ours) {
         if theirs != ours {

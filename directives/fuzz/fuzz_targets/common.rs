@@ -97,6 +97,9 @@ pub fn serve(run: &mut Run, said: &[u8]) -> Option<Reply> {
                 Answer::Head(Bytes::copy_from_slice(said))
             }
             Effect::Cgi(_) => Answer::Head(Bytes::copy_from_slice(said)),
+            // A program that says what it heard, and knows no empty key.
+            Effect::Map { key, .. } => Answer::Mapped((!key.is_empty()).then_some(key)),
+            Effect::Body { .. } => Answer::Body(Ok(Bytes::copy_from_slice(said))),
             Effect::Upstream(_) => {
                 Answer::Failed { failure: Failure::Incomplete, received: 0 }
             }

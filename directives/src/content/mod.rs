@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::bundle::{Kind, Meta, OsError};
-use crate::effect::{Answer, Effect};
+use crate::effect::{Answer, Effect, Failure};
 use crate::log::Level;
 use crate::phase::{DECLINED, DONE, Verdict};
 use crate::reply::Body;
@@ -101,6 +101,19 @@ pub fn body_is_too_large(r: &mut Request) -> bool {
     );
     r.log(Level::Info, "http", 1588, text);
     true
+}
+
+/// The status where the client's body is why there is no answer; the log is told of one that
+/// is too long.
+pub fn body_failed(r: &mut Request, failure: &Failure) -> Option<u16> {
+    let status = failure.of_body()?;
+    if *failure == Failure::BodyTooLong {
+        let limit = r.dir.core.body_limit().unwrap_or(0);
+        let text =
+            format!("Read content length larger than the configured limit of {limit}");
+        r.log(Level::Error, "http", 1591, text);
+    }
+    Some(status)
 }
 
 /// May there be a rest of the path? `AcceptPathInfo`, a handler's wish, or `default`.

@@ -23,8 +23,23 @@ fn is_hidden(name: &str) -> bool {
 pub(super) fn secrets_of_head(head: &[u8]) -> Vec<String> {
     let head = String::from_utf8_lossy(head);
     let fields = head.lines().filter_map(|line| line.split_once(':'));
-    let hidden = fields.filter(|(name, _)| is_hidden(name));
-    hidden.flat_map(|(_, value)| parts(value.trim())).collect()
+    fields.flat_map(|(name, value)| secrets_of_field(name, value.trim())).collect()
+}
+
+/// The secrets of a field.
+pub(super) fn secrets_of_field(name: &str, value: &str) -> Vec<String> {
+    if is_hidden(name) { parts(value) } else { Vec::new() }
+}
+
+/// The head of an application's answer with its secrets replaced, short ones among them.
+pub(super) fn without_secrets(head: &str) -> String {
+    let field = |line: &str| match line.split_once(':') {
+        Some((name, value)) if is_hidden(name) && !value.trim().is_empty() => {
+            format!("{name}: {BLANK}")
+        }
+        _ => line.to_owned(),
+    };
+    head.lines().map(field).collect::<Vec<_>>().join("\r\n")
 }
 
 /// A secret value, and what in it is one by itself.
@@ -50,15 +65,12 @@ fn parts(value: &str) -> Vec<String> {
 pub(super) fn blank(told: &mut Explanation, r: &Request, more: Vec<String>) {
     let mut secrets = more;
     for (name, value) in r.first().headers_in.iter() {
-        if is_hidden(name.as_str()) {
-            secrets.extend(parts(&String::from_utf8_lossy(value.as_bytes())));
-        }
+        let value = String::from_utf8_lossy(value.as_bytes());
+        secrets.extend(secrets_of_field(name.as_str(), &value));
     }
     let pairs = told.calls.iter().flat_map(|call| &call.parameters);
     for (name, value) in pairs.chain(&told.headers) {
-        if is_hidden(name) {
-            secrets.extend(parts(value));
-        }
+        secrets.extend(secrets_of_field(name, value));
     }
     secrets.retain(|secret| secret.len() >= SHORTEST);
     // What holds another one goes first.
@@ -82,9 +94,9 @@ pub(super) fn blank(told: &mut Explanation, r: &Request, more: Vec<String>) {
     hide(&mut told.request);
     for pass in &mut told.passes {
         hide(&mut pass.url);
-        for setting in pass.sections.iter_mut().flat_map(|applied| &mut applied.settings)
-        {
-            hide(&mut setting.args);
+        for section in &mut pass.sections {
+            hide(&mut section.title);
+            section.settings.iter_mut().for_each(|setting| hide(&mut setting.args));
         }
     }
     told.steps.iter_mut().for_each(|step| hide(&mut step.text));
@@ -121,5 +133,12 @@ mod tests {
         assert!(cookie.contains(&"0123".to_owned()), "{cookie:?}");
         let head = secrets_of_head(b"Status: 200\r\nSet-Cookie: s=abcd; Path=/\r\n\r\n");
         assert!(head.contains(&"abcd".to_owned()), "{head:?}");
+        let head = "Status: 200\r\nSet-Cookie: s=1\nVariable-TOKEN:2\nX-Token:\n";
+        assert_eq!(
+            without_secrets(head),
+            format!(
+                "Status: 200\r\nSet-Cookie: {BLANK}\r\nVariable-TOKEN: {BLANK}\r\nX-Token:"
+            )
+        );
     }
 }

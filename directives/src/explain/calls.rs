@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::blank::without_secrets;
 use super::places::{Place, Texts};
 use crate::effect::{self, Answer};
 use crate::modules::fastcgi::{Address, App, Kind};
@@ -74,7 +75,12 @@ pub(super) fn shown(
         nph: call.nph,
         answer: match answer {
             Answer::Head(head) if head.is_empty() => "an unparsed response".to_owned(),
-            Answer::Head(head) => text(head).trim_end().replace("\r\n", "; "),
+            Answer::Head(head) => {
+                // Of an answer that somebody made up everything is shown.
+                let head = text(head);
+                let head = if took.is_some() { without_secrets(&head) } else { head };
+                head.trim_end().replace("\r\n", "; ")
+            }
             Answer::Failed { failure, .. } if took.is_some() => {
                 format!("nothing: {}", super::record::failure(failure))
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blank::secrets_of_head;
+use super::blank::{secrets_of_field, secrets_of_head};
 use super::calls::{self, Call};
 use super::places::Texts;
 use crate::bundle::{Files, Sources};
@@ -65,6 +65,12 @@ impl Record {
         }
         if let Answer::Head(head) | Answer::Recalled(Some(head)) = answer {
             self.secrets.extend(secrets_of_head(head));
+        }
+        if let Answer::Heard(heard) = answer {
+            for (name, value) in heard.headers.iter() {
+                let text = |bytes| String::from_utf8_lossy(bytes);
+                self.secrets.extend(secrets_of_field(&text(name), &text(value)));
+            }
         }
         let said = match answer {
             Answer::Recalled(None) => "none is".to_owned(),

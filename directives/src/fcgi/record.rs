@@ -65,7 +65,7 @@ enum State {
 
 /// Cuts a stream of bytes into records. Content is handed on as it arrives, without
 /// waiting for the end of its record.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Decoder {
     state: State,
 }
@@ -100,12 +100,7 @@ impl Decoder {
                     }
                     let body = input.split_to(left);
                     self.state = State::Padding(padding);
-                    let status = body[4];
-                    if status != 0 {
-                        return Err(format!(
-                            "invalid FCGI_END_REQUEST status: {status} != FCGI_REQUEST_COMPLETE(0)"
-                        ));
-                    }
+                    ended(&body)?;
                     return Ok(Some(Record::End));
                 }
                 State::Content { left: 0, padding, .. } => {
@@ -135,6 +130,59 @@ impl Decoder {
                 }
             }
         }
+    }
+}
+
+impl Decoder {
+    /// Looks at what `input` goes on with, up to the end of the request, without taking
+    /// anything: how much of FCGI_STDOUT is there, in bytes, and what [`Decoder::next`] will
+    /// fail with.
+    pub fn check(mut self, mut input: &[u8]) -> (u64, Result<(), String>) {
+        let mut stdout = 0;
+        loop {
+            match self.state {
+                State::Header => {
+                    let Some((head, rest)) = input.split_first_chunk::<HEADER>() else {
+                        return (stdout, Ok(()));
+                    };
+                    match begin(head) {
+                        Ok(state) => self.state = state,
+                        Err(why) => return (stdout, Err(why)),
+                    }
+                    input = rest;
+                }
+                State::Content { kind, wanted, left, padding } => {
+                    let whole = input.len() >= left;
+                    let (content, rest) = input.split_at(left.min(input.len()));
+                    if wanted && kind == kind::END_REQUEST {
+                        let said = if whole { ended(content) } else { Ok(()) };
+                        return (stdout, said);
+                    }
+                    if wanted && kind == kind::STDOUT {
+                        stdout += content.len() as u64;
+                    }
+                    if !whole {
+                        return (stdout, Ok(()));
+                    }
+                    (self.state, input) = (State::Padding(padding), rest);
+                }
+                State::Padding(left) => {
+                    let Some(rest) = input.get(left..) else { return (stdout, Ok(())) };
+                    (self.state, input) = (State::Header, rest);
+                }
+            }
+        }
+    }
+}
+
+/// A complete END_REQUEST.
+fn ended(body: &[u8]) -> Result<(), String> {
+    match body.get(4) {
+        Some(0) => Ok(()),
+        status => Err(format!(
+            "invalid FCGI_END_REQUEST status: {} != FCGI_REQUEST_COMPLETE(0)",
+            status.copied().unwrap_or_default()
+        )),
     }
 }
 
@@ -205,6 +253,45 @@ mod tests {
                 (&out[..], &err[..], ended, why),
                 (&b"hello world"[..], &b"oops"[..], true, None)
             );
+        }
+    }
+
+    /// What is seen beforehand is what comes then, wherever the look is taken.
+    #[test]
+    fn a_look_ahead_sees_what_comes() {
+        let end = |status| record(3, 1, &[0, 0, 0, 0, status, 0, 0, 0], 2);
+        let begin = [
+            record(6, 1, b"hello ", 3),
+            record(6, 2, b"foreign", 1),
+            record(7, 1, b"oops", 0),
+            record(6, 1, b"world", 0),
+        ]
+        .concat();
+        for last in [end(0), end(1), record(3, 1, b"abc", 0), record(12, 1, b"", 0)] {
+            let bytes = [&begin[..], &last].concat();
+            for length in 0..=bytes.len() {
+                let (mut input, mut decoder) = (BytesMut::new(), Decoder::default());
+                input.extend_from_slice(&bytes[..length]);
+                let mut heard = Vec::new();
+                let mut seen = vec![decoder.check(&input)];
+                let failed = loop {
+                    match decoder.next(&mut input) {
+                        Ok(None) => break Ok(()),
+                        Ok(Some(Record::End)) => break Ok(()),
+                        Ok(Some(Record::Stdout(piece))) => heard.push(piece.len() as u64),
+                        Ok(Some(Record::Stderr(_))) => {}
+                        Err(why) => break Err(why),
+                    }
+                    if seen.len() <= heard.len() {
+                        seen.push(decoder.check(&input));
+                    }
+                };
+                let mut left: u64 = heard.iter().sum();
+                for (i, seen) in seen.into_iter().enumerate() {
+                    assert_eq!(seen, (left, failed.clone()), "{length} bytes, look {i}");
+                    left -= heard.get(i).copied().unwrap_or_default();
+                }
+            }
         }
     }
 

@@ -53,17 +53,18 @@ const FIELD: &str = "x-fcgi-explain";
 
 /// What a proxy adds, and a client that asks for itself has no reason to send: behind a
 /// proxy everybody has the proxy's address. Names that begin so.
-const OF_PROXIES: [&str; 9] = [
+const OF_PROXIES: [&str; 7] = [
+    "cdn-loop",
+    "client-ip",
     "forwarded",
     "via",
     "x-forwarded",
-    "x-real-ip",
     "x-original-",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
+    "x-real-ip",
 ];
+
+/// The same: what such names have in them, whatever their makers put before it.
+const OF_PROXIES_WITHIN: [&str; 3] = ["-client-ip", "-clientip", "-connecting-ip"];
 
 /// The module.
 pub static MODULE: Module = Module {
@@ -94,8 +95,8 @@ or a key are replaced by `BLANKED`. Name only addresses whose users may read the
 all the same.
 
 The address is that of the connection itself, whatever a proxy reports. A request with a field of
-a proxy's (`Via`, `Forwarded`, `X-Forwarded-For`, `X-Real-IP` and the like), or behind a PROXY
-header, is not explained, since everybody behind that proxy has its address: name no proxy that
+a proxy's (`Via`, `Forwarded`, `X-Forwarded-For`, `X-Real-IP` and the like, and whatever
+`RemoteIPHeader` names), or behind a PROXY header, is not explained, since everybody behind that proxy has its address: name no proxy that
 adds none of them.
 
 The field is taken out of every request, explained or not; `LogLevel explain:notice` says why
@@ -162,9 +163,15 @@ fn form(said: &Bytes) -> Option<Form> {
     }
 }
 
-/// A field of a proxy's.
+/// A field of a proxy's: one that is known, or one that `RemoteIPHeader` names anywhere.
 fn of_proxy(r: &Request) -> Option<String> {
-    let mut names = r.headers_in.keys().map(http::HeaderName::as_str);
-    let found = names.find(|name| OF_PROXIES.iter().any(|of| name.starts_with(of)));
-    found.map(str::to_owned)
+    let servers = &r.snapshot.servers;
+    let is_known = |name: &str| {
+        OF_PROXIES.iter().any(|of| name.starts_with(of))
+            || OF_PROXIES_WITHIN.iter().any(|of| name.contains(of))
+    };
+    let is_named = |name| servers.iter().any(|s| s.config.remoteip.is_field(name));
+    let mut names = r.headers_in.keys();
+    let found = names.find(|name| is_known(name.as_str()) || is_named(name));
+    found.map(|name| name.as_str().to_owned())
 }

@@ -47,6 +47,11 @@ pub struct Server {
 merge_options!(Server { header, proxies_header, proxies, proxy_protocol, exceptions });
 
 impl Server {
+    /// Is this the field in which proxies report their clients?
+    pub fn is_field(&self, name: &HeaderName) -> bool {
+        self.header.as_ref().is_some_and(|field| field.name == *name)
+    }
+
     /// Does a client from this address have to begin with a PROXY header?
     pub fn wants_proxy_header(&self, client: IpAddr) -> bool {
         let is_exception =

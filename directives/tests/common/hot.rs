@@ -21,6 +21,21 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 mod disk;
 pub use disk::Disk;
 
+/// A server with an application, and sections as every one has them.
+pub const CONF: &str = "
+Listen 80
+ServerName www.example.org
+DocumentRoot {root}/htdocs
+FastCgiExternalServer {root}/htdocs/app -host 127.0.0.1:9000
+<Directory />
+    AllowOverride None
+    Require all denied
+</Directory>
+<Directory {root}/htdocs>
+    Require all granted
+</Directory>
+";
+
 /// What an application answers.
 const HEAD: &[u8] = b"Content-Type: text/html\r\nX-Powered-By: nobody\r\n\r\n";
 

@@ -237,14 +237,18 @@ impl Apps {
             }
         };
         class.starts += 1;
-        class.processes[slot.index as usize] = Some(pid);
+        let index = slot.index as usize;
+        if index >= class.processes.len() {
+            class.processes.resize(index + 1, None);
+            class.members.resize(index + 1, None);
+        }
+        class.processes[index] = Some(pid);
         if let Some(guardian) = &mut self.guardian {
             guardian.socket(&place);
             guardian.started(pid);
         }
         let why = NORMAL;
-        class.members[slot.index as usize] =
-            Some(Member { serial, place, inode, leaves: false, why });
+        class.members[index] = Some(Member { serial, place, inode, leaves: false, why });
         self.serials.insert(serial, slot);
         self.outputs.insert(pid.as_raw(), Output::new(reading, &app.path, pid));
         self.pids.insert(pid, slot);

@@ -139,14 +139,11 @@ impl Apps {
 
     /// Makes the socket of a version, and has its processes started.
     fn bind(&mut self, id: ClassId, old: Option<ClassId>) {
-        if let Some(class) = self.classes.get_mut(&id)
-            && let Some(own) = &class.app.class
+        if let Some(class) = self.classes.get(&id)
+            && class.is_fcgid()
         {
-            // Each process gets a socket of its own.
-            let slots = own.rules.most;
-            class.processes = vec![None; slots as usize];
-            class.members = vec![None; slots as usize];
-            let spec = class.spec(slots);
+            // Each process gets a socket of its own, and a place when it is started.
+            let spec = class.spec(0);
             self.happen(Event::Added(id, spec));
             return;
         }

@@ -92,9 +92,14 @@ impl Policy {
                  request"
             )
         } else {
-            let free =
-                class.places.iter().position(|place| place.process == Process::None);
-            let Some(index) = free else { return };
+            let mut places = class.places.iter();
+            let free = places.position(|place| place.process == Process::None);
+            // There are as many places as were needed at once: what the configuration allows
+            // may be more than there is memory for.
+            let index = free.unwrap_or_else(|| {
+                class.places.push(Place::default());
+                class.places.len() - 1
+            });
             class.places[index].process = Process::Starting;
             // The first one makes the score, and counts for nothing.
             let add = if class.last_start.is_some() { limits.spawn_score } else { 0 };

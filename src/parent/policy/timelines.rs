@@ -107,13 +107,16 @@ impl Script {
             own_signal: false,
             fcgid: (kind == "fcgid").then(Rules::default),
         };
-        spec.processes = spec.fcgid.map_or(spec.processes, |rules| rules.most);
+        if spec.fcgid.is_some() {
+            // Places come with their processes.
+            spec.processes = 0;
+        }
         for word in words {
             let (key, value) = word.split_once('=').expect("key=value");
             let number = || value.parse().expect("a number");
             if let Some(rules) = &mut spec.fcgid {
                 match key {
-                    "max" => (rules.most, spec.processes) = (number(), number()),
+                    "max" => rules.most = number(),
                     "min" => rules.least = number(),
                     "idle-timeout" => rules.idle_timeout = number(),
                     "life-time" => rules.life_time = number(),

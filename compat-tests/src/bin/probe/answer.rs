@@ -62,12 +62,12 @@ pub fn answer<I: Read, O: Write>(
         let value = decode(value);
         let text = String::from_utf8_lossy(&value).into_owned();
         match name {
-            "status" => answer.line(&format!("Status: {text}")),
-            "header" => answer.line(&text),
+            "status" => answer.line(format!("Status: {text}").as_bytes()),
+            "header" => answer.line(&value),
             "headers" => {
                 let (count, line) = text.split_once(' ').unwrap_or((&text, "X: "));
                 for i in 0..number(count) {
-                    answer.line(&format!("{line}{i}"));
+                    answer.line(format!("{line}{i}").as_bytes());
                 }
             }
             "env" => answer.body(&environment(request))?,
@@ -96,7 +96,7 @@ pub fn answer<I: Read, O: Write>(
             _ => {
                 let unknown = format!("probe: there is no directive {name}\n");
                 answer.connection.write(STDERR, request.id, unknown.as_bytes())?;
-                answer.line("Status: 500");
+                answer.line(b"Status: 500");
             }
         }
     }
@@ -107,9 +107,9 @@ pub fn answer<I: Read, O: Write>(
 }
 
 impl<I: Read, O: Write> Answer<'_, I, O> {
-    fn line(&mut self, line: &str) {
-        self.has_type |= line.to_ascii_lowercase().starts_with("content-type");
-        self.head.extend(line.bytes());
+    fn line(&mut self, line: &[u8]) {
+        self.has_type |= line.to_ascii_lowercase().starts_with(b"content-type");
+        self.head.extend(line);
         self.head.extend(b"\r\n");
     }
 
@@ -118,7 +118,7 @@ impl<I: Read, O: Write> Answer<'_, I, O> {
             return Ok(());
         }
         if !self.has_type {
-            self.line("Content-Type: text/plain");
+            self.line(b"Content-Type: text/plain");
         }
         self.head.extend(b"\r\n");
         let head = std::mem::take(&mut self.head);

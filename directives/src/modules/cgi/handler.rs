@@ -139,18 +139,11 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
 
 /// The lines and the status of a failure.
 fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
+    if let Some(status) = content::body_failed(r, failure) {
+        return Verdict::Status(status);
+    }
     let name = String::from_utf8_lossy(path::base_name(&r.filename)).into_owned();
     let (status, text) = match failure {
-        Failure::Client | Failure::BodyTimeout => return Verdict::Status(408),
-        Failure::BadBody => return Verdict::Status(400),
-        Failure::BodyTooLong => {
-            let limit = r.dir.core.body_limit().unwrap_or(0);
-            let text = format!(
-                "Read content length larger than the configured limit of {limit}"
-            );
-            r.log(Level::Error, "http", 1591, text);
-            return Verdict::Status(413);
-        }
         Failure::Idle(_) => {
             r.log(Level::Warn, "cgi", 1220, silent(&r.filename));
             (504, format!("Script timed out before returning headers: {name}"))

@@ -1,6 +1,7 @@
-//! May a file be run as a dynamic application, or as a CGI script, at all? Asked by the process manager, which
-//! has the rights to start programs, about a path that the serving process named. Only the
-//! configuration answers: what the serving process says about the request is not believed.
+//! May a file be run as a dynamic application, or as a CGI script, at all? Asked by the process
+//! manager, which has the rights to start programs, about a path that the serving process
+//! named. Only the configuration answers: what the serving process says about the request is
+//! not believed.
 //!
 //! It errs on the side of starting: a section that may apply is taken to apply. No
 //! `.htaccess` is read here, so where one may say `Options` the answer is yes. What remains
@@ -74,8 +75,10 @@ pub fn may_run(
 /// Why no commands may be run for a page with includes (`exec cmd`), as `User`.
 pub fn may_run_commands(snapshot: &Snapshot, page: &[u8]) -> Result<(), String> {
     is_plain(page)?;
-    let lets = |dir: &Merged| dir.core.options.set.has(OptionSet::INCLUDES_EXEC);
-    let allowed = snapshot.servers.iter().any(|server| some_section(server, page, &lets));
+    let option = OptionSet::INCLUDES_EXEC;
+    let lets = |dir: &Merged| dir.core.options.set.has(option);
+    let mut servers = snapshot.servers.iter();
+    let allowed = servers.any(|server| some_section(server, page, option, &lets));
     let why =
         "no section of the configuration lets its page run commands (Options Includes)";
     if allowed { Ok(()) } else { Err(why.to_owned()) }
@@ -97,30 +100,34 @@ pub(crate) fn is_let_run(snapshot: &Snapshot, file: &[u8]) -> Result<(), String>
     }
 }
 
-/// Is this a user that the configuration names, or the one of a `~user` URL?
+/// Is this a user that the configuration names, or the one of a `~user` URL? Its names are
+/// what the wrapper is told, so they have to be those of its numbers.
 pub(crate) fn is_configured(
     snapshot: &Snapshot,
     identity: &Identity,
     files: &dyn Files,
 ) -> Result<(), String> {
     let core = &snapshot.process.core;
-    let ids = (identity.uid, identity.gid);
-    if identity.uid == 0 || identity.gid == 0 {
+    let ids @ (uid, gid) = (identity.uid, identity.gid);
+    if uid == 0 || gid == 0 {
         return Err("it would run as root".to_owned());
     }
-    if let Some(name) = identity.user.strip_prefix('~') {
-        let user = files.user(Who::Name(name));
-        return match user {
-            Some(user) if (user.uid, user.gid) == ids => Ok(()),
-            _ => Err(format!("its user \"~{name}\" is not that of an account")),
-        };
-    }
-    let suexec = |server: &Arc<Server>| server.config.suexec.ids() == Some(ids);
-    if (core.uid(), core.gid()) == ids || snapshot.servers.iter().any(suexec) {
-        Ok(())
+    let meant = if let Some(name) = identity.user.strip_prefix('~') {
+        files.user(Who::Name(name)).map(|user| Identity::of_home(&user))
     } else {
-        Err(format!("uid {} and gid {} are nobody's here", ids.0, ids.1))
+        let suexec = |server: &Arc<Server>| server.config.suexec.ids() == Some(ids);
+        if (core.uid(), core.gid()) != ids && !snapshot.servers.iter().any(suexec) {
+            return Err(format!("uid {uid} and gid {gid} are nobody's here"));
+        }
+        Some(Identity::of_ids(ids, files))
+    };
+    if meant.as_ref() == Some(identity) {
+        return Ok(());
     }
+    let Identity { user, group, .. } = identity;
+    Err(format!(
+        "\"{user}\" and \"{group}\" are not the account of uid {uid} and gid {gid}"
+    ))
 }
 
 /// Do the sections of a server let a file be run?
@@ -132,21 +139,30 @@ fn lets_run(snapshot: &Snapshot, server: &Server, file: &[u8]) -> bool {
             target.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))
         })
     };
+    let option = OptionSet::EXEC_CGI;
     let lets = |dir: &Merged| {
-        dir.core.options.set.has(OptionSet::EXEC_CGI)
+        dir.core.options.set.has(option)
             || alias::script_targets(&server.config, dir).any(below)
     };
-    server.config.vhost_alias.has_scripts() || some_section(server, file, &lets)
+    server.config.vhost_alias.has_scripts() || some_section(server, file, option, &lets)
 }
 
-/// Does one of the sections that may apply to a file let it, or let `.htaccess` files say so?
-fn some_section(server: &Server, file: &[u8], lets: &dyn Fn(&Merged) -> bool) -> bool {
+/// Does one of the sections that may apply to a file let it, or let `.htaccess` files set the
+/// option that would?
+fn some_section(
+    server: &Server,
+    file: &[u8],
+    option: OptionSet,
+    lets: &dyn Fn(&Merged) -> bool,
+) -> bool {
     let enough = |dir: &Merged| {
-        let may_say_options = dir.core.allow_override.as_ref().is_some_and(|allowed| {
+        let may_say_option = dir.core.allow_override.as_ref().is_some_and(|allowed| {
             let listed = allowed.list.iter().any(|name| name == "options");
-            allowed.classes.meets(Override::OPTIONS) || listed
+            let class = allowed.classes.meets(Override::OPTIONS)
+                && allowed.options.is_none_or(|options| options.has(option));
+            class || listed
         });
-        may_say_options || lets(dir)
+        may_say_option || lets(dir)
     };
     let mut dir = server.root.clone();
     let mut found = enough(&dir);

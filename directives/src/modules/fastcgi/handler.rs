@@ -165,20 +165,10 @@ fn status_field(head: &[u8]) -> Vec<u8> {
 
 /// The lines and the status of a failure (section 14).
 fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
-    let file = String::from_utf8_lossy(&r.filename).into_owned();
-    match failure {
-        Failure::Client | Failure::BodyTimeout => return Verdict::Status(408),
-        Failure::BadBody => return Verdict::Status(400),
-        Failure::BodyTooLong => {
-            let limit = r.dir.core.body_limit().unwrap_or(0);
-            let text = format!(
-                "Read content length larger than the configured limit of {limit}"
-            );
-            r.log(Level::Error, "http", 1591, text);
-            return Verdict::Status(413);
-        }
-        _ => {}
+    if let Some(status) = content::body_failed(r, failure) {
+        return Verdict::Status(status);
     }
+    let file = String::from_utf8_lossy(&r.filename).into_owned();
     let is_dynamic = find(r).is_none_or(|app| app.kind == Kind::Dynamic);
     response::log_failure(r, &file, failure, received, is_dynamic);
     response::add_retry_after(r, failure);

@@ -1,5 +1,10 @@
 //! May a command be run for `fcgid-script` at all? Asked by the process manager about a command
 //! that the serving process named; see [`super::super::fastcgi::guard`].
+//!
+//! Who may use `FcgidWrapper` in a `.htaccess` file (`AllowOverride FileInfo`, `Options ExecCGI`) may
+//! name any program of the system with mod_fcgid, whose process manager starts what it is
+//! told to. No `.htaccess` is read here: where one may name commands the answer is yes. Whom
+//! they run as is checked all the same.
 
 use super::class::Command;
 use crate::bundle::{Files, Kind};
@@ -46,6 +51,15 @@ pub fn may_start(
     guard::is_let_run(snapshot, path)
 }
 
+/// What a `.htaccess` file names commands with, in lower case.
+const NAMING: [&str; 5] = [
+    "fcgidwrapper",
+    "fcgiwrapper",
+    "fcgidauthenticator",
+    "fcgidauthorizer",
+    "fcgidaccesschecker",
+];
+
 /// May some `.htaccess` file name commands?
 fn is_for_htaccess(snapshot: &Snapshot) -> bool {
     snapshot.servers.iter().any(|server| {
@@ -54,13 +68,8 @@ fn is_for_htaccess(snapshot: &Snapshot) -> bool {
             section.part.core.as_ref().and_then(|core| core.allow_override.as_ref())
         });
         root.chain(sections).flatten().any(|allowed| {
-            let listed = |name: &str| {
-                ["fcgidwrapper", "fcgiwrapper"].contains(&name)
-                    || name.starts_with("fcgidau")
-                    || name.starts_with("fcgidaccess")
-            };
             allowed.classes.meets(Override::FILE_INFO)
-                || allowed.list.iter().any(|name| listed(&name.to_ascii_lowercase()))
+                || allowed.list.iter().any(|name| NAMING.contains(&name.as_str()))
         })
     })
 }

@@ -148,16 +148,13 @@ fn answered(r: &mut Request, answer: Answer) -> Verdict {
 
 /// The lines and the status of a failure.
 fn failed(r: &mut Request, failure: &Failure, received: u64) -> Verdict {
-    match failure {
-        Failure::Client => return Verdict::Status(408),
-        Failure::BodyTimeout => return Verdict::Status(408),
-        Failure::BadBody => return Verdict::Status(400),
-        Failure::BodyTooLong => {
-            let (status, text) = too_long(r);
-            r.log(Level::Warn, MODULE, 0, text);
-            return Verdict::Status(status);
-        }
-        _ => {}
+    if *failure == Failure::BodyTooLong {
+        let (status, text) = too_long(r);
+        r.log(Level::Warn, MODULE, 0, text);
+        return Verdict::Status(status);
+    }
+    if let Some(status) = failure.of_body() {
+        return Verdict::Status(status);
     }
     let status = log_failure(r, failure);
     if status == 500 {

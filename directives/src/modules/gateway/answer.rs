@@ -46,20 +46,24 @@ fn allow(r: &mut Request, dialect: Dialect) {
     r.content_encoding = None;
     r.content_languages.clear();
     r.body = Body::Bytes(Bytes::new());
-    let (told, silent) = identity::identity(r);
+    let (told, mut silent) = identity::identity(r);
     for (name, value) in told {
-        send(r, name, value);
+        let lower = String::from_utf8_lossy(&name).to_ascii_lowercase();
+        if !send(r, dialect, name, value) {
+            // What we cannot say the client must not say in our place.
+            silent.push(lower);
+        }
     }
     if dialect == Dialect::Grpc {
         // What it says goes to the upstream unasked, or to the client.
         return grpc::allow(r, silent);
     }
     for (name, value) in std::mem::take(&mut r.findings.variables) {
-        send(r, Bytes::from([b"Variable-", &name[..]].concat()), value);
+        send(r, dialect, Bytes::from([b"Variable-", &name[..]].concat()), value);
     }
     let passed = r.gateway.as_mut().map(|caller| std::mem::take(&mut caller.passed));
     for (name, value) in passed.into_iter().flatten() {
-        send(r, name, value);
+        send(r, dialect, name, value);
     }
     if dialect == Dialect::Envoy && !silent.is_empty() {
         r.headers_out.set("x-envoy-auth-headers-to-remove", silent.join(","));
@@ -68,17 +72,20 @@ fn allow(r: &mut Request, dialect: Dialect) {
     r.headers_out.set("Cache-Control", "no-store");
 }
 
-/// Adds a field, unless it cannot be one.
-fn send(r: &mut Request, name: Bytes, value: Bytes) {
+/// Adds a field, unless it cannot be one; says whether it could. gRPC's values are UTF-8: what
+/// would be put in the place of other bytes would make one user of two.
+fn send(r: &mut Request, dialect: Dialect, name: Bytes, value: Bytes) -> bool {
     if http::HeaderName::from_bytes(&name).is_ok()
         && http::HeaderValue::from_bytes(&value).is_ok()
+        && (dialect != Dialect::Grpc || std::str::from_utf8(&value).is_ok())
     {
         r.headers_out.add(name, value);
-        return;
+        return true;
     }
     let name = name.escape_ascii().to_string();
     let text = format!("gateway: \"{name}\" cannot be sent as a header, and is left out");
     r.log(Level::Error, "gateway", 0, text);
+    false
 }
 
 fn refuse(r: &mut Request, dialect: Dialect, decision: Option<&Decision>) {

@@ -163,7 +163,8 @@ fn fields(http: &HttpRequest) -> Result<HeaderMap, String> {
         let (Some(field), Some(value)) = (field, value) else {
             return Err(format!("the field {} is none", name.escape_debug()));
         };
-        fields.append(field, value);
+        // A message has room for more of them than a table of fields.
+        fields.try_append(field, value).map_err(|_| "there are too many fields")?;
     }
     Ok(fields)
 }
@@ -292,5 +293,17 @@ mod tests {
         assert!(!said("192.0.2.1", "GET", "/a", "", "https"));
         assert!(!said("192.0.2.1", "GET", "/a", "h", ""));
         assert!(describe(&CheckRequest::default()).is_err());
+    }
+
+    #[test]
+    fn more_fields_than_a_request_has_room_for_are_refused() {
+        let with = |count: usize| {
+            let headers = (0..count).map(|i| (format!("x-{i}"), String::new()));
+            let http =
+                HttpRequest { headers: headers.collect(), ..HttpRequest::default() };
+            fields(&http).map(|fields| fields.len())
+        };
+        assert_eq!(with(1000), Ok(1000));
+        assert_eq!(with(40_000), Err("there are too many fields".to_owned()));
     }
 }

@@ -42,10 +42,10 @@ fn failed(r: &mut Request, failure: &Failure) -> u16 {
         let _ = error(r, status, why);
         status
     };
+    if let Some(status) = failure.of_body() {
+        return status;
+    }
     match failure {
-        Failure::Client | Failure::BodyTimeout => 408,
-        Failure::BadBody => 400,
-        Failure::BodyTooLong => 413,
         Failure::Connect(os) | Failure::Socket(os) => {
             unreachable(r, "http", Some(os.clone()));
             not_connected(r)

@@ -208,14 +208,11 @@ fn failed(r: &mut Request, failure: &Failure) -> u16 {
             unreachable(r, "FCGI", None);
             return not_connected(r);
         }
-        Failure::Client | Failure::BodyTimeout => 408,
-        Failure::BadBody => 400,
-        Failure::BodyTooLong => 413,
         Failure::Idle(_) => {
             r.notes.set("proxy_timedout", "1");
             504
         }
-        _ => 503,
+        failure => failure.of_body().unwrap_or(503),
     };
     let port = own_port(r);
     for (ah, error, text) in lines(failure, &port) {
@@ -245,10 +242,7 @@ fn lines(failure: &Failure, port: &str) -> Vec<Words> {
             vec![(1068, None, format!("Got bogus record: {why}")), end(None, "")]
         }
         Failure::Write(os) => vec![end(Some(os.clone()), "(sending stdin)")],
-        Failure::Client
-        | Failure::BodyTimeout
-        | Failure::BadBody
-        | Failure::BodyTooLong => {
+        failure if failure.of_body().is_some() => {
             vec![end(None, "(reading input brigade)")]
         }
         Failure::HeadTooLong => {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::program::{self, Program};
+use super::table::Table;
 use super::text::Need;
 use crate::compile::Scope;
 use crate::diagnostic::codes;
-use crate::log::Level;
 use crate::path;
 use crate::request::Request;
 use crate::schema::{Problem, Result, Word};
@@ -17,9 +17,9 @@ use crate::schema::{Problem, Result, Word};
 #[derive(Clone, Debug)]
 pub enum Map {
     /// `txt`: lines of key and value.
-    Text(Bytes),
+    Text(Arc<Table>),
     /// `rnd`: the same, with alternatives between bars.
-    Random(Bytes),
+    Random(Arc<Table>),
     /// `int`: a function of ours.
     Function(Function),
     /// `prg`: a program is asked.
@@ -51,7 +51,8 @@ pub fn parse(
         Some(colon) => (&text[..colon], &text[colon + 1..]),
         None => (&b"txt"[..], &text[..]),
     };
-    let file = |what: &str| -> Result<Bytes> {
+    let table = |path: Vec<u8>| Arc::new(Table::new(path.into()));
+    let file = |what: &str| -> Result<Arc<Table>> {
         let path = at.server_relative(rest).ok_or_else(|| {
             Problem::from(format!("RewriteMap: bad path to {what} map: {}", word.lossy()))
                 .at(word.span)
@@ -59,7 +60,7 @@ pub fn parse(
         if at.files().stat(&path).is_err() {
             return Err(missing(name, word, &path));
         }
-        Ok(path.into())
+        Ok(table(path))
     };
     Ok(match kind {
         b"txt" => Map::Text(file("txt")?),
@@ -82,15 +83,14 @@ pub fn parse(
             return Err(Problem::new(&codes::REFUSED, message).at(word.span).help(help));
         }
         b"prg" => Map::Program(Arc::new(program::parse(at, name, word, rest, account)?)),
-        _ => Map::Text({
-            let path = at.server_relative(text);
-            path.ok_or_else(|| {
+        _ => {
+            let path = at.server_relative(text).ok_or_else(|| {
                 let message =
                     format!("RewriteMap: bad path to txt map: {}", word.lossy());
                 Problem::from(message).at(word.span)
-            })?
-            .into()
-        }),
+            })?;
+            Map::Text(table(path))
+        }
     })
 }
 
@@ -117,8 +117,8 @@ pub fn look_up(
             Function::Escape => path::escape_path(key),
             Function::Unescape => path::unescape_lenient(key),
         }),
-        Map::Text(file) => value(r, file, key),
-        Map::Random(file) => value(r, file, key).and_then(|values| {
+        Map::Text(table) => table.value(r, key),
+        Map::Random(table) => table.value(r, key).and_then(|values| {
             let choices: Vec<&[u8]> = values.split(|&b| b == b'|').collect();
             // Nothing here rolls dice: the moment and the connection choose.
             let seed = r.request_time as u64
@@ -127,44 +127,4 @@ pub fn look_up(
             choices.get(mixed as usize % choices.len()).map(|choice| choice.to_vec())
         }),
     })
-}
-
-fn value(r: &mut Request, file: &Bytes, key: &[u8]) -> Option<Vec<u8>> {
-    match r.files.read(file) {
-        Ok(text) => find(&text, key).map(<[u8]>::to_vec),
-        Err(error) => {
-            let text =
-                [b"mod_rewrite: can't access text RewriteMap file ", &file[..]].concat();
-            r.log_os(Level::Error, "rewrite", 661, Some(error), text);
-            None
-        }
-    }
-}
-
-/// The value on the first line of that key: `lookup_map_txtfile`.
-fn find<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let lines = text.split(|&b| b == b'\n');
-    lines.filter(|line| !line.starts_with(b"#")).find_map(|line| {
-        let end = line.iter().position(u8::is_ascii_whitespace)?;
-        if end == 0 || line[..end] != *key {
-            return None;
-        }
-        let rest = line[end..].trim_ascii_start();
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-        (end > 0).then(|| &rest[..end])
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::find;
-
-    #[test]
-    fn maps_are_lines_of_two_words() {
-        let text = b"# old new\nold new extra\n key  a|b\r\nlone\nold second\n";
-        assert_eq!(find(text, b"old"), Some(&b"new"[..]));
-        assert_eq!(find(text, b"key"), None);
-        assert_eq!(find(text, b"lone"), None);
-        assert_eq!(find(text, b"#"), None);
-    }
 }

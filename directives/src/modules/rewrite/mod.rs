@@ -7,6 +7,7 @@ mod hooks;
 mod map;
 mod program;
 mod rule;
+mod table;
 mod text;
 mod uri;
 
