@@ -13,7 +13,7 @@ use directives::modules::auth_basic::Checked;
 use directives::modules::cgi::{self, Script};
 use directives::modules::deflate;
 use directives::modules::fastcgi::app::Kind;
-use directives::modules::fastcgi::response::{MAX_HEAD, head_end};
+use directives::modules::fastcgi::response::{MAX_HEAD, bad_line, head_end};
 use directives::modules::fastcgi::{Address, App};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
@@ -268,7 +268,7 @@ impl World {
             }
         };
         self.take_back(&mut source, Role::Responder);
-        Answer::Failed { failure, received: source.received() }
+        broken_off(failure, source.received(), head)
     }
 
     /// Has a script started, with the request's body: a slow client is not its business.
@@ -323,7 +323,9 @@ impl World {
                 self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                 return Answer::Head(Bytes::new());
             }
-            let failure = match self.read_head(&mut exchange, &call, r, &entry).await {
+            let mut head = BytesMut::new();
+            let heard = self.read_head(&mut exchange, &call, r, &entry, &mut head).await;
+            let failure = match heard {
                 Ok((head, rest)) => {
                     self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                     return Answer::Head(head);
@@ -345,6 +347,9 @@ impl World {
             exchange.usage.failed(&failure);
             let received = exchange.received;
             self.take_back(&mut Source::FastCgi(Box::new(exchange)), call.role);
+            if call.app.kind == Kind::Fcgid && call.role == Role::Responder {
+                return broken_off(failure, received, head);
+            }
             return Answer::Failed { failure, received };
         }
     }
@@ -556,15 +561,16 @@ impl World {
         }
     }
 
-    /// The head of the answer, and what came with it.
+    /// The head of the answer, and what came with it. What came of a head without an end is
+    /// left in `head`.
     async fn read_head(
         &self,
         exchange: &mut Exchange,
         call: &Call,
         r: &Request,
         entry: &Entry,
+        head: &mut BytesMut,
     ) -> Result<(Bytes, Bytes), Failure> {
-        let mut head = BytesMut::new();
         loop {
             let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
             // Only until the first byte.
@@ -586,9 +592,9 @@ impl World {
                     }
                     let before = head.len();
                     head.extend_from_slice(&bytes);
-                    if let Some(end) = head_end(&head, before) {
+                    if let Some(end) = head_end(head, before) {
                         let rest = head.split_off(end).freeze();
-                        return Ok((head.freeze(), rest));
+                        return Ok((head.split().freeze(), rest));
                     }
                     if head.len() > MAX_HEAD {
                         return Err(Failure::HeadTooLong);
@@ -681,6 +687,19 @@ impl World {
             self.body = std::mem::replace(source.body_mut(), RequestBody::empty());
         }
     }
+}
+
+/// A head that has no end, as httpd reads a script's: line by line. The first line that is
+/// no field is what is wrong with it; before the first whole line there is nothing.
+fn broken_off(failure: Failure, received: u64, head: BytesMut) -> Answer {
+    if failure != Failure::Incomplete {
+        return Answer::Failed { failure, received };
+    }
+    if bad_line(&head) {
+        return Answer::Head(head.freeze());
+    }
+    let received = if head.contains(&b'\n') { received } else { 0 };
+    Answer::Failed { failure, received }
 }
 
 fn asked_again(name: &str, voice: Voice) -> Line {

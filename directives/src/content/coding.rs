@@ -127,10 +127,10 @@ fn is_too_small(r: &Request, least: u64) -> bool {
 }
 
 /// Does a filter send the end of a short body behind the body? mod_substitute always does,
-/// mod_include where the page has elements.
+/// mod_include where the page has elements, and a listing where it is not whole.
 fn cuts(filter: &Filter, r: &Request) -> bool {
     match filter {
-        Filter::Substitute(_) => true,
+        Filter::Substitute(_) | Filter::Insert(_) => true,
         Filter::Include(page) => {
             let begins = |text: &[u8]| page.has_element_in(text);
             match &r.body {
