@@ -142,9 +142,10 @@ impl Look<'_> {
         };
         let Broken { message, place } = broken;
         // What is missing at the end of a file has its place already.
-        let message = match message.starts_with(&place) {
-            true => message,
-            false => format!("{place}: {message}"),
+        let message = if message.starts_with(&place) {
+            message
+        } else {
+            format!("{place}: {message}")
         };
         let found = Diagnostic::global(&codes::CHECK_HTACCESS, message);
         self.found.push(found.help("every request below it is answered with an error"));
