@@ -48,11 +48,15 @@ AuthnzFcgiDefineProvider authn Broken fcgi://127.0.0.1:{BROKEN}/
 AuthnzFcgiDefineProvider authz BrokenAuthz fcgi://127.0.0.1:{BROKEN}/
 Header always set X-Said "expr=%{reqenv:SAID}"
 Header always set X-User "expr=%{REMOTE_USER}"
-<Location />
+<Directory "{root}/htdocs">
+    AllowOverride All
+    Require all denied
+</Directory>
+<LocationMatch "^/(?!h-)">
     AuthType Basic
     AuthName Realm
     Require all denied
-</Location>
+</LocationMatch>
 <Location /basic>
     AuthBasicProvider YesAuthn
     Require valid-user
@@ -117,7 +121,20 @@ Header always set X-User "expr=%{REMOTE_USER}"
 </Location>
 "#;
 
-const TARGETS: [&str; 16] = [
+/// `.htaccess` files by directory: providers that the configuration defines are known there.
+const HTACCESS: [(&str, &str); 5] = [
+    ("h-basic", "AuthType Basic\nAuthBasicProvider YesAuthn\nRequire valid-user\n"),
+    ("h-no", "AuthType Basic\nAuthBasicProvider NoAuthn\nRequire valid-user\n"),
+    ("h-authz", "AuthType Basic\nAuthBasicProvider YesAuthn\nRequire YesAuthz\n"),
+    (
+        "h-check",
+        "AuthType Site\nAuthnzFcgiCheckAuthnProvider YesAuthn UserExpr \"%{reqenv:WHO}\"\n\
+         Require user jane\n",
+    ),
+    ("h-wrong", "AuthType Basic\nAuthBasicProvider YesAuthz\nRequire valid-user\n"),
+];
+
+const TARGETS: [&str; 21] = [
     "/",
     "/basic",
     "/basic-no",
@@ -134,6 +151,11 @@ const TARGETS: [&str; 16] = [
     "/check-broken",
     "/check-basic",
     "/nothing",
+    "/h-basic/x",
+    "/h-no/x",
+    "/h-authz/x",
+    "/h-check/x",
+    "/h-wrong/x",
 ];
 
 #[test]
@@ -173,6 +195,10 @@ fn answers(kind: Kind, conf: &str) -> Result<Vec<String>> {
         conf = conf.replace(&format!("{{{name}}}"), &port.to_string());
     }
     root.write("conf/httpd.conf", root.fill(&conf).as_bytes())?;
+    for (directory, text) in HTACCESS {
+        let text = format!("AuthName Realm\n{text}");
+        root.write(&format!("htdocs/{directory}/.htaccess"), text.as_bytes())?;
+    }
     let server = Server::start(kind, &root)?;
     let mut answers = Vec::new();
     for target in TARGETS {

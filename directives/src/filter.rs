@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::modules::autoindex;
 use crate::modules::brotli;
 use crate::modules::core::expr_wants;
 use crate::modules::deflate;
@@ -100,6 +101,8 @@ impl Added {
 /// What is to be done with a body, and with what settings.
 #[derive(Clone, Debug)]
 pub enum Filter {
+    /// Send these behind the beginning of a listing.
+    Insert(autoindex::Parts),
     /// Unpack gzip.
     Inflate,
     /// Carry out the elements of a page.

@@ -102,7 +102,7 @@ fn lay(
             let files = r.files.clone();
             let compiled = compile_htaccess(&path, bytes, allowed, &snapshot, &*files)
                 .map(Arc::new)
-                .map_err(Arc::from);
+                .map_err(|broken| Arc::from(broken.message));
             let entry = Entry { meta, compiled };
             // A file changed just now may change again without its time telling.
             if r.request_time / 1_000_000 > meta.mtime + 1 {

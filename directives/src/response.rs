@@ -51,6 +51,10 @@ pub fn finish(r: &mut Request) -> Reply {
     {
         own.set("Content-Length", bytes.len().to_string());
     }
+    // Who answers HEAD without a body may not have counted what GET would give.
+    if r.header_only && own.get("Content-Length").is_some_and(|length| length == "0") {
+        own.unset("Content-Length");
+    }
     if bodyless {
         own.unset("Content-Length");
         own.unset("Transfer-Encoding");

@@ -14,6 +14,11 @@ impl AnswerHead {
         self.0.is_empty()
     }
 
+    /// What has come of a head that has no end.
+    pub fn so_far(self) -> Bytes {
+        self.0.freeze()
+    }
+
     /// Takes a piece: once the head is whole, it and what came behind it. It may be 64 KiB
     /// long, which also keeps its fields below what a table of fields has room for.
     pub fn take(&mut self, mut piece: Bytes) -> Result<Option<(Bytes, Bytes)>, Failure> {

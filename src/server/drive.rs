@@ -13,6 +13,7 @@ use directives::modules::auth_basic::Checked;
 use directives::modules::cgi::{self, Script};
 use directives::modules::deflate;
 use directives::modules::fastcgi::app::Kind;
+use directives::modules::fastcgi::response::bad_line;
 use directives::modules::fastcgi::{Address, App};
 use directives::modules::proxy::{self, Forward, Framing};
 use directives::reply::Reply;
@@ -265,7 +266,7 @@ impl World {
             }
         };
         self.take_back(&mut source, Role::Responder);
-        Answer::Failed { failure, received: source.received() }
+        broken_off(failure, source.received(), head)
     }
 
     /// Has a script started, with the request's body: a slow client is not its business.
@@ -320,7 +321,9 @@ impl World {
                 self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                 return Answer::Head(Bytes::new());
             }
-            let failure = match self.read_head(&mut exchange, &call, r, &entry).await {
+            let mut head = AnswerHead::default();
+            let heard = self.read_head(&mut exchange, &call, r, &entry, &mut head).await;
+            let failure = match heard {
                 Ok((head, rest)) => {
                     self.answered = Some(Answered::of(exchange, rest, &call, proxied));
                     return Answer::Head(head);
@@ -342,6 +345,9 @@ impl World {
             exchange.usage.failed(&failure);
             let received = exchange.received;
             self.take_back(&mut Source::FastCgi(Box::new(exchange)), call.role);
+            if call.app.kind == Kind::Fcgid && call.role == Role::Responder {
+                return broken_off(failure, received, head);
+            }
             return Answer::Failed { failure, received };
         }
     }
@@ -553,15 +559,16 @@ impl World {
         }
     }
 
-    /// The head of the answer, and what came with it.
+    /// The head of the answer, and what came with it. What came of a head without an end is
+    /// left in `head`.
     async fn read_head(
         &self,
         exchange: &mut Exchange,
         call: &Call,
         r: &Request,
         entry: &Entry,
+        head: &mut AnswerHead,
     ) -> Result<(Bytes, Bytes), Failure> {
-        let mut head = AnswerHead::default();
         loop {
             let event = std::future::poll_fn(|cx| exchange.poll_event(cx));
             // Only until the first byte.
@@ -663,6 +670,20 @@ impl World {
             self.body = std::mem::replace(source.body_mut(), RequestBody::empty());
         }
     }
+}
+
+/// A head that has no end, as httpd reads a script's: line by line. The first line that is
+/// no field is what is wrong with it; before the first whole line there is nothing.
+fn broken_off(failure: Failure, received: u64, head: AnswerHead) -> Answer {
+    if failure != Failure::Incomplete {
+        return Answer::Failed { failure, received };
+    }
+    let head = head.so_far();
+    if bad_line(&head) {
+        return Answer::Head(head);
+    }
+    let received = if head.contains(&b'\n') { received } else { 0 };
+    Answer::Failed { failure, received }
 }
 
 fn asked_again(name: &str, voice: Voice) -> Line {

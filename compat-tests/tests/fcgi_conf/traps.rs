@@ -228,7 +228,7 @@ fn files_of_directories() -> Result<()> {
         format!("<Directory {{root}}/{path}>\n{lines}\n</Directory>\n")
     };
     let nonsense = format!(
-        "{}: Invalid command 'Nonsense'",
+        "{}:2: Invalid command 'Nonsense'",
         root.join("htdocs/a/b/.htaccess").display()
     );
     for (lines, wanted) in [
@@ -237,9 +237,9 @@ fn files_of_directories() -> Result<()> {
         ("<Directory />\nAllowOverride All\n</Directory>\n".to_owned(), vec![&nonsense]),
         (
             section("htdocs", "AllowOverride FileInfo"),
-            vec!["DirectoryIndex not allowed here", "Options not allowed here"],
+            vec![":1: DirectoryIndex not allowed here", ":1: Options not allowed here"],
         ),
-        (section("elsewhere", "AllowOverride All"), vec!["<IfModule"]),
+        (section("elsewhere", "AllowOverride All"), vec![".htaccess:1: <IfModule"]),
         (section("htdocs", "AllowOverride None"), vec![]),
         (
             section("htdocs", "AllowOverride All")

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::Snapshot;
 use crate::bundle::{Files, Kind};
-use crate::compile::{Allowed, Nonfatal, compile_htaccess};
+use crate::compile::{Allowed, Broken, Nonfatal, compile_htaccess};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::merge::Merged;
 use crate::path;
@@ -128,17 +128,25 @@ impl Look<'_> {
             }
         }
     }
+
     fn file(&mut self, file: &[u8], allowed: &Allowed) {
-        let error = match self.files.read(file) {
-            Err(error) => error.text,
+        let name = || String::from_utf8_lossy(file).into_owned();
+        let broken = match self.files.read(file) {
+            Err(error) => Broken { message: error.text, place: name() },
             Ok(bytes) => {
                 match compile_htaccess(file, bytes, allowed, self.snapshot, self.files) {
                     Ok(_) => return,
-                    Err(error) => error,
+                    Err(broken) => broken,
                 }
             }
         };
-        let message = format!("{}: {error}", String::from_utf8_lossy(file));
+        let Broken { message, place } = broken;
+        // What is missing at the end of a file has its place already.
+        let message = if message.starts_with(&place) {
+            message
+        } else {
+            format!("{place}: {message}")
+        };
         let found = Diagnostic::global(&codes::CHECK_HTACCESS, message);
         self.found.push(found.help("every request below it is answered with an error"));
     }

@@ -540,15 +540,24 @@ fn keep_first_nesting_errors(found: &mut Vec<Diagnostic>) {
     });
 }
 
+/// What is wrong with a `.htaccess` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The sentence for the log.
+    pub message: String,
+    /// The file, and the line if there is one: `/srv/www/.htaccess:3`.
+    pub place: String,
+}
+
 /// Compiles a `.htaccess` file. The section matches everything below its directory; the
-/// first error, if any, is the sentence for the log.
+/// first error, if any, comes back.
 pub fn compile_htaccess(
     path: &[u8],
     bytes: Arc<[u8]>,
     allowed: &Allowed,
     snapshot: &Snapshot,
     files: &dyn Files,
-) -> std::result::Result<Section, String> {
+) -> std::result::Result<Section, Broken> {
     let root = snapshot.server_root.clone();
     let mut reader = Reader::new(files, root.clone(), Context::HTACCESS);
     reader.defines.clone_from(&snapshot.defines);
@@ -572,6 +581,7 @@ pub fn compile_htaccess(
     build.process.core.regex = snapshot.process.core.regex;
     build.process.authn_core.clone_from(&snapshot.process.authn_core);
     build.process.authz_core.clone_from(&snapshot.process.authz_core);
+    build.process.authnz_fcgi.clone_from(&snapshot.process.authnz_fcgi);
     let (mut server, mut part) = (ServerPart::default(), DirPart::default());
     let directory = Bytes::copy_from_slice(path::dir_name(path));
     let place = Place {
@@ -587,9 +597,17 @@ pub fn compile_htaccess(
         // What is missing at the end of a file is told with its place.
         Some(error) if error.code.number == codes::NOT_CLOSED.number => {
             let name = String::from_utf8_lossy(path);
-            Err(format!("{name}:{}: {}", error.line, error.message))
+            let message = format!("{name}:{}: {}", error.line, error.message);
+            Err(Broken { message, place: name.into_owned() })
         }
-        Some(error) => Err(error.message.clone()),
+        Some(error) => {
+            let name = String::from_utf8_lossy(path);
+            let place = match error.line {
+                0 => name.into_owned(),
+                line => format!("{name}:{line}"),
+            };
+            Err(Broken { message: error.message.clone(), place })
+        }
         None => {
             let span = Span { file: crate::syntax::FileId(0), start: 0, end: 0 };
             let matcher = Matcher::Literal(directory.clone());

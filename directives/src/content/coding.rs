@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::filter::Filter;
 use crate::reply::Body;
 use crate::request::Request;
 
@@ -73,7 +74,7 @@ pub fn pack(r: &mut Request, coding: &Coding, etag: AlterEtag) -> bool {
         || r.env.has(coding.no)
         || r.headers_out.has("Content-Range")
         || r.err_headers_out.has("Content-Range")
-        || is_too_small(r, coding.least)
+        || coding.least.is_some_and(|least| is_too_small(r, least))
     {
         return false;
     }
@@ -111,8 +112,9 @@ pub fn pack(r: &mut Request, coding: &Coding, etag: AlterEtag) -> bool {
     r.status != 304
 }
 
-/// Is the body known to be smaller than what packing costs?
-fn is_too_small(r: &Request, least: Option<u64>) -> bool {
+/// Is the body known to be smaller than what packing costs? httpd knows it if all of the
+/// body comes in one piece, its end included.
+fn is_too_small(r: &Request, least: u64) -> bool {
     let length = match &r.body {
         // The head of a 304 is that of the body that is not sent.
         Body::None if r.status == 304 => 0,
@@ -121,7 +123,26 @@ fn is_too_small(r: &Request, least: Option<u64>) -> bool {
         Body::File { size, .. } => *size,
         Body::Stream | Body::Raw | Body::Tunnel => return false,
     };
-    least.is_some_and(|least| length <= least)
+    length <= least && (length == 0 || !r.body_filters.iter().any(|f| cuts(f, r)))
+}
+
+/// Does a filter send the end of a short body behind the body? mod_substitute always does,
+/// mod_include where the page has elements, and a listing where it is not whole.
+fn cuts(filter: &Filter, r: &Request) -> bool {
+    match filter {
+        Filter::Substitute(_) | Filter::Insert(_) => true,
+        Filter::Include(page) => {
+            let begins = |text: &[u8]| page.has_element_in(text);
+            match &r.body {
+                Body::Bytes(bytes) => begins(bytes),
+                Body::File { path, .. } => {
+                    r.files.read(path).is_ok_and(|text| begins(&text))
+                }
+                _ => false,
+            }
+        }
+        Filter::Inflate | Filter::Deflate(_) | Filter::Brotli(_) => false,
+    }
 }
 
 /// All codings that the response has already.

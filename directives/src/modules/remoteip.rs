@@ -78,7 +78,7 @@ fn addresses(at: &Scope, text: &str, span: Span) -> Result<Vec<Address>> {
             let found: Vec<Address> = found.collect();
             if found.is_empty() {
                 return fail(format!(
-                    "RemoteIP: Error parsing IP {text} (no such host) for {name}"
+                    "RemoteIP: Error parsing IP {text} (Name or service not known error) for {name}"
                 ));
             }
             Ok(found)
@@ -102,7 +102,7 @@ fn add_file(at: &mut Scope, word: &Word, is_internal: bool) -> Result {
     let path = at.file_path(word)?;
     let bytes = at.files().read(&path).map_err(|error| {
         let shown = String::from_utf8_lossy(&path).into_owned();
-        let message = format!("Could not open RemoteIP trusted proxies list {shown}: ");
+        let message = format!("{}: Could not open file {shown}: ", at.cmd.name);
         Problem::from(message + &error.text).at(word.span)
     })?;
     for line in String::from_utf8_lossy(&bytes).lines() {
@@ -246,7 +246,7 @@ without is closed. It holds for all hosts of an address and port, as the first o
 
 static REMOTE_IP_PROXY_PROTOCOL_EXCEPTIONS: Directive = Directive {
     name: "RemoteIPProxyProtocolExceptions",
-    syntax: "host|range [host|range] ...",
+    syntax: "address|range [address|range] ...",
     context: Context::SERVERS,
     summary: "Disable PROXY protocol handling for this list of networks in CIDR format",
     docs: r"
@@ -257,7 +257,14 @@ Clients that do not begin with a PROXY header.
 ",
     set: Set::Words(|at, words| {
         for word in words {
-            let ranges = addresses(at, &word.lossy(), word.span)?;
+            let text = word.lossy();
+            // Names of hosts are none here, unlike with the lists of proxies.
+            let is_name = matches!(Address::parse(&text), Err(NoAddress::Other));
+            if is_name && !text.contains('/') {
+                let message = format!("ip address '{text}' appears to be invalid");
+                return Err(Problem::from(message).at(word.span));
+            }
+            let ranges = addresses(at, &text, word.span)?;
             at.server.remoteip().exceptions.get_or_insert_default().extend(ranges);
         }
         Ok(())

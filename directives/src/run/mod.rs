@@ -103,12 +103,7 @@ impl Run {
         for name in ["CONTENT_LENGTH", "PATH_INFO", "PATH_TRANSLATED"] {
             frame.r.env.unset(name.as_bytes());
         }
-        if frame.r.has_body() {
-            // The body is the page's own.
-            let fields = Arc::make_mut(&mut frame.r.headers_in);
-            fields.remove(http::header::CONTENT_LENGTH);
-            fields.remove(http::header::TRANSFER_ENCODING);
-        }
+        without_body(&mut frame.r);
         let entered = point(&mut frame.r, lookup, parent);
         if matches!(lookup, Lookup::File(_)) {
             frame.r.uri = uri.to_vec();
@@ -131,6 +126,20 @@ impl Run {
             Turn::Return => (run, Some(Next::Looked)),
             _ => (run, None),
         }
+    }
+
+    /// A sub-request that a phase has looked up: [`Run::handle`] goes on with it.
+    pub fn looked(mut found: Box<Request>) -> Run {
+        without_body(&mut found);
+        let frame = Frame {
+            r: found,
+            at: At { phase: Phase::Handle, index: 0 },
+            after_answer: None,
+            after_lookup: None,
+            translate_only: false,
+        };
+        let frames = vec![frame];
+        Run { frames, stop_before_handler: false, handles: false, trace: None }
     }
 
     /// Goes on with a sub-request that was looked up: `ap_run_sub_req`.
@@ -504,6 +513,15 @@ impl Run {
         let included = r.main.is_some();
         let finish = if included { response::finish_included } else { response::finish };
         Next::Reply(Box::new(finish(r)))
+    }
+}
+
+/// The body of a request is its own, not that of a page within its answer.
+fn without_body(r: &mut Request) {
+    if r.has_body() {
+        let fields = Arc::make_mut(&mut r.headers_in);
+        fields.remove(http::header::CONTENT_LENGTH);
+        fields.remove(http::header::TRANSFER_ENCODING);
     }
 }
 

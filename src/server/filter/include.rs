@@ -40,7 +40,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    fn world(&self) -> World {
+    pub(super) fn world(&self) -> World {
         World {
             generation: self.generation.clone(),
             registry: self.registry.clone(),

@@ -3,6 +3,7 @@
 
 mod gzip;
 mod include;
+mod insert;
 mod packed;
 mod rate;
 mod source;
@@ -220,6 +221,9 @@ fn stages(
     for filter in filters {
         let pipe = pipe.clone();
         stage = match filter {
+            Filter::Insert(parts) => {
+                Box::new(insert::Insert::new(stage, parts, tools.clone(), pipe))
+            }
             Filter::Inflate => Box::new(Packed::new(stage, gzip::Inflate::default())),
             Filter::Include(page) => {
                 let (tools, outer) = (tools.clone(), outer.clone());

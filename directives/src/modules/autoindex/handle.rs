@@ -9,12 +9,14 @@ use http::{HeaderValue, Method};
 
 use super::Settings;
 use super::entry::{self, Entry};
+use super::insert::{self, Page, Part, Parts};
 use super::items::{self, DIRECTORY, File};
 use super::options::Bits;
 use super::page;
 use super::query::{Key, Query};
 use crate::bundle::{Kind, Meta};
 use crate::content::{conditions, etag};
+use crate::filter::Filter;
 use crate::fnmatch::{self, Rules};
 use crate::log::Level;
 use crate::modules::core::OptionSet;
@@ -30,6 +32,9 @@ const TITLE_WITHIN: usize = 8191;
 /// A longer file is not read for its title, bytes.
 const TITLE_FILE: u64 = 4 << 20;
 
+/// The end of a page.
+const END: &[u8] = b"</body></html>\n";
+
 /// A listing that is being made: entries are looked up one after the other.
 #[derive(Clone, Debug)]
 pub struct Listing {
@@ -38,8 +43,10 @@ pub struct Listing {
     /// Names that have not been looked up yet.
     names: Vec<Vec<u8>>,
     entries: Vec<Entry>,
-    /// The page so far.
+    /// The page so far, or since the last of `parts`.
     out: Vec<u8>,
+    /// What stands before `out`, where a header is not text that is there.
+    parts: Parts,
     /// The client's own fields, while a header is looked up with others.
     headers_in: Option<Arc<http::HeaderMap>>,
 }
@@ -113,6 +120,7 @@ fn index(r: &mut Request) -> Verdict {
         names: names.into_iter().rev().collect(),
         entries: Vec::new(),
         out: Vec::new(),
+        parts: Parts::new(),
         headers_in: None,
     };
     listing.entries.extend(parent(r, config, listing.query.options));
@@ -150,12 +158,14 @@ enum Amble {
     Html(Arc<[u8]>),
     /// Text, to be shown as such.
     Text(Arc<[u8]>),
+    /// HTML that a program makes, or filters.
+    Page(Box<Request>),
     Nothing,
 }
 
-fn amble(r: &mut Request, found: &Request) -> Amble {
+fn amble(r: &Request, found: Box<Request>) -> Amble {
     let is_file = found.finfo.is_some_and(|meta| meta.kind == Kind::File);
-    let Some(kind) = media_type(found).filter(|_| is_file && found.status == 200) else {
+    let Some(kind) = media_type(&found).filter(|_| is_file && found.status == 200) else {
         return Amble::Nothing;
     };
     let is_html = is_html(&kind);
@@ -164,12 +174,8 @@ fn amble(r: &mut Request, found: &Request) -> Amble {
     {
         return Amble::Nothing;
     }
-    let is_plain = found.handler.as_deref().is_none_or(|name| name == b"default-handler");
-    if is_html && !is_plain {
-        let text =
-            [b"only a file can be part of a listing: ", &found.filename[..]].concat();
-        r.log(Level::Warn, "autoindex", 0, text);
-        return Amble::Nothing;
+    if is_html && !insert::is_file(&found) {
+        return Amble::Page(found);
     }
     match r.files.read(&found.filename) {
         Ok(bytes) if is_html => Amble::Html(bytes),
@@ -187,10 +193,17 @@ fn header_found(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     let dir = r.dir.clone();
     let config = dir.autoindex.whole();
     let suppressed = listing.query.options.any(Bits::SUPPRESS_PREAMBLE);
-    match amble(r, &found) {
+    match amble(r, found) {
         Amble::Html(bytes) => {
             begin(config, &mut listing, !suppressed, false);
             listing.out.extend_from_slice(&bytes);
+        }
+        Amble::Page(found) => {
+            begin(config, &mut listing, !suppressed, false);
+            let begun = std::mem::take(&mut listing.out);
+            begin(config, &mut listing, suppressed, true);
+            let otherwise = std::mem::replace(&mut listing.out, begun);
+            listing.insert(found, otherwise);
         }
         Amble::Text(bytes) => {
             begin(config, &mut listing, true, false);
@@ -420,9 +433,18 @@ fn finish(r: &mut Request, mut listing: Listing) -> Verdict {
 /// `emit_tail`, behind its look-up.
 fn readme_found(r: &mut Request, _: &Lookup, found: Box<Request>) -> Verdict {
     let Some(listing) = r.listing.take() else { return Verdict::Status(500) };
-    let amble = amble(r, &found);
+    let amble = amble(r, found);
     end(r, *listing, amble);
     OK
+}
+
+impl Listing {
+    /// Puts what a sub-request answers behind what there is.
+    fn insert(&mut self, found: Box<Request>, otherwise: Vec<u8>) {
+        let before = std::mem::take(&mut self.out);
+        self.parts.push_back(Part::Text(before.into()));
+        self.parts.push_back(Part::Page(Page { found, otherwise: otherwise.into() }));
+    }
 }
 
 fn end(r: &mut Request, mut listing: Listing, readme: Amble) {
@@ -432,13 +454,29 @@ fn end(r: &mut Request, mut listing: Listing, readme: Amble) {
             listing.out.extend_from_slice(&bytes);
             ends = !listing.query.options.any(Bits::SUPPRESS_PREAMBLE);
         }
+        Amble::Page(found) => {
+            ends = !listing.query.options.any(Bits::SUPPRESS_PREAMBLE);
+            let mut otherwise = status::signature(r, b"");
+            if !ends {
+                otherwise.extend_from_slice(END);
+            }
+            listing.insert(found, otherwise);
+        }
         Amble::Text(bytes) => preformatted(&bytes, &mut listing.out),
         Amble::Nothing => listing.out.extend(status::signature(r, b"")),
     }
     if ends {
-        listing.out.extend_from_slice(b"</body></html>\n");
+        listing.out.extend_from_slice(END);
     }
-    r.body = Body::Bytes(listing.out.into());
+    if listing.parts.is_empty() {
+        r.body = Body::Bytes(listing.out.into());
+        return;
+    }
+    listing.parts.push_back(Part::Text(listing.out.into()));
+    if let Some(Part::Text(first)) = listing.parts.pop_front() {
+        r.body = Body::Bytes(first);
+    }
+    r.body_filters.push(Filter::Insert(listing.parts));
 }
 
 impl Settings {

@@ -2,6 +2,7 @@
 
 mod entry;
 mod handle;
+mod insert;
 mod items;
 mod options;
 mod page;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use handle::Listing;
+pub use insert::{Page, Part, Parts};
 
 use crate::compile::{Place, Scope};
 use crate::merge::Merge;
@@ -390,7 +392,7 @@ macro_rules! texts {
     };
 }
 
-use crate::schema::Compat::{Differs, Exact};
+use crate::schema::Compat::Exact;
 
 texts! {
     DEFAULT_ICON: "DefaultIcon", "url-path", default_icon, "an icon URL", Exact, r"
@@ -399,17 +401,15 @@ The icon of files that no other icon is for.
 ## Example
     DefaultIcon /icons/unknown.gif
 ";
-    HEADER_NAME: "HeaderName", "filename", header, "a filename",
-        Differs("a page that a program makes is not put into a listing"), r"
-A file at the top of listings, as a URL below the directory: HTML is put in as it is, text
-is shown as text. With `IndexOptions SuppressHTMLPreamble` an HTML file begins the whole
+    HEADER_NAME: "HeaderName", "filename", header, "a filename", Exact, r"
+A file at the top of listings, as a URL below the directory: HTML is put in as it is, also
+what a program or a page with includes makes; a text file is shown as text. With `IndexOptions SuppressHTMLPreamble` an HTML file begins the whole
 page.
 
 ## Example
     HeaderName HEADER.html
 ";
-    README_NAME: "ReadmeName", "filename", readme, "a filename",
-        Differs("a page that a program makes is not put into a listing"), r"
+    README_NAME: "ReadmeName", "filename", readme, "a filename", Exact, r"
 A file at the end of listings, in place of the server's signature; see `HeaderName`.
 
 ## Example

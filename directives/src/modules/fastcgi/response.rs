@@ -41,6 +41,15 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
+/// Is there a whole line that is no field?
+pub fn bad_line(head: &[u8]) -> bool {
+    let end = head.iter().rposition(|&b| b == b'\n').unwrap_or(0);
+    head[..end].split(|&b| b == b'\n').any(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        !line.is_empty() && !line.contains(&b':')
+    })
+}
+
 /// One field: name and value.
 pub type Field = (Bytes, Bytes);
 

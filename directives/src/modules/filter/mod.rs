@@ -49,6 +49,11 @@ impl Dir {
         found.and_then(Arc::get_mut)
     }
 
+    /// No chain?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chain.is_empty()
+    }
+
     fn declare(&mut self, smart: Smart) {
         self.live.retain(|old| old.name != smart.name);
         self.live.push(Arc::new(smart));

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::legacy::Legacy;
 use super::page::{Outcome, Page, Sub, Then, Waiting};
 use super::syntax::Element;
 use super::text;
@@ -406,6 +407,15 @@ impl Page {
             return None;
         };
         let shown = String::from_utf8_lossy(value).into_owned();
+        if self.settings.legacy {
+            let held = Legacy::parse(value).and_then(|read| read.holds(self));
+            return held
+                .inspect_err(|(number, words)| {
+                    let text = format!("{} {file}", words.replace("{}", &shown));
+                    self.r.log(Level::Error, "include", *number, text);
+                })
+                .ok();
+        }
         let regex = self.r.snapshot.process.core.regex;
         let rules = Rules { restricted: true, page: true, regex, ..Rules::default() };
         let condition = match Condition::parse(value, rules) {

@@ -2,6 +2,7 @@
 
 mod elements;
 mod exec;
+mod legacy;
 mod page;
 mod syntax;
 mod text;
@@ -40,6 +41,7 @@ pub struct Dir {
     undefined: Option<Bytes>,
     last_modified: Option<bool>,
     etag: Option<bool>,
+    legacy: Option<bool>,
 }
 
 merge_options!(Dir {
@@ -51,6 +53,7 @@ merge_options!(Dir {
     undefined,
     last_modified,
     etag,
+    legacy,
 });
 
 /// Settings of a server: none of its own.
@@ -66,6 +69,8 @@ pub(crate) struct Settings {
     pub undefined: Bytes,
     /// No programs: `IncludesNOEXEC`.
     pub no_exec: bool,
+    /// Expressions are those of httpd 2.2.
+    pub legacy: bool,
 }
 
 impl Settings {
@@ -83,6 +88,7 @@ impl Settings {
             ),
             time_format: or(&config.time_format, "%A, %d-%b-%Y %H:%M:%S %Z"),
             undefined: or(&config.undefined, "(none)"),
+            legacy: config.legacy == Some(true),
             no_exec: !r.dir.core.options.set.has(OptionSet::INCLUDES_EXEC),
         }
     }
@@ -307,21 +313,18 @@ static LEGACY: Directive = Directive {
     summary: "Whether to use the legacy expression parser compatible with <= 2.2.x. Limited to \
               'on' or 'off'",
     docs: r"
-`Off` is accepted. `On` is refused: the expressions of httpd 2.2's pages are not read here.
+`On` reads the conditions of pages as httpd 2.2 did: `$NAME = text`, `!=`, `<`, `<=`, `>`,
+`>=`, `/regular expression/` behind `=` and `!=`, `!`, `&&`, `||` and parentheses. `&&` and
+`||` bind alike, and from the right. `-A` is an error in them.
 
 ## Example
     <Directory /srv/www>
-        SSILegacyExprParser Off
+        SSILegacyExprParser On
     </Directory>
 ",
-    compat: Compat::Differs("`On` is refused"),
-    set: Set::Flag(|_, on| {
-        if on {
-            let help = "write `<!--#if expr=\"v('NAME') = 'x'\" -->` for `$NAME = x`";
-            return Err(
-                Problem::from("httpd 2.2's expressions are not read here").help(help)
-            );
-        }
+    compat: Compat::Differs("`-A`, which asks whether a URL may be had, is an error"),
+    set: Set::Flag(|at, on| {
+        at.dir.include().legacy = Some(on);
         Ok(())
     }),
     ..Directive::EXACT

@@ -161,6 +161,12 @@ impl Page {
         self.has_elements
     }
 
+    /// Does an element begin in a text of this page?
+    pub(crate) fn has_element_in(&self, text: &[u8]) -> bool {
+        let start = &self.settings.start;
+        text.windows(start.len()).any(|found| found == &start[..])
+    }
+
     /// More of the page.
     pub fn push(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);

@@ -355,8 +355,9 @@ fn redirect(
     trace(r, 1, per_dir, |_| {
         format!("redirect to {} [REDIRECT/{status}]", String::from_utf8_lossy(&url))
     });
+    // Whoever looks ahead is told the new place as a name.
+    r.filename = if r.main.is_some() { url.clone() } else { r.uri.clone() };
     r.headers_out.set("Location", url);
-    r.filename = r.uri.clone();
     Verdict::Status(status)
 }
 

@@ -40,7 +40,7 @@ enum Variable {
     /// `LA-U:` and `LA-F:`: a variable of the request that would come.
     Ahead {
         by_file: bool,
-        name: Bytes,
+        variable: Box<Variable>,
     },
     /// `SSL:`: one of mod_ssl's variables.
     Ssl(ssl::Name),
@@ -280,9 +280,9 @@ impl Variable {
         } else if let Some(name) = rest(b"HTTP:") {
             Variable::Http(name)
         } else if let Some(name) = rest(b"LA-U:") {
-            Variable::Ahead { by_file: false, name }
+            Variable::Ahead { by_file: false, variable: Box::new(Variable::parse(&name)) }
         } else if let Some(name) = rest(b"LA-F:") {
-            Variable::Ahead { by_file: true, name }
+            Variable::Ahead { by_file: true, variable: Box::new(Variable::parse(&name)) }
         } else if let Some(name) = rest(b"SSL:") {
             let name = ssl::Name::parse(&String::from_utf8_lossy(&name));
             name.map_or(Variable::Empty, Variable::Ssl)
@@ -311,7 +311,9 @@ impl Variable {
                 }
                 r.header(&field).unwrap_or_default()
             }
-            Variable::Ahead { by_file, name } => return ahead(r, *by_file, name),
+            Variable::Ahead { by_file, variable } => {
+                return ahead(r, *by_file, variable);
+            }
             Variable::Ssl(name) => ssl::variable(r, *name).unwrap_or_default(),
             Variable::Empty => Bytes::new(),
         })
@@ -319,7 +321,7 @@ impl Variable {
 }
 
 /// A variable of the request that the present file name or URL leads to.
-fn ahead(r: &mut Request, by_file: bool, name: &Bytes) -> Result<Bytes, Need> {
+fn ahead(r: &mut Request, by_file: bool, variable: &Variable) -> Result<Bytes, Need> {
     // Looking ahead within a look ahead would never end.
     if r.main.is_some() {
         return Ok(Bytes::new());
@@ -332,7 +334,5 @@ fn ahead(r: &mut Request, by_file: bool, name: &Bytes) -> Result<Bytes, Need> {
     let Some(i) = r.ahead.iter().position(|(known, _)| *known == lookup) else {
         return Err(Need::Ahead(lookup));
     };
-    let mut found = r.ahead[i].1.clone();
-    let value = expr::variable(name, &mut found).map_err(Need::Expr)?;
-    Ok(value.unwrap_or_default())
+    variable.value(&mut r.ahead[i].1.clone())
 }
