@@ -14,6 +14,7 @@ mod finish;
 mod h2;
 pub mod live;
 pub mod maps;
+mod nonces;
 mod proxy_header;
 mod pulse;
 mod refused;
