@@ -54,6 +54,18 @@ impl Digests {
     /// Adds the field that a request is to have, and waits before it.
     pub fn say(&self, request: &mut Request) -> Result<Option<Said>> {
         let Some(digest) = request.digest.take() else { return Ok(None) };
+        let (field, said) = self.field(&request.method, &request.target, &digest)?;
+        request.headers.push(field);
+        Ok(Some(said))
+    }
+
+    /// The field for a request that says who it is from, and what is to be heard then.
+    pub fn field(
+        &self,
+        method: &str,
+        target: &str,
+        digest: &str,
+    ) -> Result<(String, Said)> {
         let mut words = digest.split(' ').map(|word| word.replace('~', " "));
         let who = words.next().unwrap_or_default();
         let (user, password) = who.split_once(':').context("user:password")?;
@@ -73,11 +85,16 @@ impl Digests {
                 set(&mut parts, name, value);
             }
         }
-        if let Some(nonce) = self.next.as_ref().filter(|_| words.contains(&"next".into())) {
+        if let Some(nonce) = self.next.as_ref().filter(|_| words.contains(&"next".into()))
+        {
             set(&mut parts, "nonce", nonce);
         }
-        let fixed =
-            [("uri", &request.target[..]), ("qop", "auth"), ("nc", "00000001"), ("cnonce", "0a4f113b")];
+        let fixed = [
+            ("uri", target),
+            ("qop", "auth"),
+            ("nc", "00000001"),
+            ("cnonce", "0a4f113b"),
+        ];
         for (name, value) in fixed {
             set(&mut parts, name, value);
         }
@@ -91,7 +108,7 @@ impl Digests {
             }
         }
         let (response, rspauth) =
-            responses(&parts, password, told("method").unwrap_or(&request.method));
+            responses(&parts, password, told("method").unwrap_or(method));
         if part(&parts, "response").is_none() {
             set(&mut parts, "response", &response);
         }
@@ -104,11 +121,12 @@ impl Digests {
         }
         let shown = parts.iter().map(|(name, value)| match &name[..] {
             "qop" | "nc" | "algorithm" => format!("{name}={value}"),
-            _ => format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+            _ => {
+                format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+            }
         });
         let shown = shown.collect::<Vec<_>>().join(", ");
-        request.headers.push(format!("Authorization: Digest {shown}"));
-        Ok(Some(Said { rspauth }))
+        Ok((format!("Authorization: Digest {shown}"), Said { rspauth }))
     }
 
     /// Remembers what a server says about nonces.
