@@ -212,6 +212,42 @@ mod tests {
         }
     }
 
+    /// Whatever a client says it asks for is read to its end, and nothing is said of a URI
+    /// that does not stand in it.
+    #[test]
+    fn hostile_uris_end() {
+        let pieces: [&[u8]; 16] = [
+            b"/",
+            b"//",
+            b":",
+            b"@",
+            b"?",
+            b"#",
+            b"[",
+            b"]",
+            b"http",
+            b"%",
+            b"%2f",
+            b"%0",
+            b"99999999999999999999",
+            b"\xff",
+            b"-1",
+            b"a",
+        ];
+        let mut seed = 1_u64;
+        for _ in 0..20_000 {
+            let mut text = Vec::new();
+            for _ in 0..8 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.extend_from_slice(pieces[(seed >> 60) as usize]);
+            }
+            let Some(uri) = Uri::parse(&text) else { continue };
+            let parts = [uri.host, uri.path, uri.query];
+            let length: usize = parts.iter().flatten().map(Vec::len).sum();
+            assert!(length <= text.len(), "{}", text.escape_ascii());
+        }
+    }
+
     #[test]
     fn everything_is_decoded_and_nothing_cut() {
         assert_eq!(decode(b"%41%zz%4"), b"A%zz%4");

@@ -82,8 +82,8 @@ static AUTH_TYPE: Directive = Directive {
     default: "None",
     summary: "an HTTP authorization type (e.g., \"Basic\")",
     docs: r#"
-How users say who they are; a text with expressions in it. `Basic` and `Digest` are built in; any other word leaves the question to an
-application, which then has to be one that answers it.
+How users say who they are; a text with expressions in it. `Basic` and `Digest` are built in;
+any other word leaves the question to an application, which then has to be one that answers it.
 
 ## Example
     <Location /intern>
