@@ -1,13 +1,14 @@
 //! Checks passwords against a file of users: `apr_password_validate`, which knows whatever
-//! `htpasswd` ever wrote.
+//! `htpasswd` ever wrote; and what was made of them against a file of `htdigest`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use crypt3_rs::crypt;
 use directives::modules::auth_basic::Checked;
+use directives::modules::auth_digest::proof::{Claim, Proved, same};
 use directives::modules::authn_core::Credentials;
-use directives::modules::authn_file::{hash_of, hashes};
+use directives::modules::authn_file::{hash_of, hashes, realm_hash_of};
 use sha1::{Digest, Sha1};
 
 use crate::disk;
@@ -30,6 +31,17 @@ pub fn check(file: &Bytes, given: &Credentials) -> Checked {
         None => Checked::NoUser,
         Some(own) if is_right(&given.password, &own) => Checked::Granted,
         Some(_) => Checked::Denied,
+    }
+}
+
+/// Compares what a client has made of its password with the hash that a file has.
+pub fn prove(claim: &Claim) -> Proved {
+    match std::fs::read(disk::path(&claim.file)) {
+        Ok(text) => {
+            let hash = realm_hash_of(&text, &claim.user, &claim.realm);
+            claim.proof.weigh(hash.as_deref())
+        }
+        Err(error) => Proved::not(Checked::Failed(disk::os_error(&error))),
     }
 }
 
@@ -65,11 +77,6 @@ fn is_right(password: &[u8], hash: &[u8]) -> bool {
         [b'_', ..] => crypt::bsdi::verify(password, text),
         _ => crypt::unix::verify(password, text),
     }
-}
-
-/// Compares without stopping at the first difference.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ impl Guarded {
         Ok(())
     }
 
+    /// Ends all programs.
+    pub fn stop_all(&mut self) {
+        self.programs.clear();
+    }
+
     /// Serves, with further lines of configuration behind the applications.
     pub fn serve(&mut self, lines: &str) -> Result<()> {
         self.site.serve(&(self.conf.clone() + lines))

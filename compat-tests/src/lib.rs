@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod browser;
+pub mod digest;
 pub mod family;
 pub mod figures;
 pub mod front;

@@ -79,7 +79,8 @@ pub fn sections(text: &str) -> Result<Vec<Section>> {
 }
 
 /// One request of a block: a line `METHOD target`, then `| Name: value` for header fields,
-/// `| @address:port` for another place to send it to, and `< text` for a body; or a line
+/// `| @address:port` for another place to send it to, `| ?user:password` for Digest
+/// authentication (see [`crate::digest`]), and `< text` for a body; or a line
 /// `raw` and bytes, which are sent as they are. `\n` and the like stand for themselves,
 /// `{x*9}` for nine of what stands before the asterisk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct Request {
     pub raw: Option<String>,
     /// Where to send it, unless to the server's own port.
     pub to: Option<String>,
+    /// Who it is from, where that is said as Digest authentication has it.
+    pub digest: Option<String>,
     /// What the line says, for messages.
     pub line: String,
     /// Why the two servers may answer differently.
@@ -178,9 +181,12 @@ pub fn requests(text: &str) -> Result<Vec<Request>> {
             ..Request::default()
         };
         for part in parts.map(str::trim) {
-            match part.strip_prefix('@') {
-                Some(to) => request.to = Some(to.to_owned()),
-                None => request.headers.push(unescape(part)?),
+            if let Some(to) = part.strip_prefix('@') {
+                request.to = Some(to.to_owned());
+            } else if let Some(from) = part.strip_prefix('?') {
+                request.digest = Some(unescape(from)?);
+            } else {
+                request.headers.push(unescape(part)?);
             }
         }
         requests.push(request);

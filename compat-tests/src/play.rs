@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 
 use crate::application::{Address, Application};
+use crate::digest::Digests;
 use crate::http::Client;
 use crate::normal;
 use crate::page::{self, Block, Request, Section};
@@ -53,6 +54,7 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
     let mut server = None;
     let mut helpers: Vec<Helper> = Vec::new();
     let mut answers = Vec::new();
+    let mut digests = Digests::default();
     for block in &section.blocks {
         match block.kind.as_str() {
             "apache" if server.is_none() => conf += &block.text,
@@ -67,7 +69,7 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
                     server = Some(Server::start_with(kind, &root, &[], &ZONE)?);
                 }
                 for request in page::requests(&block.text)? {
-                    let answer = ask(&request, &root);
+                    let answer = ask(request.clone(), &root, &mut digests);
                     let answer = answer.with_context(|| request.line.clone())?;
                     let framed = !block.has("any-framing");
                     answers.push(if framed {
@@ -92,6 +94,7 @@ pub fn play(section: &Section, kind: Kind) -> Result<Heard> {
         server.stop()?;
     }
     let log = normal::error_log(&root.log("error_log"), &root);
+    let log = log.iter().map(|line| digests.named(line)).collect();
     let access_log = normal::access_log(&root.log("access_log"), &root);
     Ok(Heard { answers, log, access_log })
 }
@@ -190,14 +193,17 @@ fn own(block: &Block, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn ask(request: &Request, root: &Root) -> Result<String> {
+fn ask(mut request: Request, root: &Root, digests: &mut Digests) -> Result<String> {
+    let said = digests.say(&mut request)?;
     let mut client = match &request.to {
         Some(to) => Client::connect_to(root.fill(to).parse()?)?,
         None => Client::connect(root.port)?,
     };
     let bytes = String::from_utf8(request.bytes())?;
     client.send(root.fill(&bytes).as_bytes())?;
-    let mut answer = normal::response(&client.response(&request.method)?, root);
+    let heard = client.response(&request.method)?;
+    digests.hear(&heard);
+    let mut answer = digests.checked(&normal::response(&heard, root), said.as_ref());
     // Several requests may have been sent over the connection.
     while request.raw.is_some() && !client.is_at_end()? {
         answer += &normal::response(&client.response("GET")?, root);

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use crate::bundle::{Meta, OsError};
 use crate::cgi::{self, Extras};
 use crate::modules::auth_basic::Checked;
+use crate::modules::auth_digest::nonce::{Question, Said};
+use crate::modules::auth_digest::proof::{Claim, Proved};
 use crate::modules::authn_core::Credentials;
 use crate::modules::cgi::Script;
 use crate::modules::fastcgi::App;
@@ -46,6 +48,12 @@ pub enum Effect {
         /// User and password.
         given: Credentials,
     },
+    /// Compare what a client has made of its password with the hash that a file of `htdigest`
+    /// has for a user in a realm. It takes the same time whether or not there is such a user.
+    RealmHash(Box<Claim>),
+    /// Make a nonce for Digest authentication, or say what one is worth. The secret and what
+    /// clients have used are one for all threads, and live as long as the server.
+    Nonce(Box<Question>),
     /// Read what is left of the last application's response, and forget it.
     Finish,
     /// Run a FastCGI application and bring the head of its response.
@@ -169,6 +177,10 @@ pub enum Answer {
     Opened(Result<Meta, OsError>),
     /// To [`Effect::Password`].
     Password(Checked),
+    /// To [`Effect::RealmHash`].
+    RealmHash(Proved),
+    /// To [`Effect::Nonce`].
+    Nonce(Said),
     /// To [`Effect::Finish`].
     Finished(Result<(), Failure>),
     /// To [`Effect::FastCgi`] and [`Effect::Cgi`]: the head of the response, blank line included; what

@@ -106,14 +106,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     ("authentication", NOT_YET, "AuthLDAPURL AuthzLDAPAuthoritative"),
     (
-        "mod_auth_basic.c",
-        Refused(
-            "it is for password files with the hashes of Digest authentication; make files with \
-             htpasswd, and use AuthType Basic over TLS",
-        ),
-        "AuthBasicUseDigestAlgorithm",
-    ),
-    (
         "mod_authz_owner.c",
         Refused(
             "httpd 2.4 does not have it; write the alternatives to Require file-owner into \
@@ -123,9 +115,13 @@ static GROUPS: &[(&str, Known, &str)] = &[
     ),
     (
         "mod_auth_digest.c",
-        Refused("Digest authentication is not built in; use AuthType Basic over TLS"),
-        "AuthDigestProvider AuthDigestQop AuthDigestNonceLifetime AuthDigestNonceFormat \
-      AuthDigestNcCheck AuthDigestAlgorithm AuthDigestDomain AuthDigestShmemSize",
+        Ignored("there is room for some thousand clients, and it is taken as they come"),
+        "AuthDigestShmemSize",
+    ),
+    (
+        "mod_auth_digest.c",
+        Refused("httpd does not have it, and never had; leave it out"),
+        "AuthDigestNonceFormat",
     ),
     (
         "mod_authn_dbm.c",

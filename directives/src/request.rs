@@ -187,6 +187,8 @@ pub struct Request {
     pub depth: u32,
     /// The response is the server's own page for an error.
     pub is_error_page: bool,
+    /// What Digest authentication knows of this request, where a section asks for it.
+    pub(crate) digest: Option<Box<crate::modules::auth_digest::State>>,
     /// Which of several is being asked.
     pub(crate) asking: usize,
     /// Fields of an application's response whose end is waited for.
@@ -345,6 +347,7 @@ impl Request {
             main: None,
             depth: 0,
             is_error_page: false,
+            digest: None,
             asking: 0,
             held: Vec::new(),
             asked: None,
@@ -385,6 +388,7 @@ impl Request {
             main: self.main.clone(),
             depth: self.depth + 1,
             explained: self.explained,
+            digest: self.digest.clone(),
             ..Request::blank(
                 self.snapshot.clone(),
                 self.server.clone(),

@@ -159,7 +159,7 @@ fn what_real_configurations_use_is_known() {
         });
         assert!(declared || known, "{name} is neither declared nor announced");
     }
-    assert_eq!(names.lines().count(), 178);
+    assert_eq!(names.lines().count(), 179);
 }
 
 #[test]

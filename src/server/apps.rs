@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::decisions::Decisions;
+use super::nonces::Secret;
 use super::workers::{Turn, Workers};
 use crate::fcgi::pool::Pool;
 use crate::link::Mouth;
@@ -90,6 +91,8 @@ pub struct Registry {
     pub to_report: Notify,
     /// What authorizers said, and what became of it.
     pub decisions: Decisions,
+    /// Nonces for Digest authentication.
+    pub nonces: Secret,
 }
 
 /// One application.
@@ -133,6 +136,7 @@ impl Registry {
             outbox,
             to_report: Notify::new(),
             decisions: Decisions::default(),
+            nonces: Secret::default(),
         }
     }
 

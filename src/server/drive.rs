@@ -10,6 +10,8 @@ use directives::bundle::{Meta, OsError};
 use directives::effect::{Answer, Call, Effect, Failure, Role};
 use directives::log::{Level, Line};
 use directives::modules::auth_basic::Checked;
+use directives::modules::auth_digest::nonce::Said;
+use directives::modules::auth_digest::proof::Proved;
 use directives::modules::cgi::{self, Script};
 use directives::modules::deflate;
 use directives::modules::fastcgi::app::Kind;
@@ -160,6 +162,16 @@ impl World {
                 drop(turn);
                 // A check that did not end is no consent.
                 Answer::Password(checked.unwrap_or(Checked::Denied))
+            }
+            Effect::RealmHash(claim) => {
+                let check = move || password::prove(&claim);
+                let proved = tokio::task::spawn_blocking(check).await;
+                Answer::RealmHash(proved.unwrap_or(Proved::not(Checked::Denied)))
+            }
+            Effect::Nonce(question) => {
+                let nonces = self.registry.nonces.get();
+                let said = nonces.map_or(Said::Failed, |nonces| nonces.answer(&question));
+                Answer::Nonce(said)
             }
             Effect::Finish => Answer::Finished(self.finish(run.request_mut()).await),
             Effect::FastCgi(call) => self.call(call, run.request_mut()).await,

@@ -16,6 +16,7 @@ mod h2;
 mod head;
 pub mod live;
 pub mod maps;
+mod nonces;
 mod proxy_header;
 mod pulse;
 mod refused;

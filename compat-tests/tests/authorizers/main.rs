@@ -4,6 +4,7 @@
 mod again;
 mod consent;
 mod denial;
+mod digest;
 mod error_document;
 mod failure;
 mod libfcgi;

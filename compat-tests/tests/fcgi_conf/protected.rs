@@ -29,6 +29,27 @@ const CASES: &[Case] = &[
         OPEN,
     ),
     (
+        "digest",
+        "<Directory {root}/htdocs/secret>\nAuthType Digest\nAuthName x\nAuthUserFile conf/digests\n\
+         AuthDigestProvider file\nRequire valid-user\n</Directory>",
+        &[PAGE, "/secret/"],
+        OPEN,
+    ),
+    (
+        "digest-inherited",
+        "<Directory {root}/htdocs>\nAuthType Digest\nAuthName x\n</Directory>\n\
+         <Directory {root}/htdocs/secret>\nAuthUserFile conf/digests\nRequire valid-user\n</Directory>",
+        &[PAGE, "/secret/"],
+        &[],
+    ),
+    (
+        "digest-basic",
+        "<Directory {root}/htdocs/secret>\nAuthType Basic\nAuthName x\nAuthUserFile conf/digests\n\
+         AuthBasicUseDigestAlgorithm MD5\nRequire valid-user\n</Directory>",
+        &[PAGE, "/secret/"],
+        OPEN,
+    ),
+    (
         "nested",
         "<Directory {root}/htdocs/secret>\nRequire all granted\n<Files page.html>\nRequire all denied\n</Files>\n</Directory>",
         &[PAGE],

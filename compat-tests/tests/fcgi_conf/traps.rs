@@ -84,6 +84,22 @@ fn a_wrapper_beside_external_applications() -> Result<()> {
 }
 
 #[test]
+fn authenticators_beside_digest() -> Result<()> {
+    let section = |kind: &str, lines: &str| {
+        format!(
+            "{EXTERNAL}\n<Location /x>\nAuthType {kind}\nAuthName x\n{lines}\n\
+             Require valid-user\n</Location>"
+        )
+    };
+    let asks = "FastCgiAuthenticator {root}/app";
+    trap(
+        "FC0082",
+        &[&section("Digest", asks), &section("digest", asks)],
+        &[&section("Basic", asks), &section("Digest", "FastCgiAuthorizer {root}/app")],
+    )
+}
+
+#[test]
 fn sockets_below_tmp() -> Result<()> {
     trap(
         "FC0072",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use directives::effect::Failure;
 use directives::modules::auth_basic::Checked;
+use directives::modules::auth_digest::nonce::Said;
 use directives::modules::ssl::Security;
 use directives::reply::Reply;
 use directives::request::{Connection, Head};
@@ -85,6 +86,10 @@ pub fn serve(run: &mut Run, said: &[u8]) -> Option<Reply> {
                 Answer::Password(Checked::Granted)
             }
             Effect::Password { .. } => Answer::Password(Checked::Denied),
+            Effect::RealmHash(claim) => Answer::RealmHash(claim.proof.weigh(Some(said))),
+            Effect::Nonce(question) => Answer::Nonce(Said::assumed(&question)),
+            Effect::Map { key, .. } => Answer::Mapped(Some(key)),
+            Effect::Body { .. } => Answer::Body(Ok(Bytes::new())),
             Effect::Finish => Answer::Finished(Ok(())),
             Effect::Status => Answer::Status(Arc::default()),
             Effect::Wait(_) => Answer::Waited,

@@ -24,6 +24,7 @@ pub(super) fn find(
             "addhandler" => suffixes(one, all),
             "proxypass" => proxied(one, one.word(1), all),
             "sethandler" => proxied(one, one.word(0), all),
+            "fastcgiauthenticator" | "fcgidauthenticator" => unasked(one),
             name if DEFINITIONS.contains(&name) => {
                 found.extend(authorization(one, all));
                 found.extend(idle(one, all));
@@ -34,6 +35,22 @@ pub(super) fn find(
         found.extend(next);
     }
     found
+}
+
+/// An authenticator beside `AuthType Digest`.
+fn unasked(one: &Placed) -> Option<Diagnostic> {
+    let body = one.around.last()?.body.as_deref()?;
+    let is_digest = |item: &Item| {
+        name_of(item) == "authtype"
+            && words(item).first().is_some_and(|word| word.eq_ignore_ascii_case("digest"))
+    };
+    if !body.iter().any(is_digest) {
+        return None;
+    }
+    let message = "with AuthType Digest it is not asked: clients send no password that it \
+                   could look at, and AuthDigestProvider decides";
+    let help = "AuthType Basic, over TLS";
+    Some(one.found(&codes::CHECK_AUTHENTICATOR, message.to_owned()).help(help))
 }
 
 const DEFINITIONS: [&str; 4] =

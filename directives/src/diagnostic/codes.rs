@@ -92,6 +92,7 @@ codes! {
     CHECK_SOCKET = 78, Warning, "an application that does not answer", in "fastcgi";
     CHECK_PORT = 79, Warning, "an address that is taken";
     CHECK_CERTIFICATE = 80, Warning, "a certificate that is not good, or not for long", in "ssl";
+    CHECK_AUTHENTICATOR = 82, Warning, "an authenticator that is not asked", in "fastcgi";
     CHECK_HTACCESS = 81, Warning, "a .htaccess file that answers with an error", in "core";
     FASTCGI_FIXED = 43, Note, "a FastCGI defect that is mended here", in "fastcgi";
 }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use crate::effect::{Answer, Call, Effect, Failure};
 use crate::modules::auth_basic::Checked;
+use crate::modules::auth_digest::nonce::{Said, Want};
+use crate::modules::auth_digest::proof::Proved;
 use crate::modules::proxy::Heard;
 use crate::request::Request;
 
@@ -116,6 +118,23 @@ impl Answers {
                     ));
                 }
                 Answer::Password(self.password.clone().unwrap_or(Checked::Granted))
+            }
+            Effect::RealmHash(claim) => {
+                if self.password.is_none() {
+                    assume(format!(
+                        "{} has the hash of {} (--answer password=denied)",
+                        String::from_utf8_lossy(&claim.file),
+                        String::from_utf8_lossy(&claim.user)
+                    ));
+                }
+                let checked = self.password.clone().unwrap_or(Checked::Granted);
+                Answer::RealmHash(Proved::not(checked))
+            }
+            Effect::Nonce(question) => {
+                if matches!(question.want, Want::Use { .. }) {
+                    assume("the nonce is one of the server's, and holds".to_owned());
+                }
+                Answer::Nonce(Said::assumed(question))
             }
             Effect::Upstream(forward) => {
                 assume(format!("the upstream {} says 200", forward.place));

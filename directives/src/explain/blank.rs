@@ -1,8 +1,11 @@
 //! Secrets of an explained request, and their replacement: an explanation is made to be shown
 //! around.
 
+use bytes::Bytes;
+
 use super::{Call, Explanation};
 use crate::bundle::{BLANK, is_secret};
+use crate::modules::auth_digest::header::{self, Given};
 use crate::modules::authn_core::decode_base64;
 use crate::request::Request;
 
@@ -45,6 +48,18 @@ pub(super) fn without_secrets(head: &str) -> String {
 /// A secret value, and what in it is one by itself.
 fn parts(value: &str) -> Vec<String> {
     let mut found = vec![value.to_owned()];
+    match header::parse(Some(value.as_bytes())) {
+        Given::Fields(fields) => {
+            // The others are names and places.
+            let secret =
+                [Some(&fields.response), Some(&fields.nonce), fields.cnonce.as_ref()];
+            let text = |secret: &Bytes| String::from_utf8_lossy(secret).into_owned();
+            found.extend(secret.into_iter().flatten().map(text));
+            return found;
+        }
+        Given::Malformed => return found,
+        Given::Other(_) | Given::Nothing => {}
+    }
     for piece in value.split([';', ',', ' ']) {
         if let Some((_, value)) = piece.split_once('=') {
             found.push(value.trim_matches('"').to_owned());
@@ -129,6 +144,17 @@ mod tests {
     fn parts_of_values() {
         let basic = parts("Basic YW5uOnNlY3JldA==");
         assert!(basic.contains(&"secret".to_owned()), "{basic:?}");
+        let nonce = "AAAAAAAAAAA=0123456789012345678901234567890123456789";
+        let response = "0123456789abcdef0123456789abcdef";
+        let digest = parts(&format!(
+            "Digest username=annie, realm=\"r\", uri=\"/some/where\", nonce=\"{nonce}\", \
+             response=\"{response}\""
+        ));
+        assert!(
+            digest.contains(&response.to_owned()) && digest.contains(&nonce.to_owned())
+        );
+        assert!(!digest.contains(&"annie".to_owned()), "{digest:?}");
+        assert!(!digest.contains(&"/some/where".to_owned()), "{digest:?}");
         let cookie = parts("a=b; session=0123");
         assert!(cookie.contains(&"0123".to_owned()), "{cookie:?}");
         let head = secrets_of_head(b"Status: 200\r\nSet-Cookie: s=abcd; Path=/\r\n\r\n");

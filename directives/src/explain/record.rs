@@ -9,6 +9,7 @@ use super::places::Texts;
 use crate::bundle::{Files, Sources};
 use crate::effect::{Answer, Effect, Failure};
 use crate::modules::auth_basic::Checked;
+use crate::modules::auth_digest::nonce::{Said, Used};
 use crate::request::Request;
 
 /// Everything that the phases asked for, in order.
@@ -96,6 +97,11 @@ fn said(answer: &Answer) -> String {
         Answer::Password(Checked::Denied) => "no".to_owned(),
         Answer::Password(Checked::NoUser) => "no such user".to_owned(),
         Answer::Password(Checked::Failed(error)) => error.text.clone(),
+        Answer::RealmHash(proved) => said(&Answer::Password(proved.checked.clone())),
+        Answer::Nonce(Said::Challenge(_) | Said::Next(_)) => "one is made".to_owned(),
+        Answer::Nonce(Said::Used(Used::Accepted(_))) => "yes".to_owned(),
+        Answer::Nonce(Said::Used(_)) => "no".to_owned(),
+        Answer::Nonce(Said::Failed) => "there is no secret".to_owned(),
         Answer::Head(head) => status(head),
         Answer::Heard(heard) => heard.status.to_string(),
         Answer::Mapped(Some(line)) => String::from_utf8_lossy(line).into_owned(),

@@ -6,6 +6,7 @@ use super::settings::{self, Applied, State};
 use super::written::Written;
 use crate::effect::Effect;
 use crate::log::{Level, Line};
+use crate::modules::auth_digest::nonce::Want;
 use crate::phase::{Lookup, Phase};
 use crate::request::Request;
 use crate::run::trace::{Said, Trace, What};
@@ -208,6 +209,15 @@ fn asked(effect: &Effect) -> String {
         Effect::Password { file, given } => {
             format!("is it the password of {} in {}?", text(&given.user), text(file))
         }
+        Effect::RealmHash(claim) => {
+            let (user, realm) = (text(&claim.user), text(&claim.realm));
+            format!("is it {user} of \"{realm}\" in {}?", text(&claim.file))
+        }
+        Effect::Nonce(question) => match question.want {
+            Want::Use { .. } => "is the nonce one of the server's, and does it hold?",
+            Want::Challenge | Want::Next => "makes a nonce",
+        }
+        .to_owned(),
         Effect::Finish => "reads the rest of its answer".to_owned(),
         Effect::FastCgi(call) => {
             format!("asks {} as {}", text(&call.app.path), super::answers::role(call))

@@ -132,7 +132,8 @@ fn file(at: &mut Context<'_>, name: &Bytes) -> Bytes {
     }
 }
 
-fn hex(digest: &[u8]) -> Bytes {
+/// A hash's bytes as hexadecimal digits.
+pub fn hex(digest: &[u8]) -> Bytes {
     digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 

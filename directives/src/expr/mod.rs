@@ -19,6 +19,7 @@ use crate::pattern::Pattern;
 use function::Function;
 
 pub use eval::{Context, Want, looked_up, variable};
+pub(crate) use function::hex;
 
 /// What an expression may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::auth_digest::proof::{Claim, Proof};
 use super::authn_core::{self, Alias, Credentials, Numbers};
-use super::{authn_anon, authnz_fcgi};
+use super::{authn_anon, authn_file, authnz_fcgi};
 use crate::bundle::OsError;
 use crate::compile::Scope;
 use crate::diagnostic::codes;
@@ -15,7 +16,9 @@ use crate::log::Level;
 use crate::merge::Merge;
 use crate::phase::{DECLINED, OK, Phase, Verdict, on};
 use crate::request::Request;
-use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
+use crate::schema::{
+    Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
+};
 
 /// Who knows passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,26 @@ pub enum Provider {
     Fcgi(Arc<authnz_fcgi::Provider>),
     /// One of these with settings of its own: mod_authn_core.
     Alias(Arc<Alias>),
+}
+
+impl Provider {
+    /// Does it know hashes of users in realms (`get_realm_hash`)?
+    pub fn is_of_file(&self) -> bool {
+        match self {
+            Provider::File => true,
+            Provider::Alias(alias) => alias.base.is_of_file(),
+            Provider::Anon | Provider::Fcgi(_) => false,
+        }
+    }
+
+    /// Its file, where it has one, or else its section's.
+    pub fn file<'a>(&'a self, section: &'a authn_file::Dir) -> Option<&'a Bytes> {
+        let own = match self {
+            Provider::Alias(alias) => alias.file(),
+            _ => None,
+        };
+        own.or(section.file())
+    }
 }
 
 /// Whether a password is right.
@@ -49,6 +72,7 @@ pub struct Dir {
     providers: Vec<Provider>,
     authoritative: Option<bool>,
     fake: Option<Fake>,
+    hashes_realm: Option<bool>,
 }
 
 /// `AuthBasicFake`: user and password to be sent on.
@@ -62,6 +86,7 @@ impl Merge for Dir {
             providers: providers.clone(),
             authoritative: inner.authoritative.or(outer.authoritative),
             fake: inner.fake.clone().or_else(|| outer.fake.clone()),
+            hashes_realm: inner.hashes_realm.or(outer.hashes_realm),
         }
     }
 }
@@ -101,6 +126,11 @@ and `AuthnzFcgiDefineProvider`; providers that are not built in are refused.
 
 /// The provider of a name.
 pub fn provider(at: &mut Scope, word: &Word) -> Result<Provider> {
+    provider_for(at, word, "AuthBasicProvider")
+}
+
+/// The provider of a name, that a directive names.
+pub fn provider_for(at: &mut Scope, word: &Word, directive: &str) -> Result<Provider> {
     if let Some(application) = authnz_fcgi::provider(at, word, true) {
         return Ok(Provider::Fcgi(application));
     }
@@ -112,8 +142,7 @@ pub fn provider(at: &mut Scope, word: &Word) -> Result<Provider> {
         "file" => Provider::File,
         "anon" => Provider::Anon,
         "dbm" | "dbd" | "ldap" | "socache" | "PAM" | "external" => {
-            let message =
-                format!("AuthBasicProvider {name} is refused: it is not built in");
+            let message = format!("{directive} {name} is refused: it is not built in");
             return Err(Problem::new(&codes::REFUSED, message).at(word.span));
         }
         _ => {
@@ -189,11 +218,54 @@ application that wants some. Name and password are expressions. `off` ends it.
     ..Directive::EXACT
 };
 
+static AUTH_BASIC_USE_DIGEST_ALGORITHM: Directive = Directive {
+    name: "AuthBasicUseDigestAlgorithm",
+    syntax: "MD5|Off",
+    context: Context::PER_DIRECTORY,
+    overrides: Override::AUTH_CONFIG,
+    default: "Off",
+    summary: "Set to 'MD5' to use the auth provider's authentication check for digest auth, \
+              using a hash of 'user:realm:pass'",
+    docs: r#"
+With MD5, `AuthUserFile` is a file of `htdigest`, as `AuthType Digest` has it: the password that
+the client sends is hashed together with its name and `AuthName`, and compared with the line
+`user:realm:hash`. Only provider `file` has such hashes.
+
+## Example
+    <Location /intern>
+        AuthType Basic
+        AuthName "Members only"
+        AuthUserFile conf/digests
+        AuthBasicUseDigestAlgorithm MD5
+        Require valid-user
+    </Location>
+"#,
+    compat: Compat::Differs("a line whose hash is none is nobody's password"),
+    set: Set::One(|at, word| {
+        let hashes = word.is("MD5");
+        if !hashes && !word.is("Off") {
+            let message = format!(
+                "Invalid algorithm in AuthBasicUseDigestAlgorithm: {}",
+                word.lossy()
+            );
+            return Err(Problem::from(message).at(word.span));
+        }
+        at.dir.auth_basic().hashes_realm = Some(hashes);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
 /// The module.
 pub static MODULE: Module = Module {
     name: "mod_auth_basic.c",
     id: "auth_basic_module",
-    directives: &[&AUTH_BASIC_PROVIDER, &AUTH_BASIC_AUTHORITATIVE, &AUTH_BASIC_FAKE],
+    directives: &[
+        &AUTH_BASIC_PROVIDER,
+        &AUTH_BASIC_AUTHORITATIVE,
+        &AUTH_BASIC_FAKE,
+        &AUTH_BASIC_USE_DIGEST_ALGORITHM,
+    ],
     hooks: &[on(Phase::Authn, authenticate), crate::phase::last(Phase::Fixups, fake)],
 };
 
@@ -220,6 +292,9 @@ fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
     };
     // Where nothing more is known it is the one that answers.
     r.asking = index;
+    if dir.auth_basic.hashes_realm == Some(true) {
+        return ask_for_hash(r, provider, &given);
+    }
     let (provider, alias) = match provider {
         Provider::Alias(alias) => (&alias.base, Some(alias)),
         own => (own, None),
@@ -253,14 +328,34 @@ fn ask(r: &mut Request, given: Credentials, index: usize) -> Verdict {
 
 /// The file of the provider that is asked.
 fn file(r: &Request) -> Option<Bytes> {
-    let own = match r.dir.auth_basic.providers.get(r.asking) {
-        Some(Provider::Alias(alias)) => alias.file(),
-        _ => None,
+    let provider = r.dir.auth_basic.providers.get(r.asking).unwrap_or(&Provider::File);
+    provider.file(&r.dir.authn_file).cloned()
+}
+
+/// Asks a provider with `AuthBasicUseDigestAlgorithm`.
+fn ask_for_hash(r: &mut Request, provider: &Provider, given: &Credentials) -> Verdict {
+    if !provider.is_of_file() {
+        let text = "Authn provider does not support AuthBasicUseDigestAlgorithm";
+        r.log(Level::Error, "auth_basic", 2493, text);
+        return Verdict::Status(500);
+    }
+    let Some(file) = file(r) else {
+        let text = "AuthUserFile not specified in the configuration";
+        r.log(Level::Error, "authn_file", 1621, text);
+        return Verdict::Status(500);
     };
-    own.or(r.dir.authn_file.file()).cloned()
+    let realm = authn_core::auth_name(r).unwrap_or_default();
+    let user = given.user.clone();
+    let proof = Proof::of_password(&user, &realm, &given.password);
+    let claim = Claim { file, user, realm, proof };
+    Verdict::Ask(Effect::RealmHash(Box::new(claim)), checked)
 }
 
 fn checked(r: &mut Request, answer: Answer) -> Verdict {
+    let answer = match answer {
+        Answer::RealmHash(proved) => Answer::Password(proved.checked),
+        answer => answer,
+    };
     match answer {
         // Others may know the user.
         Answer::Password(Checked::NoUser) => match authn_core::credentials(r, NUMBERS) {
@@ -281,7 +376,9 @@ pub fn conclude(r: &mut Request, checked: Checked) -> Verdict {
         Checked::Failed(error) => {
             let file = file(r).unwrap_or_default();
             let text = [b"Could not open password file: ", &file[..]].concat();
-            r.log_os(Level::Error, "authn_file", 1620, Some(error), text);
+            let number =
+                if dir.auth_basic.hashes_realm == Some(true) { 1622 } else { 1620 };
+            r.log_os(Level::Error, "authn_file", number, Some(error), text);
             return Verdict::Status(500);
         }
         Checked::NoUser if left_to_others => return DECLINED,

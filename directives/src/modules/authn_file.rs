@@ -33,7 +33,8 @@ static AUTH_USER_FILE: Directive = Directive {
 The file that provider `file` looks passwords up in, as `htpasswd` writes it; a change is
 seen by the next request. Every kind of hash that htpasswd ever wrote is understood: bcrypt,
 apr1 (MD5), SHA-1, crypt(3) with SHA-256 and SHA-512, and DES crypt. The path may be below
-the server root; the file does not belong below the document root.
+the server root; the file does not belong below the document root. With `AuthType Digest` and
+`AuthBasicUseDigestAlgorithm` it is a file that `htdigest` writes, with lines `user:realm:hash`.
 
 ## Example
     <Location /intern>
@@ -63,6 +64,16 @@ pub static MODULE: Module = Module {
 /// is a user whose hash is empty, and nobody's password.
 pub fn hash_of(text: &[u8], user: &[u8]) -> Option<Vec<u8>> {
     entries(text).find(|(name, _)| *name == user).map(|(_, hash)| hash)
+}
+
+/// The hash that a file of `htdigest` has for a user in a realm: `get_realm_hash`.
+pub fn realm_hash_of(text: &[u8], user: &[u8], realm: &[u8]) -> Option<Vec<u8>> {
+    lines(text).into_iter().find_map(|line| {
+        let (name, rest) = word(&line);
+        let (of, rest) = word(rest);
+        let (hash, _) = word(rest);
+        (name == user && of == realm).then(|| hash.to_vec())
+    })
 }
 
 /// All hashes of a password file.
@@ -111,7 +122,7 @@ pub fn lines(text: &[u8]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{hash_of, lines};
+    use super::{hash_of, lines, realm_hash_of};
 
     #[test]
     fn users_are_lines() {
@@ -123,6 +134,20 @@ mod tests {
         assert_eq!(hash(b"").as_deref(), Some(&b"x"[..]));
         assert_eq!(hash(b"bob").as_deref(), Some(&b"y"[..]));
         assert_eq!(hash(b"#joe"), None);
+    }
+
+    #[test]
+    fn users_of_realms_are_lines() {
+        let text =
+            b"#joe:x:1\nann:x:1\nann:y:2:more\nann:x:3\njoe:x\n:x:4\nbob::x::5\r\njoe";
+        let hash = |user: &[u8], realm: &[u8]| realm_hash_of(text, user, realm);
+        assert_eq!(hash(b"ann", b"x").as_deref(), Some(&b"1"[..]));
+        assert_eq!(hash(b"ann", b"y").as_deref(), Some(&b"2"[..]));
+        assert_eq!(hash(b"ann", b"z"), None);
+        assert_eq!(hash(b"joe", b"x").as_deref(), Some(&b""[..]));
+        assert_eq!(hash(b"joe", b"").as_deref(), Some(&b""[..]));
+        assert_eq!(hash(b"", b"x").as_deref(), Some(&b"4"[..]));
+        assert_eq!(hash(b"bob", b"x").as_deref(), Some(&b"5"[..]));
     }
 
     #[test]

@@ -105,7 +105,7 @@ modules! {
     core, reqtimeout, remoteip, unique_id, gateway, ssl, http2, setenvif, rewrite, proxy, proxy_fcgi, alias, userdir,
     vhost_alias, suexec, env, negotiation, mime, autoindex, dir, speling, asis, actions, cgi, expires,
     filter, include, substitute, deflate, brotli, ratelimit, headers,
-    access_compat, allowmethods, authn_core, fastcgi, fcgid, authnz_fcgi, auth_basic, authn_file, authn_anon, authz_user,
+    access_compat, allowmethods, authn_core, fastcgi, fcgid, authnz_fcgi, auth_basic, auth_digest, authn_file, authn_anon, authz_user,
     authz_groupfile, authz_owner, authz_core, authz_host, status, info, explain, log_config,
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::effect::{Answer, Effect};
 use crate::log::Level;
 use crate::modules::access_compat::Satisfy;
-use crate::modules::{authn_core, gateway};
+use crate::modules::{auth_digest, authn_core, gateway};
 use crate::path;
 use crate::phase::{Lookup, Phase, Rule, Verdict};
 use crate::reply::Reply;
@@ -187,6 +187,10 @@ impl Run {
             let said = match verdict.take() {
                 Some(said) => said,
                 None => self.hook(),
+            };
+            let said = match auth_digest::settle(&mut self.top().r, &said) {
+                Some(asks) => asks,
+                None => said,
             };
             if self.trace.is_some() {
                 self.record(&said);

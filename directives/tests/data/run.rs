@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use directives::effect::{Call, Role};
 use directives::modules::auth_basic::Checked;
+use directives::modules::auth_digest::nonce::{Said, Want};
+use directives::modules::auth_digest::proof::Proved;
 use directives::modules::fastcgi::app::Address;
 use directives::modules::proxy::Forward;
 use directives::reply::{Body, Reply};
@@ -51,6 +53,15 @@ fn drive(mut scripted: Scripted, variables: &mut String) -> String {
                             Checked::Denied
                         })
                     }
+                    // The hash of everybody called "ann" is right.
+                    Effect::RealmHash(claim) => {
+                        Answer::RealmHash(Proved::not(match &claim.user[..] {
+                            b"ann" => Checked::Granted,
+                            b"nobody" => Checked::NoUser,
+                            _ => Checked::Denied,
+                        }))
+                    }
+                    Effect::Nonce(question) => Answer::Nonce(Said::assumed(&question)),
                     Effect::Finish => Answer::Finished(Ok(())),
                     Effect::Status => Answer::Status(Arc::default()),
                     Effect::Wait(_) => Answer::Waited,
@@ -91,6 +102,18 @@ fn show_effect(effect: &Effect, r: &Request, before: &mut String, out: &mut Stri
             given.user.escape_ascii(),
             file.escape_ascii()
         ),
+        Effect::RealmHash(claim) => writeln!(
+            out,
+            "compare the hash of {} of {} in {}",
+            claim.user.escape_ascii(),
+            claim.realm.escape_ascii(),
+            claim.file.escape_ascii()
+        ),
+        Effect::Nonce(question) => match question.want {
+            Want::Challenge => writeln!(out, "make a nonce for a challenge"),
+            Want::Use { .. } => writeln!(out, "does the nonce hold?"),
+            Want::Next => writeln!(out, "make a nonce for the next request"),
+        },
         Effect::Finish => writeln!(out, "read the rest of the answer"),
         Effect::Status => writeln!(out, "report on everything"),
         Effect::Wait(time) => writeln!(out, "wait {} ms", time.as_millis()),

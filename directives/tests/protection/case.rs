@@ -110,7 +110,8 @@ pub enum Require {
     OtherUser,
 }
 
-/// What the client sends of `user`, whose password mod_auth_basic knows as well.
+/// What the client sends of `user`, whose password mod_auth_basic and mod_auth_digest know
+/// as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials {
     Nothing,
@@ -135,8 +136,10 @@ pub struct Case {
     pub pass_response: bool,
     /// `Satisfy Any` rather than `All`.
     pub satisfy_any: bool,
-    /// `AuthType Basic` rather than none.
-    pub basic: bool,
+    /// `AuthType`, rather than none.
+    pub typed: bool,
+    /// That is `Digest` rather than `Basic`.
+    pub digest: bool,
     pub require: Require,
     pub credentials: Credentials,
 }
@@ -164,8 +167,10 @@ impl Case {
             section += &format!("FastCgi{phase:?} /virtual/{phase:?}{option}\n");
             section += &format!("FastCgi{phase:?}Authoritative {switch}\n");
         }
-        if self.basic {
-            section += "AuthType Basic\nAuthName realm\nAuthUserFile conf/users\n";
+        if self.typed {
+            let kind = if self.digest { "Digest" } else { "Basic" };
+            section +=
+                &format!("AuthType {kind}\nAuthName realm\nAuthUserFile conf/users\n");
         }
         section += match self.require {
             Require::Nothing => "",

@@ -186,6 +186,7 @@ fn ask(server: &Server, fields: &Fields) -> (Exchange, Vec<Variables>) {
         }
         Asked::Rest(_) => Answer::Finished(Ok(())),
         Asked::Password => password(false),
+        Asked::Response | Asked::Nonce => unreachable!("Digest is not configured"),
     });
     (exchange, calls)
 }

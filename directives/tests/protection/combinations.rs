@@ -7,7 +7,7 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::case::{Case, Credentials, Outcome, PHASES, Require, Setting};
-use crate::exchange::{Asked, Exchange, Server, password};
+use crate::exchange::{Asked, Exchange, Server, nonce, password, response};
 use crate::oracle;
 
 const SETTINGS: [Setting; 3] =
@@ -21,6 +21,11 @@ const REQUIRES: [Require; 5] = [
 ];
 pub const CREDENTIALS: [Credentials; 3] =
     [Credentials::Nothing, Credentials::RightPassword, Credentials::WrongPassword];
+
+/// What says the same of the user as Basic does.
+const DIGEST: &str = "Digest username=\"user\", realm=\"realm\", uri=\"/app\", \
+    nonce=\"AAAAAAAAAAA=0123456789012345678901234567890123456789\", \
+    response=\"0123456789abcdef0123456789abcdef\", qop=auth, nc=00000001, cnonce=\"x\"";
 
 /// How many of what.
 #[derive(Debug, Default)]
@@ -51,18 +56,22 @@ fn only_consent_opens_and_consent_does() {
 }
 
 pub fn configurations() -> impl Iterator<Item = Case> {
-    let switches = [(false, false), (false, true), (true, false), (true, true)];
+    let kinds = [(false, false), (true, false), (true, true)];
+    let switches = kinds.map(|kind| [(false, kind), (true, kind)]).concat();
     (0..27).flat_map(move |n| {
         let settings = [SETTINGS[n / 9], SETTINGS[n / 3 % 3], SETTINGS[n % 3]];
         // Passing on what applications say makes no difference where there are none.
         let passing: &[bool] = if n == 0 { &[false] } else { &[false, true] };
+        let switches = switches.clone();
         passing.iter().flat_map(move |&pass_response| {
-            switches.into_iter().flat_map(move |(satisfy_any, basic)| {
+            let switches = switches.clone();
+            switches.into_iter().flat_map(move |(satisfy_any, (typed, digest))| {
                 REQUIRES.into_iter().map(move |require| Case {
                     settings,
                     pass_response,
                     satisfy_any,
-                    basic,
+                    typed,
+                    digest,
                     require,
                     credentials: Credentials::Nothing,
                 })
@@ -82,7 +91,8 @@ pub fn branch(
     let mut fields = fields.clone();
     if case.credentials != Credentials::Nothing {
         // user:password
-        let value = HeaderValue::from_static("Basic dXNlcjpwYXNzd29yZA==");
+        let value = if case.digest { DIGEST } else { "Basic dXNlcjpwYXNzd29yZA==" };
+        let value = HeaderValue::from_static(value);
         fields.insert(header::AUTHORIZATION, value);
     }
     // The answers so far, as indices.
@@ -92,6 +102,12 @@ pub fn branch(
         let mut asked = 0;
         let exchange = server.get(&fields, |question| match question {
             Asked::Password => password(case.credentials == Credentials::RightPassword),
+            // Wrong is in one half of all cases the response, in the other one the nonce.
+            Asked::Response => {
+                let is_right = case.credentials == Credentials::RightPassword;
+                response(is_right || !case.pass_response)
+            }
+            Asked::Nonce => nonce(case.credentials == Credentials::RightPassword),
             Asked::Rest(phase) => said[phase as usize].map_or_else(
                 || panic!("{phase:?} has said nothing"),
                 |outcome: Outcome| outcome.rest(),

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use directives::effect::{Call, Role};
 use directives::log::Line;
 use directives::modules::auth_basic::Checked;
+use directives::modules::auth_digest::nonce::{Said, Used, Want};
+use directives::modules::auth_digest::proof::Proved;
 use directives::reply::Reply;
 use directives::request::{Connection, Head};
 use directives::{Answer, Diagnostic, Effect, Next, Request, Run, Snapshot, compile};
@@ -26,6 +28,10 @@ pub enum Asked<'a> {
     Rest(Phase),
     /// mod_auth_basic.
     Password,
+    /// mod_auth_digest, whether the response is right.
+    Response,
+    /// mod_auth_digest, whether the nonce holds.
+    Nonce,
 }
 
 /// What came of a request.
@@ -109,6 +115,13 @@ impl Server {
                     answer(Asked::Rest(last.expect("a response to finish")))
                 }
                 Next::Effect(Effect::Password { .. }) => answer(Asked::Password),
+                Next::Effect(Effect::RealmHash(_)) => answer(Asked::Response),
+                Next::Effect(Effect::Nonce(question)) => match question.want {
+                    Want::Use { .. } => answer(Asked::Nonce),
+                    Want::Challenge | Want::Next => {
+                        Answer::Nonce(Said::assumed(&question))
+                    }
+                },
                 Next::Effect(effect) => panic!("{effect:?} is not expected"),
             });
         }
@@ -118,6 +131,17 @@ impl Server {
 /// An answer about the password.
 pub fn password(is_right: bool) -> Answer {
     Answer::Password(if is_right { Checked::Granted } else { Checked::Denied })
+}
+
+/// An answer about a response.
+pub fn response(is_right: bool) -> Answer {
+    let checked = if is_right { Checked::Granted } else { Checked::Denied };
+    Answer::RealmHash(Proved::not(checked))
+}
+
+/// An answer about a nonce.
+pub fn nonce(is_ours: bool) -> Answer {
+    Answer::Nonce(Said::Used(if is_ours { Used::Accepted(0) } else { Used::Forged }))
 }
 
 /// The phase that a call says it is of.

@@ -31,7 +31,10 @@ pub fn opens(case: &Case, outcomes: [Outcome; 3]) -> bool {
     };
     // Nobody else decides about access, so silence lets in.
     let access = voice(Phase::AccessChecker) != Voice::Refuses;
-    let user = user_may(case, &voice(Phase::Authenticator), &voice(Phase::Authorizer));
+    // An authenticator checks passwords, which Digest does not send.
+    let authenticator =
+        if case.digest { Voice::Silent } else { voice(Phase::Authenticator) };
+    let user = user_may(case, &authenticator, &voice(Phase::Authorizer));
     if case.satisfy_any { access || user } else { access && user }
 }
 
@@ -44,21 +47,21 @@ fn user_may(case: &Case, authenticator: &Voice, authorizer: &Voice) -> bool {
         // Nothing is protected: neither by a condition nor by an application for users.
         Require::Nothing if !has(Phase::Authenticator) && !has(Phase::Authorizer) => {
             // A kind of authentication without anything to authenticate for is a mistake.
-            return !case.basic;
+            return !case.typed;
         }
         _ => {}
     }
     // An authorizer alone, where no kind of authentication is set, finds out by itself.
     let needs_no_user = case.require == Require::Nothing
-        && !case.basic
+        && !case.typed
         && !has(Phase::Authenticator)
         && has(Phase::Authorizer);
-    let is_known = case.basic
+    let is_known = case.typed
         && case.credentials != Credentials::Nothing
         && match authenticator {
             Voice::Consents => true,
             Voice::Refuses => false,
-            // mod_auth_basic's turn.
+            // mod_auth_basic's turn, or mod_auth_digest's.
             Voice::Silent => case.credentials == Credentials::RightPassword,
         };
     if !is_known && !needs_no_user {

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use directives::bundle::Files;
 use directives::effect::{Answer, Effect};
 use directives::modules::auth_basic::Checked;
+use directives::modules::auth_digest::nonce::Said;
+use directives::modules::auth_digest::proof::Proved;
 use directives::modules::fastcgi::Kind;
 use directives::modules::proxy::Heard;
 use directives::reply::{Body, Reply};
@@ -97,6 +99,14 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
         Effect::Password { file, .. } => {
             let out = format!("checks a password in {}\n", String::from_utf8_lossy(file));
             (out, Answer::Password(Checked::Denied))
+        }
+        Effect::RealmHash(claim) => {
+            let file = String::from_utf8_lossy(&claim.file);
+            let proved = Proved::not(Checked::Denied);
+            (format!("compares a hash in {file}\n"), Answer::RealmHash(proved))
+        }
+        Effect::Nonce(question) => {
+            (String::new(), Answer::Nonce(Said::assumed(question)))
         }
         Effect::Finish => (String::new(), Answer::Finished(Ok(()))),
         Effect::Wait(_) => (String::new(), Answer::Waited),

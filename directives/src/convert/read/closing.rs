@@ -96,10 +96,27 @@ pub(super) fn overrides<'a>(items: &'a [Item], out: &mut Vec<&'a Item>) {
     }
 }
 
-/// Who may come in; `None` if it cannot be said.
-pub(super) fn rule(items: &[&Item], realm: &str, file: Option<String>) -> Option<Rule> {
+/// Does `AuthBasicUseDigestAlgorithm` stand anywhere? What inherits it is not looked for.
+pub(super) fn hashes_realms(items: &[Item]) -> bool {
+    items.iter().any(|item| {
+        let hashes = |word: &String| word.eq_ignore_ascii_case("md5");
+        name_of(item) == "authbasicusedigestalgorithm" && words(item).iter().any(hashes)
+            || hashes_realms(item.body.as_deref().unwrap_or_default())
+    })
+}
+
+/// Who may come in; `None` if it cannot be said. Users are those of a file of `htpasswd`,
+/// where the section itself says that they are asked for a password as `Basic` has it.
+/// `other_files` says that some files are others.
+pub(super) fn rule(
+    items: &[&Item],
+    realm: &str,
+    file: Option<String>,
+    other_files: bool,
+) -> Option<Rule> {
     let mut addresses = Vec::new();
     let mut found = None;
+    let (mut is_basic, mut is_other) = (false, other_files);
     for item in items {
         let words: Vec<String> =
             words(item).iter().map(|word| word.to_ascii_lowercase()).collect();
@@ -115,7 +132,15 @@ pub(super) fn rule(items: &[&Item], realm: &str, file: Option<String>) -> Option
                 Rule::Users { realm: realm.to_owned(), file: file.clone()? }
             }
             ("order", ["allow,deny" | "deny,allow"]) => continue,
-            ("authtype", ["basic"]) | ("authbasicprovider", ["file"]) => continue,
+            ("authtype", ["basic"]) => {
+                is_basic = true;
+                continue;
+            }
+            ("authbasicusedigestalgorithm", ["off"]) => {
+                is_other = false;
+                continue;
+            }
+            ("authbasicprovider", ["file"]) => continue,
             ("authname" | "authuserfile", _) | ("authmerging", ["off"]) => continue,
             _ => return None,
         };
@@ -124,6 +149,7 @@ pub(super) fn rule(items: &[&Item], realm: &str, file: Option<String>) -> Option
         }
     }
     match (found, addresses.is_empty()) {
+        (Some(Rule::Users { .. }), _) if !is_basic || is_other => None,
         (Some(rule), true) => Some(rule),
         (None, false)
             if addresses.iter().all(|a| a.split('.').count() == 4 || a.contains(':')) =>

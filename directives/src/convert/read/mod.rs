@@ -45,6 +45,8 @@ struct Draft<'a> {
     overrides: Vec<&'a Item>,
     /// The names of such files.
     access_names: Vec<String>,
+    /// Some password files are those of Digest authentication.
+    hashes_realms: bool,
 }
 
 /// Who closes URLs: see [`Draft::closed`].
@@ -85,6 +87,7 @@ pub(super) fn read(
     main.host.root = reader.path("htdocs");
     main.access_names.push(".htaccess".to_owned());
     overrides(&compiled.items, &mut main.overrides);
+    main.hashes_realms = hashes_realms(&compiled.items);
     reader.server(&compiled.items, &mut main);
     let hosts: Vec<&Item> =
         compiled.items.iter().filter(|item| name_of(item) == "<virtualhost").collect();

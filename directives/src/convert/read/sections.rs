@@ -182,7 +182,10 @@ impl<'a> Reader<'a> {
                     limited = true;
                     self.lose(inner, "it cannot be said there: it is denied");
                 }
-                "authtype" | "authbasicprovider" => rules.push(inner),
+                "authtype" | "authbasicprovider" | "authbasicusedigestalgorithm" => {
+                    rules.push(inner);
+                }
+                name if name.starts_with("authdigest") => rules.push(inner),
                 "authname" => {
                     realm = words.first().cloned().unwrap_or_default();
                     rules.push(inner);
@@ -233,7 +236,7 @@ impl<'a> Reader<'a> {
         if rules.is_empty() && !asks && !limited {
             return false;
         }
-        let rule = match rule(&rules, &realm, file) {
+        let rule = match rule(&rules, &realm, file, draft.hashes_realms) {
             Some(Rule::Users { .. })
                 if self.target.lacks(Feature::Passwords).is_some() =>
             {

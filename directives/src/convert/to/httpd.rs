@@ -507,6 +507,7 @@ fn stock(module: &str) -> Option<Vec<&'static str>> {
         "mod_allowmethods.c" => vec!["allowmethods"],
         "mod_authn_core.c" => vec!["authn_core"],
         "mod_auth_basic.c" => vec!["authn_core", "authz_core", "auth_basic"],
+        "mod_auth_digest.c" => vec!["authn_core", "authz_core", "auth_digest"],
         "mod_authn_file.c" => vec!["authn_file"],
         "mod_authn_anon.c" => vec!["authn_anon"],
         "mod_authz_user.c" => vec!["authz_user"],

@@ -51,7 +51,7 @@ pub(super) static AUTHN_PROVIDER_ALIAS: Directive = Directive {
     summary: "container for grouping an authentication provider's directives under a provider \
               alias",
     docs: r#"
-A provider of `AuthBasicProvider` under a name of its own, with settings that go before those
+A provider of `AuthBasicProvider` or `AuthDigestProvider` under a name of its own, with settings that go before those
 of the section that names it: several password files can be asked one after the other. The
 base is `file`, `anon` or a provider of `AuthnzFcgiDefineProvider`, and no alias. An alias has
 to stand before it is named.

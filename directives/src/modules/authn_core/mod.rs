@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 pub use alias::{Alias, Process, taken};
 
+use super::auth_digest;
 use crate::compile::Scope;
-use crate::diagnostic::codes;
 use crate::expr::Template;
 use crate::log::Level;
 use crate::merge_options;
@@ -37,6 +37,11 @@ pub fn auth_type(r: &mut Request) -> Option<Bytes> {
 /// Is `AuthType` `Basic`?
 pub fn is_basic(r: &mut Request) -> bool {
     auth_type(r).is_some_and(|kind| kind.eq_ignore_ascii_case(b"basic"))
+}
+
+/// Is `AuthType` `Digest`?
+pub fn is_digest(r: &mut Request) -> bool {
+    auth_type(r).is_some_and(|kind| kind.eq_ignore_ascii_case(b"digest"))
 }
 
 /// `AuthName`, with its quotes escaped: `ap_auth_name`.
@@ -71,14 +76,14 @@ pub type Server = ();
 
 static AUTH_TYPE: Directive = Directive {
     name: "AuthType",
-    syntax: "None|Basic",
+    syntax: "None|Basic|Digest",
     context: Context::PER_DIRECTORY,
     overrides: Override::AUTH_CONFIG,
     default: "None",
     summary: "an HTTP authorization type (e.g., \"Basic\")",
     docs: r#"
-How users say who they are; a text with expressions in it. `Basic` is built in; any other word leaves the question to an
-application, which then has to be one that answers it.
+How users say who they are; a text with expressions in it. `Basic` and `Digest` are built in;
+any other word leaves the question to an application, which then has to be one that answers it.
 
 ## Example
     <Location /intern>
@@ -89,11 +94,6 @@ application, which then has to be one that answers it.
     </Location>
 "#,
     set: Set::One(|at, word| {
-        if word.is("digest") {
-            let message = "AuthType Digest is refused: it is not built in";
-            let help = "use AuthType Basic over TLS";
-            return Err(Problem::new(&codes::REFUSED, message).at(word.span).help(help));
-        }
         let kind = if word.is("none") { None } else { Some(template(at, word)?) };
         at.dir.authn_core().kind = Some(kind);
         Ok(())
@@ -126,7 +126,7 @@ The realm that browsers show when they ask for a password; a text with expressio
 };
 
 /// Puts a backslash before every quote that has none: `ap_escape_quotes`.
-fn escape_quotes(text: &[u8]) -> Vec<u8> {
+pub(super) fn escape_quotes(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut escaped = false;
     for &byte in text {
@@ -255,6 +255,9 @@ pub fn challenge(r: &mut Request) {
             let name = auth_name(r).unwrap_or_default();
             let value = [b"Basic realm=\"", &name[..], b"\""].concat();
             r.err_headers_out.set("WWW-Authenticate", value);
+        }
+        Some(kind) if kind.eq_ignore_ascii_case(b"digest") => {
+            auth_digest::challenge(r, false);
         }
         Some(_) => {}
         None => {

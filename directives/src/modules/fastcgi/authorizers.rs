@@ -265,7 +265,8 @@ phases! {
         FAST_CGI_AUTHENTICATOR_AUTHORITATIVE: "FastCgiAuthenticatorAuthoritative",
         authenticator_authoritative,
         "An application that checks user and password: it gets REMOTE_USER and REMOTE_PASSWD, \
-         and a status of 200 lets the user in.",
+         and a status of 200 lets the user in. With `AuthType Digest`, where clients send no \
+         password, it is not asked.",
         "";
     FAST_CGI_AUTHORIZER: "FastCgiAuthorizer", authorizer,
         FAST_CGI_AUTHORIZER_AUTHORITATIVE: "FastCgiAuthorizerAuthoritative",

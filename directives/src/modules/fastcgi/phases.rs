@@ -506,7 +506,7 @@ fn refuse<P: Phase, F: Family>(r: &mut Request, status: u16) -> Verdict {
         return DECLINED;
     }
     log::<P, F>(r, status);
-    if P::IS_OF_USER && authn_core::is_basic(r) {
+    if P::IS_OF_USER && (authn_core::is_basic(r) || authn_core::is_digest(r)) {
         authn_core::challenge(r);
     }
     Verdict::Status(status)
