@@ -481,6 +481,11 @@ impl Request {
         r.trailers_in = trailers;
     }
 
+    /// Is the handler one of these?
+    pub fn has_handler(&self, names: &[&[u8]]) -> bool {
+        self.handler.as_deref().is_some_and(|handler| names.contains(&handler))
+    }
+
     /// The length that the client announced for its body, if it announced one.
     pub fn content_length(&self) -> Option<u64> {
         self.headers_in
@@ -500,8 +505,7 @@ impl Request {
 
     /// Is the client's name looked up for whoever wants it? (`HostnameLookups`)
     pub fn looks_up_names(&self) -> bool {
-        use crate::modules::core::Lookups;
-        self.dir.core.hostname_lookups.is_some_and(|lookups| lookups != Lookups::Off)
+        crate::modules::core::looks_up(&self.dir)
     }
 
     /// Keeps the answer to [`Effect::Resolve`](crate::Effect::Resolve).

@@ -13,7 +13,7 @@ use crate::effect::{Answer, Effect};
 use crate::expr::Template;
 use crate::log::Level;
 use crate::merge::Merge;
-use crate::phase::{DECLINED, OK, Phase, Verdict, on};
+use crate::phase::{DECLINED, OK, Phase, Verdict, last, on};
 use crate::request::Request;
 use crate::schema::{Context, Directive, Module, Override, Problem, Result, Set, Word};
 
@@ -194,7 +194,11 @@ pub static MODULE: Module = Module {
     name: "mod_auth_basic.c",
     id: "auth_basic_module",
     directives: &[&AUTH_BASIC_PROVIDER, &AUTH_BASIC_AUTHORITATIVE, &AUTH_BASIC_FAKE],
-    hooks: &[on(Phase::Authn, authenticate), crate::phase::last(Phase::Fixups, fake)],
+    hooks: &[
+        on(Phase::Authn, authenticate),
+        last(Phase::Fixups, fake)
+            .where_set(|at| matches!(at.dir.auth_basic.fake, Some(Some(_)))),
+    ],
 };
 
 const NUMBERS: Numbers = Numbers { name: 1615, scheme: 1614, module: "auth_basic" };

@@ -274,7 +274,8 @@ pub static MODULE: Module = Module {
         &REMOTE_IP_TRUSTED_PROXY,
         &REMOTE_IP_TRUSTED_PROXY_LIST,
     ],
-    hooks: &[first(Phase::Received, modify)],
+    hooks: &[first(Phase::Received, modify)
+        .where_set(|at| at.server.config.remoteip.header.is_some())],
 };
 
 /// Addresses that nobody beyond an internal proxy can have: RFC 1918 and its like, and

@@ -272,7 +272,12 @@ pub static MODULE: Module = Module {
         &BROWSER_MATCH,
         &BROWSER_MATCH_NO_CASE,
     ],
-    hooks: &[on(Phase::Received, received), on(Phase::Headers, headers)],
+    hooks: &[
+        on(Phase::Received, received)
+            .where_set(|at| !at.server.config.setenvif.conditions.is_empty()),
+        on(Phase::Headers, headers)
+            .where_set(|at| !at.dir.setenvif.conditions.is_empty()),
+    ],
 };
 
 fn received(r: &mut Request) -> Verdict {

@@ -79,7 +79,9 @@ pub static MODULE: Module = Module {
     name: "mod_speling.c",
     id: "speling_module",
     directives: &[&CHECK_SPELLING, &CHECK_CASE_ONLY, &CHECK_BASENAME_MATCH],
-    hooks: &[last(Phase::Fixups, check)],
+    hooks: &[
+        last(Phase::Fixups, check).where_set(|at| at.dir.speling.enabled == Some(true))
+    ],
 };
 
 /// How a name differs from the one that was asked for, from near to far: `sp_reason`.

@@ -254,30 +254,54 @@ impl Run {
 
     /// Runs the hook at hand, and those behind it as long as they have nothing to say that
     /// counts: most hooks of most requests. Behind the last one it is the phase's own
-    /// answer. A trace is of each hook.
+    /// answer. A trace is of each hook, whether the request concerns it or not.
     fn hook(&mut self) -> Verdict {
         let traced = self.trace.is_some();
         let frame = self.top();
-        let is_all = frame.at.phase.rule() == Rule::All;
+        let phase = frame.at.phase;
+        let is_all = phase.rule() == Rule::All;
+        let goes_on = |said: &Verdict| match said {
+            Verdict::Declined => true,
+            Verdict::Ok => is_all,
+            _ => false,
+        };
+        let r = &mut frame.r;
+        let count = r.snapshot.hooks.of(phase).len();
+        let mut dir = Arc::as_ptr(&r.dir);
+        let concerned = |r: &Request| match traced {
+            true => u64::MAX,
+            false => r.snapshot.hooks.concerned(r, phase),
+        };
+        let mut bits = concerned(r);
         loop {
-            let hooks = frame.r.snapshot.hooks(frame.at.phase);
-            let Some(hook) = hooks.get(frame.at.index).copied() else {
+            let from = frame.at.index;
+            let place = from + (bits >> from).trailing_zeros() as usize;
+            frame.at.index = place.min(count);
+            if cfg!(debug_assertions) {
+                for idle in from..frame.at.index {
+                    let said = r.snapshot.hooks.of(phase)[idle](r);
+                    assert!(goes_on(&said), "{phase:?}: the hook at {idle} is not idle");
+                }
+            }
+            if place >= count {
                 return if is_all { Verdict::Ok } else { Verdict::Declined };
-            };
-            let said = hook(&mut frame.r);
-            let goes_on = matches!(said, Verdict::Declined)
-                || is_all && matches!(said, Verdict::Ok);
-            if traced || !goes_on {
+            }
+            let said = r.snapshot.hooks.of(phase)[place](r);
+            if traced || !goes_on(&said) {
                 return said;
             }
             frame.at.index += 1;
+            if Arc::as_ptr(&r.dir) != dir || phase == Phase::Handle {
+                dir = Arc::as_ptr(&r.dir);
+                bits = concerned(r);
+            }
         }
     }
 
     /// What a hook's word means for its phase, and what comes next.
     fn weigh(&mut self, said: Verdict) -> Turn {
         let frame = self.top();
-        let ended = frame.at.index >= frame.r.snapshot.hooks(frame.at.phase).len();
+        let ended = frame.at.index >= frame.r.snapshot.hooks.of(frame.at.phase).len();
         let decided = match (frame.at.phase.rule(), &said) {
             (Rule::All, Verdict::Ok | Verdict::Declined)
             | (Rule::First, Verdict::Declined) => ended,
@@ -495,8 +519,11 @@ impl Run {
             r.filters.clear();
         }
         let snapshot = Arc::clone(&r.snapshot);
-        for hook in snapshot.hooks(Phase::Respond) {
-            if let Verdict::Status(status) = hook(r) {
+        let concerned = snapshot.hooks.concerned(r, Phase::Respond);
+        for (place, hook) in snapshot.hooks.of(Phase::Respond).iter().enumerate() {
+            if concerned >> place & 1 == 1
+                && let Verdict::Status(status) = hook(r)
+            {
                 r.status = status;
             }
         }
