@@ -90,7 +90,9 @@ pub fn pack(r: &mut Request, coding: &Coding, etag: AlterEtag) -> bool {
     r.headers_out.merge("Vary", b"Accept-Encoding");
     let forced = coding.force.is_some_and(|name| r.env.has(name));
     if !forced
-        && !r.header("accept-encoding").is_some_and(|list| accepts(&list, coding.name))
+        && !r
+            .header(http::header::ACCEPT_ENCODING)
+            .is_some_and(|list| accepts(&list, coding.name))
     {
         return false;
     }

@@ -1,6 +1,7 @@
 //! mod_remoteip: the client's address as a proxy in front reports it, in a field of the
 //! request or before the first one (the PROXY protocol).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -299,7 +300,7 @@ fn modify(r: &mut Request) -> Verdict {
     if r.connection.reported.is_some() {
         return OK;
     }
-    let Some(field) = r.header(name.as_str()) else { return OK };
+    let Some(field) = r.header(name).map(Cow::into_owned) else { return OK };
     let mut rest = Some(&field[..]);
     let mut client = r.useragent_ip;
     let mut is_internal = false;

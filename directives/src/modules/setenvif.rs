@@ -345,7 +345,7 @@ fn matched(
             let known = r.headers_in.keys();
             let name =
                 known.filter(|name| names.is_match(name.as_str().as_bytes())).last();
-            name.and_then(|name| r.header(name.as_str()))
+            name.and_then(|name| r.header(name)).map(owned)
         }
         attribute => value(r, attribute),
     };
@@ -356,6 +356,10 @@ fn matched(
         pattern.is_match(&subject).then(Groups::default)?
     };
     Some((subject, groups))
+}
+
+fn owned(value: std::borrow::Cow<[u8]>) -> Bytes {
+    value.into_owned().into()
 }
 
 fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
@@ -376,7 +380,8 @@ fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
         Attribute::Named(name) => {
             let field = http::HeaderName::from_bytes(name.as_bytes())
                 .ok()
-                .and_then(|field| r.header(field.as_str()));
+                .and_then(|field| r.header(field))
+                .map(owned);
             field.or_else(|| r.env.get(name.as_bytes()).cloned())
         }
         Attribute::Matching(_) => None,

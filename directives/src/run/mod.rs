@@ -189,7 +189,7 @@ impl Run {
                 }
                 Verdict::Look(lookup, then) => self.look(&lookup, then),
                 Verdict::Redirect(redirect) => redirect::redirect(self.top(), redirect),
-                said => self.weigh(said),
+                said => self.weigh(&said),
             };
             match turn {
                 Turn::Go => {}
@@ -226,8 +226,7 @@ impl Run {
             // All that comes to this address is a call, whatever host it names.
             return judge(r).err().map(Verdict::Status);
         }
-        let target = r.unparsed_uri.clone();
-        host::check(r, &target).err().map(Verdict::Status)
+        host::check(r).err().map(Verdict::Status)
     }
 
     /// Goes on with the request that a call's message describes.
@@ -236,8 +235,7 @@ impl Run {
         if let Some(verdict) = gateway::called(r, answer) {
             return Some(verdict);
         }
-        let target = r.unparsed_uri.clone();
-        host::check(r, &target).err().map(Verdict::Status)
+        host::check(r).err().map(Verdict::Status)
     }
 
     /// Goes on with the request that a call describes.
@@ -299,10 +297,10 @@ impl Run {
     }
 
     /// What a hook's word means for its phase, and what comes next.
-    fn weigh(&mut self, said: Verdict) -> Turn {
+    fn weigh(&mut self, said: &Verdict) -> Turn {
         let frame = self.top();
         let ended = frame.at.index >= frame.r.snapshot.hooks.of(frame.at.phase).len();
-        let decided = match (frame.at.phase.rule(), &said) {
+        let decided = match (frame.at.phase.rule(), said) {
             (Rule::All, Verdict::Ok | Verdict::Declined)
             | (Rule::First, Verdict::Declined) => ended,
             _ => true,
@@ -333,14 +331,14 @@ impl Run {
                 self.die(500)
             }
             (Phase::Respond | Phase::Log, _) => Turn::Respond,
-            (Phase::Access, Verdict::Status(status)) => {
+            (Phase::Access, &Verdict::Status(status)) => {
                 // With `Satisfy Any` a user may still be let in.
                 if satisfy(&frame.r) == Satisfy::Any {
                     return self.enter(Phase::AccessEx);
                 }
                 self.die(status)
             }
-            (_, Verdict::Status(status)) => self.die(status),
+            (_, &Verdict::Status(status)) => self.die(status),
             (Phase::Access, _) => {
                 let any = satisfy(&frame.r) == Satisfy::Any;
                 self.enter(if any { Phase::Type } else { Phase::AccessEx })
@@ -435,11 +433,10 @@ impl Run {
         let r = self.request_mut();
         if r.handler.is_none() {
             r.handler_by_type = true;
-            let kind = r.content_type.as_deref();
-            r.handler = Some(match kind {
+            r.handler = Some(match &r.content_type {
                 Some(kind) => {
                     let end = kind.iter().position(|&b| b == b';').unwrap_or(kind.len());
-                    bytes::Bytes::copy_from_slice(kind[..end].trim_ascii())
+                    kind.slice_ref(kind[..end].trim_ascii())
                 }
                 None => bytes::Bytes::from_static(b"default-handler"),
             });
@@ -594,8 +591,7 @@ fn too_nested(r: &Request, levels: usize) -> Option<(u32, String)> {
 /// host.
 fn judge(r: &mut Request) -> Result<(), u16> {
     gateway::become_original(r)?;
-    let target = r.unparsed_uri.clone();
-    host::check(r, &target)
+    host::check(r)
 }
 
 fn satisfy(r: &Request) -> Satisfy {

@@ -103,7 +103,7 @@ impl Process {
             return None;
         }
         let merged;
-        let file = if file.windows(2).any(|w| w == b"//") {
+        let file = if path::has_2slash(file) {
             merged = path::no2slash(file);
             &merged
         } else {

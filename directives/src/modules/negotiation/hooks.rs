@@ -367,7 +367,7 @@ pub fn fix_encoding(r: &mut Request) -> Verdict {
     else {
         return DECLINED;
     };
-    let Some(line) = r.header("accept-encoding") else { return DECLINED };
+    let Some(line) = r.header(http::header::ACCEPT_ENCODING) else { return DECLINED };
     let bare = encoding.strip_prefix(b"x-").unwrap_or(&encoding);
     let wanted = accept::items(&line);
     let plain = wanted.iter().find(|item| item.name[..] == *bare);
