@@ -36,7 +36,7 @@ pub struct AtWork {
 
 impl Hooks {
     /// Those of the modules that are at work.
-    pub fn new(loaded: &HashSet<String>) -> Hooks {
+    pub(crate) fn new(loaded: &HashSet<String>) -> Hooks {
         let mut hooks = Hooks {
             phases: Default::default(),
             concerns: Default::default(),
@@ -124,7 +124,7 @@ fn in_order(loaded: &HashSet<String>) -> Vec<(&'static Module, &'static Hooked)>
 }
 
 /// The module that the hook of a phase at `place` belongs to: see [`Hooks::of`].
-pub fn module_of(
+pub(crate) fn module_of(
     loaded: &HashSet<String>,
     phase: Phase,
     place: usize,

@@ -10,7 +10,7 @@ use crate::request::Request;
 thread_local! {
     /// Dates that were written before, by their seconds: every response is of this second,
     /// and files that are asked for are asked for again.
-    static WRITTEN: [Cell<(i64, Bytes)>; 8] = const { [const { Cell::new((-1, Bytes::new())) }; 8] };
+    static WRITTEN: [Cell<(i64, Bytes)>; 16] = const { [const { Cell::new((-1, Bytes::new())) }; 16] };
 }
 
 /// Seconds since 1970 as an HTTP date. Every response has one or two of them, and a
@@ -19,7 +19,7 @@ pub fn http_date(seconds: i64) -> Bytes {
     // The last second of the year 9999.
     let seconds = seconds.clamp(0, 253_402_300_799);
     WRITTEN.with(|written| {
-        let kept = &written[(seconds % 8) as usize];
+        let kept = &written[(seconds % 16) as usize];
         let (of, date) = kept.take();
         let date = if of == seconds {
             date

@@ -266,9 +266,8 @@ impl Run {
         let r = &mut frame.r;
         let count = r.snapshot.hooks.of(phase).len();
         let mut dir = Arc::as_ptr(&r.dir);
-        let concerned = |r: &Request| match traced {
-            true => u64::MAX,
-            false => r.snapshot.hooks.concerned(r, phase),
+        let concerned = |r: &Request| {
+            if traced { u64::MAX } else { r.snapshot.hooks.concerned(r, phase) }
         };
         let mut bits = concerned(r);
         loop {
