@@ -110,8 +110,8 @@ fn fill(r: &mut Request, extras: &Extras) {
     }
 }
 
-fn field(r: &Request, name: &[u8]) -> Option<Bytes> {
-    r.header(http::HeaderName::from_bytes(name).ok()?.as_str())
+fn field<'r>(r: &'r Request, name: &[u8]) -> Option<Cow<'r, [u8]>> {
+    r.header(http::HeaderName::from_bytes(name).ok()?)
 }
 
 /// What the server says about a request by itself, and nobody else: which file is meant, who

@@ -39,14 +39,14 @@ struct Entry {
 /// Lays the file of `directory` (with its final slash), if there is one and it may speak,
 /// over the request's settings: `ap_parse_htaccess`. The error is a status.
 pub fn apply(r: &mut Request, directory: &[u8]) -> Result<(), u16> {
-    let dir = r.dir.clone();
-    let Some(allowed) = &dir.core.allow_override else { return Ok(()) };
+    let Some(allowed) = &r.dir.core.allow_override else { return Ok(()) };
     let silent = allowed.classes.0 == 0
         && allowed.list.is_empty()
         && allowed.nonfatal == Nonfatal::None;
     if silent {
         return Ok(());
     }
+    let allowed = &allowed.clone();
     let server = r.server.clone();
     let default = [Bytes::from_static(b".htaccess")];
     let names = server.config.core.access_names.as_deref().unwrap_or(&default);

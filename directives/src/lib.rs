@@ -24,6 +24,7 @@ pub mod expr;
 pub mod fcgi;
 pub mod filter;
 pub mod fnmatch;
+pub mod hooks;
 mod htaccess;
 pub mod json;
 pub mod known;

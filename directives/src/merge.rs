@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
+use crate::hooks::AtWork;
 use crate::modules::DirConfig;
 use crate::section::{Section, SectionId};
 
@@ -37,8 +38,8 @@ macro_rules! merge_options {
 pub struct Merged {
     /// The settings.
     pub config: DirConfig,
-    /// What others derive from the settings, once.
-    pub derived: Derived,
+    /// The hooks that have to do with these settings, once a request asked.
+    pub at_work: OnceLock<AtWork>,
     /// The last section that was laid over, and those before it; none at a root.
     pub way: Option<Arc<Way>>,
     next: RwLock<FxHashMap<Edge, (SectionId, Arc<Merged>)>>,
@@ -51,13 +52,6 @@ pub struct Way {
     pub outer: Option<Arc<Way>>,
     /// The section.
     pub section: Arc<Section>,
-}
-
-/// Values computed from a merged configuration when first needed.
-#[derive(Debug, Default)]
-pub struct Derived {
-    /// Anything that another part of the program keeps here, by its own type.
-    pub slot: OnceLock<Box<dyn std::any::Any + Send + Sync>>,
 }
 
 /// How a node is left. A `.htaccess` file is known by its place, so that a new version
@@ -86,8 +80,8 @@ impl Merged {
     }
 
     fn reached(config: DirConfig, way: Option<Arc<Way>>) -> Arc<Merged> {
-        let (derived, next) = (Derived::default(), RwLock::default());
-        Arc::new(Merged { config, derived, way, next })
+        let (at_work, next) = (OnceLock::new(), RwLock::default());
+        Arc::new(Merged { config, at_work, way, next })
     }
 
     /// The sections that it was merged from, in order.

@@ -90,6 +90,15 @@ pub fn unescape_lenient(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Is an encoded path one that decoding and normalising leave as it is? `false` also for
+/// some that they would.
+pub fn is_normal(path: &[u8]) -> bool {
+    let is_odd = |&byte: &u8| byte == b'%' || byte == b'#';
+    path.first() == Some(&b'/')
+        && !path.iter().fold(false, |odd, byte| odd | is_odd(byte))
+        && is_normal_file(path)
+}
+
 /// Removes `.` and `..` and, if asked, joins slashes. `None` if `..` leads above the
 /// root. See `ap_normalize_path`.
 pub fn normalize(path: &[u8], merge_slashes: bool) -> Option<Vec<u8>> {
@@ -132,6 +141,24 @@ pub fn normalize(path: &[u8], merge_slashes: bool) -> Option<Vec<u8>> {
         }
     }
     (!above).then_some(out)
+}
+
+/// Has a file name neither two slashes nor a period behind one? Then there is nothing to
+/// [normalise](normalize).
+pub fn is_normal_file(path: &[u8]) -> bool {
+    !has_pair(path, |first, second| first == b'/' && (second == b'/' || second == b'.'))
+}
+
+/// Are there slashes to be [joined](no2slash)?
+pub fn has_2slash(path: &[u8]) -> bool {
+    has_pair(path, |first, second| first == b'/' && second == b'/')
+}
+
+/// Is there such a pair of neighbours? Looks at all of them, so that many are looked at at
+/// once.
+fn has_pair(path: &[u8], is_such: impl Fn(u8, u8) -> bool) -> bool {
+    let pairs = path.iter().zip(path.iter().skip(1));
+    pairs.fold(false, |found, (&first, &second)| found | is_such(first, second))
 }
 
 /// Joins repeated slashes. See `ap_no2slash`.

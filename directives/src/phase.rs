@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use crate::effect::{Answer, Effect};
+use crate::modules::{DirConfig, Process};
 use crate::request::Request;
+use crate::snapshot::Server;
 
 /// The phases of a request, in order. The names in brackets are httpd's hooks; whether
 /// all hooks of a phase run or the first that decides is [`Phase::rule`].
@@ -81,6 +83,31 @@ pub struct Hooked {
     pub place: Place,
     /// What it does.
     pub hook: Hook,
+    /// Which requests it can have something to say to.
+    pub concern: Concern,
+}
+
+/// Which requests a hook can have something to say to; of the others it is not asked. What
+/// it would say to those is "declined", or in a phase [of all](Rule::All) "OK": builds with
+/// debug assertions ask all the same, and make sure.
+#[derive(Clone, Copy, Debug)]
+pub enum Concern {
+    /// All.
+    All,
+    /// Those with settings that it has to do with.
+    Settings(fn(&Settings) -> bool),
+    /// Those with one of these handlers.
+    Handlers(&'static [&'static [u8]]),
+}
+
+/// The settings of a request.
+pub struct Settings<'a> {
+    /// Those of the process.
+    pub process: &'a Process,
+    /// The virtual host.
+    pub server: &'a Server,
+    /// Those of the sections that apply.
+    pub dir: &'a DirConfig,
 }
 
 /// Where a hook stands among the hooks of its phase; within a place the order is that
@@ -97,24 +124,38 @@ pub enum Place {
     ReallyLast,
 }
 
+impl Hooked {
+    /// Only for requests with such settings.
+    #[must_use]
+    pub const fn where_set(self, has_to_do: fn(&Settings) -> bool) -> Hooked {
+        Hooked { concern: Concern::Settings(has_to_do), ..self }
+    }
+
+    /// Only for requests with one of these handlers.
+    #[must_use]
+    pub const fn of_handlers(self, names: &'static [&'static [u8]]) -> Hooked {
+        Hooked { concern: Concern::Handlers(names), ..self }
+    }
+}
+
 /// A hook of `phase`.
 pub const fn on(phase: Phase, hook: Hook) -> Hooked {
-    Hooked { phase, place: Place::Middle, hook }
+    Hooked { phase, place: Place::Middle, hook, concern: Concern::All }
 }
 
 /// A hook that runs before the others of `phase`.
 pub const fn first(phase: Phase, hook: Hook) -> Hooked {
-    Hooked { phase, place: Place::First, hook }
+    Hooked { phase, place: Place::First, hook, concern: Concern::All }
 }
 
 /// A hook that runs after the others of `phase`.
 pub const fn last(phase: Phase, hook: Hook) -> Hooked {
-    Hooked { phase, place: Place::Last, hook }
+    Hooked { phase, place: Place::Last, hook, concern: Concern::All }
 }
 
 /// A hook that runs when no other has decided.
 pub const fn really_last(phase: Phase, hook: Hook) -> Hooked {
-    Hooked { phase, place: Place::ReallyLast, hook }
+    Hooked { phase, place: Place::ReallyLast, hook, concern: Concern::All }
 }
 
 /// What a hook says.

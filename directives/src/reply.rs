@@ -11,6 +11,11 @@ use crate::modules::ratelimit::Rate;
 pub struct Headers(Vec<(Bytes, Bytes)>);
 
 impl Headers {
+    /// An empty list with room for so many fields.
+    pub fn with_capacity(fields: usize) -> Headers {
+        Headers(Vec::with_capacity(fields))
+    }
+
     /// The value of the first field called `name`.
     pub fn get(&self, name: &str) -> Option<&Bytes> {
         self.0
@@ -40,12 +45,16 @@ impl Headers {
             }
         });
         if let Some(value) = value {
-            self.0.push((name, value));
+            self.add(name, value);
         }
     }
 
     /// Adds a field beside others of its name.
     pub fn add(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
+        if self.0.capacity() == 0 {
+            // Room for what most responses have, at once.
+            self.0.reserve(8);
+        }
         self.0.push((name.into(), value.into()));
     }
 
@@ -126,10 +135,9 @@ pub enum Body {
     None,
     /// These bytes.
     Bytes(Bytes),
-    /// A file, or ranges of one; for several ranges each part's head stands before it.
+    /// The file that was opened, or ranges of it; for several ranges each part's head stands
+    /// before it.
     File {
-        /// The path.
-        path: Bytes,
         /// Its size when it was looked at, bytes.
         size: u64,
         /// What to send.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{AsHeaderName, COOKIE};
 use http::{HeaderMap, Method};
 
 use crate::bundle::{Files, Meta, OsError};
@@ -266,15 +267,14 @@ impl Request {
         time: i64,
     ) -> Request {
         let server = snapshot.default_server(connection.local);
-        Request {
-            header_only: head.method == Method::HEAD,
-            original_method: head.method.clone(),
-            method: head.method,
-            unparsed_uri: head.target,
-            version: head.version,
-            headers_in: Arc::new(head.headers),
-            ..Request::blank(snapshot, server, files, connection, time)
-        }
+        let mut r = Request::blank(snapshot, server, files, connection, time);
+        r.header_only = head.method == Method::HEAD;
+        r.original_method.clone_from(&head.method);
+        r.method = head.method;
+        r.unparsed_uri = head.target;
+        r.version = head.version;
+        r.headers_in = Arc::new(head.headers);
+        r
     }
 
     fn blank(
@@ -444,24 +444,30 @@ impl Request {
         r
     }
 
-    /// A request field's value; repeated fields are joined with `, `.
-    pub fn header(&self, name: &str) -> Option<Bytes> {
+    /// A request field's value; repeated fields are joined with `, `. A name that is known
+    /// when this is compiled is best given as one of [`http::header`]'s, which need not be
+    /// read first.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<Cow<'_, [u8]>> {
         let mut values = self.headers_in.get_all(name).iter();
         let first = values.next()?;
         let mut rest = values.peekable();
         if rest.peek().is_none() {
-            return Some(Bytes::copy_from_slice(first.as_bytes()));
+            return Some(Cow::Borrowed(first.as_bytes()));
         }
         // HTTP/2 cuts a cookie field into pieces (RFC 9113, 8.2.3); before, two fields are
         // two fields.
-        let cookie = self.version >= 20 && name.eq_ignore_ascii_case("cookie");
+        let cookie = self.version >= 20
+            && self
+                .headers_in
+                .get(COOKIE)
+                .is_some_and(|cookie| std::ptr::eq(cookie, first));
         let separator: &[u8] = if cookie { b"; " } else { b", " };
         let mut joined = first.as_bytes().to_vec();
         for value in rest {
             joined.extend_from_slice(separator);
             joined.extend_from_slice(value.as_bytes());
         }
-        Some(joined.into())
+        Some(Cow::Owned(joined))
     }
 
     /// Takes the fields that came behind the body: `%{...}^ti`, and with `MergeTrailers` as
@@ -485,6 +491,11 @@ impl Request {
         r.trailers_in = trailers;
     }
 
+    /// Is the handler one of these?
+    pub fn has_handler(&self, names: &[&[u8]]) -> bool {
+        self.handler.as_deref().is_some_and(|handler| names.contains(&handler))
+    }
+
     /// The length that the client announced for its body, if it announced one.
     pub fn content_length(&self) -> Option<u64> {
         self.headers_in
@@ -504,8 +515,7 @@ impl Request {
 
     /// Is the client's name looked up for whoever wants it? (`HostnameLookups`)
     pub fn looks_up_names(&self) -> bool {
-        use crate::modules::core::Lookups;
-        self.dir.core.hostname_lookups.is_some_and(|lookups| lookups != Lookups::Off)
+        crate::modules::core::looks_up(&self.dir)
     }
 
     /// Keeps the answer to [`Effect::Resolve`](crate::Effect::Resolve).

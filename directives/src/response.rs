@@ -1,6 +1,7 @@
 //! The last touches of a response: `ap_http_header_filter` and `ap_set_keepalive`.
 
 use bytes::Bytes;
+use http::header::{CONNECTION, VIA};
 
 use crate::content::{conditions, ranges};
 use crate::reply::{Body, Headers, Reply};
@@ -25,15 +26,16 @@ pub fn finish(r: &mut Request) -> Reply {
     }
     let raw = matches!(r.body, Body::Raw | Body::Tunnel);
     let body = std::mem::take(&mut r.body);
-    let mut headers = Headers::default();
-    headers.set("Date", conditions::http_date(r.request_time / 1_000_000));
-    headers.set("Server", r.snapshot.process.core.banner().clone());
     let mut own = std::mem::take(&mut r.err_headers_out);
     if own.is_empty() {
         own = std::mem::take(&mut r.headers_out);
     } else {
         own.extend(std::mem::take(&mut r.headers_out));
     }
+    // Room for these two and some that are added below.
+    let mut headers = Headers::with_capacity(own.iter().len() + 6);
+    headers.add("Date", conditions::http_date(r.request_time / 1_000_000));
+    headers.add("Server", r.snapshot.process.core.banner().clone());
     // What an upstream says of itself stays.
     if r.proxyreq {
         for name in ["Date", "Server"] {
@@ -152,7 +154,7 @@ fn content_type(r: &Request) -> Option<Bytes> {
 
 /// Has the client said that no request of its own follows on the connection?
 pub fn is_last(r: &Request) -> bool {
-    let connection = r.header("connection").unwrap_or_default();
+    let connection = r.header(CONNECTION).unwrap_or_default();
     has_token(&connection, b"close")
         || r.version < 11 && !has_token(&connection, b"keep-alive")
 }
@@ -164,7 +166,7 @@ fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
         return true;
     }
     let core = &r.server.config.core;
-    let connection = r.header("connection").unwrap_or_default();
+    let connection = r.header(CONNECTION).unwrap_or_default();
     let says = |token: &[u8]| has_token(&connection, token);
     let keep_sent = says(b"keep-alive");
     let left = core
@@ -183,7 +185,7 @@ fn keep_alive(r: &Request, headers: &mut Headers) -> bool {
         && left.is_none_or(|left| left > 0)
         && !status::drops_connection(r.status)
         && !says(b"close")
-        && (!r.env.has(b"nokeepalive") || r.headers_in.contains_key("via"))
+        && (!r.env.has(b"nokeepalive") || r.headers_in.contains_key(VIA))
         && (keep_sent || r.version >= 11);
     if !keep {
         if !dropped {

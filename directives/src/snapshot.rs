@@ -11,12 +11,11 @@ use crate::bundle::Sources;
 use crate::compile::Build;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::expand::Item;
+use crate::hooks::{self, Hooks};
 use crate::merge::Merged;
-use crate::modules::{
-    self, DirConfig, DirPart, MODULES, Process, ServerConfig, ServerPart,
-};
+use crate::modules::{self, DirConfig, DirPart, Process, ServerConfig, ServerPart};
 use crate::pattern::wild_match;
-use crate::phase::{Hook, Hooked, Phase};
+use crate::phase::Phase;
 use crate::schema::Module;
 use crate::syntax::Span;
 use crate::walk::{Directories, Locations};
@@ -132,15 +131,11 @@ pub struct Snapshot {
     pub most_fields: u64,
     /// `.htaccess` files that were compiled.
     pub htaccess: crate::htaccess::Cache,
-    hooks: [Vec<Hook>; Phase::COUNT],
+    /// The hooks of the modules that are at work.
+    pub hooks: Hooks,
 }
 
 impl Snapshot {
-    /// The hooks of a phase, in order.
-    pub fn hooks(&self, phase: Phase) -> &[Hook] {
-        &self.hooks[phase as usize]
-    }
-
     /// Does a `LoadModule` line name this module?
     pub fn names_module(&self, id: &str) -> bool {
         self.loaded.contains(id)
@@ -278,37 +273,14 @@ impl Snapshot {
             recorded: std::mem::take(&mut build.recorded),
             read: std::mem::take(&mut build.read),
             loaded: loaded.clone(),
-            hooks: flatten(loaded),
+            hooks: Hooks::new(loaded),
         })
     }
 }
 
-/// The hooks of all modules, by phase and place.
-fn flatten(loaded: &HashSet<String>) -> [Vec<Hook>; Phase::COUNT] {
-    let mut hooks: [Vec<Hook>; Phase::COUNT] = Default::default();
-    for (_, entry) in in_order(loaded) {
-        hooks[entry.phase as usize].push(entry.hook);
-    }
-    hooks
-}
-
-/// All hooks with their modules, by phase and place; without the modules that are not
-/// [at work](modules::is_at_work).
-fn in_order(loaded: &HashSet<String>) -> Vec<(&'static Module, &'static Hooked)> {
-    let mut hooked = Vec::new();
-    for &module in MODULES.iter().filter(|module| modules::is_at_work(module.id, loaded))
-    {
-        hooked.extend(module.hooks.iter().map(|hook| (module, hook)));
-    }
-    hooked.sort_by_key(|(_, hooked)| (hooked.phase, hooked.place));
-    hooked
-}
-
 impl Snapshot {
-    /// The module that the hook of a phase at `index` belongs to: see [`Snapshot::hooks`].
-    pub fn hooking_module(&self, phase: Phase, index: usize) -> Option<&'static Module> {
-        let hooked = in_order(&self.loaded).into_iter();
-        let mut modules = hooked.filter(|(_, hooked)| hooked.phase == phase);
-        modules.nth(index).map(|(module, _)| module)
+    /// The module that the hook of a phase at `place` belongs to: see [`Hooks::of`].
+    pub fn hooking_module(&self, phase: Phase, place: usize) -> Option<&'static Module> {
+        hooks::module_of(&self.loaded, phase, place)
     }
 }

@@ -288,7 +288,7 @@ fn sentence(r: &Request, status: u16) -> Vec<u8> {
 
 fn expectation(r: &Request) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::new();
-    match r.header("expect") {
+    match r.header(http::header::EXPECT) {
         Some(expect) => {
             out.extend_from_slice(
                 b"<p>The expectation given in the Expect request-header\nfield could not be met by \

@@ -51,33 +51,36 @@ impl Locations {
         if self.all.is_empty() && main.is_none() {
             return;
         }
-        let merged = if uri.windows(2).any(|w| w == b"//") && uri.first() == Some(&b'/') {
+        let merged = if path::has_2slash(uri) && uri.first() == Some(&b'/') {
             Cow::Owned(path::no2slash(uri))
         } else {
             Cow::Borrowed(uri)
         };
         for locations in main.into_iter().chain([self]) {
-            for (i, groups) in locations.hits(uri, &merged) {
-                found(&locations.all[i as usize], groups);
-            }
+            locations.each_own(uri, &merged, &mut found);
         }
     }
 
     /// The sections of this index alone, in order.
-    fn hits(&self, uri: &[u8], merged: &[u8]) -> Vec<(u32, Groups)> {
-        let mut hits: Vec<(u32, Groups)> = Vec::new();
-        let mut look = |prefix: &[u8]| {
-            if let Some(sections) = self.literal.get(prefix) {
-                hits.extend(sections.iter().map(|i| (*i, Groups::default())));
+    fn each_own(
+        &self,
+        uri: &[u8],
+        merged: &[u8],
+        found: &mut impl FnMut(&Arc<Section>, Groups),
+    ) {
+        let mut lists = self.literal_hits(merged);
+        // Most paths have one place: what stands there is in order.
+        let first = lists.next().map_or(&[][..], Vec::as_slice);
+        let second = lists.next();
+        if second.is_none() && self.patterns.is_empty() {
+            for &i in first {
+                found(&self.all[i as usize], Groups::default());
             }
-        };
-        for (i, _) in merged.iter().enumerate().filter(|(_, b)| **b == b'/') {
-            look(&merged[..i]);
-            look(&merged[..=i]);
+            return;
         }
-        if merged.last() != Some(&b'/') {
-            look(merged);
-        }
+        let rest = second.into_iter().chain(lists).flatten();
+        let literal = first.iter().chain(rest).map(|i| (*i, Groups::default()));
+        let mut hits: Vec<(u32, Groups)> = literal.collect();
         for &i in &self.patterns {
             let section = &self.all[i as usize];
             if let Some(groups) = section.matcher.matches_location(uri, merged) {
@@ -85,7 +88,17 @@ impl Locations {
             }
         }
         hits.sort_by_key(|(i, _)| *i);
-        hits
+        for (i, groups) in hits {
+            found(&self.all[i as usize], groups);
+        }
+    }
+
+    /// The sections of a path and of all above it, with and without their slashes.
+    fn literal_hits(&self, path: &[u8]) -> impl Iterator<Item = &Vec<u32>> {
+        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/');
+        let above = slashes.flat_map(|(i, _)| [i, i + 1]);
+        let whole = (path.last() != Some(&b'/')).then_some(path.len());
+        above.chain(whole).filter_map(|end| self.literal.get(&path[..end]))
     }
 }
 

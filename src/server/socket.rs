@@ -728,6 +728,7 @@ fn refusal(theirs: &[u8], banner: &[u8]) -> (Refusal, Vec<u8>) {
          </head><body>\n<h1>{reason}</h1>\n{sentence}</body></html>\n"
     );
     let date = directives::content::conditions::http_date(crate::log::now() / 1_000_000);
+    let date = String::from_utf8_lossy(&date);
     let server = String::from_utf8_lossy(banner);
     let answer = format!(
         "HTTP/1.1 {status} {reason}\r\nDate: {date}\r\nServer: {server}\r\nContent-Length: {}\r\n\

@@ -91,7 +91,9 @@ pub fn pack(r: &mut Request, coding: &Coding, etag: AlterEtag) -> bool {
     r.headers_out.merge("Vary", b"Accept-Encoding");
     let forced = coding.force.is_some_and(|name| r.env.has(name));
     if !forced
-        && !r.header("accept-encoding").is_some_and(|list| accepts(&list, coding.name))
+        && !r
+            .header(http::header::ACCEPT_ENCODING)
+            .is_some_and(|list| accepts(&list, coding.name))
     {
         return false;
     }
@@ -135,8 +137,8 @@ fn cuts(filter: &Filter, r: &Request) -> bool {
             let begins = |text: &[u8]| page.has_element_in(text);
             match &r.body {
                 Body::Bytes(bytes) => begins(bytes),
-                Body::File { path, .. } => {
-                    r.files.read(path).is_ok_and(|text| begins(&text))
+                Body::File { .. } => {
+                    r.files.read(&r.filename).is_ok_and(|text| begins(&text))
                 }
                 _ => false,
             }

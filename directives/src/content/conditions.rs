@@ -1,16 +1,40 @@
 //! Conditional requests: `ap_meets_conditions` and RFC 9110 section 13.
 
-use http::Method;
+use std::cell::Cell;
+
+use bytes::Bytes;
+use http::{Method, header};
 
 use crate::request::Request;
 
+thread_local! {
+    /// Dates that were written before, by their seconds: every response is of this second,
+    /// and files that are asked for are asked for again.
+    static WRITTEN: [Cell<(i64, Bytes)>; 16] = const { [const { Cell::new((-1, Bytes::new())) }; 16] };
+}
+
 /// Seconds since 1970 as an HTTP date. Every response has one or two of them, and a
 /// `Display` that goes through the formatting machinery costs several times as much.
-pub fn http_date(seconds: i64) -> String {
+pub fn http_date(seconds: i64) -> Bytes {
+    // The last second of the year 9999.
+    let seconds = seconds.clamp(0, 253_402_300_799);
+    WRITTEN.with(|written| {
+        let kept = &written[(seconds % 16) as usize];
+        let (of, date) = kept.take();
+        let date = if of == seconds {
+            date
+        } else {
+            Bytes::copy_from_slice(&write_date(seconds))
+        };
+        kept.set((seconds, date.clone()));
+        date
+    })
+}
+
+fn write_date(seconds: i64) -> [u8; 29] {
     const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
     const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    // The last second of the year 9999.
-    let seconds = seconds.clamp(0, 253_402_300_799) as u64;
+    let seconds = seconds as u64;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Years that begin in March end with the day that not every year has.
     let shifted = days + 719_468;
@@ -36,7 +60,7 @@ pub fn http_date(seconds: i64) -> String {
     for (at, n) in [(17, second / 3600), (20, second / 60 % 60), (23, second % 60)] {
         out[at..at + 2].copy_from_slice(&two(n));
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 /// An HTTP date as seconds since 1970.
@@ -63,26 +87,26 @@ pub fn check(r: &mut Request, modified: i64) -> Option<u16> {
     }
     let tag = r.headers_out.get("ETag").cloned();
     let tag = tag.as_deref();
-    if let Some(list) = r.header("if-match") {
+    if let Some(list) = r.header(header::IF_MATCH) {
         let matched = &list[..] == b"*" || tag.is_some_and(|tag| find_strong(&list, tag));
         if !matched {
             return Some(412);
         }
     } else if let Some(since) =
-        r.header("if-unmodified-since").and_then(|v| parse_date(&v))
+        r.header(header::IF_UNMODIFIED_SINCE).and_then(|v| parse_date(&v))
         && modified > since
     {
         return Some(412);
     }
     let readable = matches!(r.method, Method::GET | Method::HEAD);
     let mut none_match = Condition::None;
-    if let Some(list) = r.header("if-none-match") {
+    if let Some(list) = r.header(header::IF_NONE_MATCH) {
         let found = if &list[..] == b"*" {
             true
         } else {
             match tag {
                 // A range wants the very same bytes.
-                Some(tag) if readable && r.headers_in.contains_key("range") => {
+                Some(tag) if readable && r.headers_in.contains_key(header::RANGE) => {
                     find_strong(&list, tag)
                 }
                 Some(tag) if readable => find_weak(&list, tag),
@@ -98,7 +122,8 @@ pub fn check(r: &mut Request, modified: i64) -> Option<u16> {
     let mut since = Condition::None;
     if readable
         && none_match != Condition::No
-        && let Some(date) = r.header("if-modified-since").and_then(|v| parse_date(&v))
+        && let Some(date) =
+            r.header(header::IF_MODIFIED_SINCE).and_then(|v| parse_date(&v))
     {
         let now = r.request_time / 1_000_000;
         since =
@@ -127,7 +152,7 @@ fn find_strong(list: &[u8], tag: &[u8]) -> bool {
 
 /// Does `If-Range` let the ranges through? See `ap_condition_if_range`.
 pub fn if_range(r: &Request) -> bool {
-    let Some(value) = r.header("if-range") else { return true };
+    let Some(value) = r.header(header::IF_RANGE) else { return true };
     if value.first() == Some(&b'"') {
         return r.headers_out.get("ETag").is_some_and(|tag| find_strong(&value, tag));
     }

@@ -33,7 +33,7 @@ pub fn make(r: &Request, meta: &Meta) -> Option<Vec<u8>> {
     // A choice among variants has a tag of two parts.
     let list = r.vlist_validator.as_deref();
     let weak = weak || list.is_some_and(|list| list.starts_with(b"W/"));
-    let mut tag = Vec::with_capacity(56);
+    let mut tag = Vec::with_capacity(56 + list.map_or(0, <[u8]>::len));
     tag.extend_from_slice(if weak { b"W/\"" } else { b"\"" });
     let fields =
         [(parts.inode, meta.inode), (parts.size, meta.size), (parts.mtime, mtime)];
@@ -56,10 +56,15 @@ pub fn make(r: &Request, meta: &Meta) -> Option<Vec<u8>> {
 
 /// As `%x`.
 fn push_hex(out: &mut Vec<u8>, value: u64) {
-    let digits = (64 - value.leading_zeros()).div_ceil(4).max(1);
-    for i in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[(value >> (4 * i) & 15) as usize]);
+    let mut digits = [b'0'; 16];
+    let mut first = digits.len();
+    let mut left = value;
+    while left > 0 || first == digits.len() {
+        first -= 1;
+        digits[first] = b"0123456789abcdef"[(left & 15) as usize];
+        left >>= 4;
     }
+    out.extend_from_slice(&digits[first..]);
 }
 
 #[cfg(test)]

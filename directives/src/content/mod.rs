@@ -18,17 +18,16 @@ use crate::request::Request;
 
 /// Sends the file that the request was mapped to.
 pub fn default_handler(r: &mut Request) -> Verdict {
-    allow_methods(r, &[Method::GET, Method::OPTIONS, Method::POST]);
     if body_is_too_large(r) {
         return Verdict::Status(413);
     }
     let readable = matches!(r.method, Method::GET | Method::HEAD | Method::POST);
     if !readable {
+        allow_methods(r, &[Method::GET, Method::OPTIONS, Method::POST]);
         return unusual_method(r);
     }
-    let shown = [&r.filename[..], &r.path_info].concat();
     let missing = |r: &mut Request, ah: u32| {
-        let text = [b"File does not exist: ", &shown[..]].concat();
+        let text = [b"File does not exist: ", &r.filename[..], &r.path_info].concat();
         r.log(Level::Info, "core", ah, text);
         Verdict::Status(404)
     };
@@ -83,10 +82,9 @@ pub fn send_file(r: &mut Request, meta: Meta) {
         r.body = Body::None;
         return;
     }
-    let path = Bytes::copy_from_slice(&r.filename);
     r.headers_out.set("Content-Length", meta.size.to_string());
     let whole = crate::reply::Part { head: Bytes::new(), start: 0, end: meta.size };
-    r.body = Body::File { path, size: meta.size, parts: vec![whole] };
+    r.body = Body::File { size: meta.size, parts: vec![whole] };
 }
 
 /// Does the client announce more than `LimitRequestBody`? The log says so.

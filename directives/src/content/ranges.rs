@@ -8,8 +8,7 @@ use crate::request::Request;
 
 /// Cuts the response's body to the ranges that were asked for.
 pub fn apply(r: &mut Request) {
-    let Body::File { path, size, .. } = &r.body else { return };
-    let (path, size) = (path.clone(), *size);
+    let Body::File { size, .. } = r.body else { return };
     if r.status != 200 || size == 0 {
         return;
     }
@@ -18,7 +17,7 @@ pub fn apply(r: &mut Request) {
         r.headers_out.set("Accept-Ranges", "none");
         return;
     }
-    let Some(asked) = r.header("range") else { return };
+    let Some(asked) = r.header(http::header::RANGE) else { return };
     if !conditions::if_range(r) {
         return;
     }
@@ -34,11 +33,8 @@ pub fn apply(r: &mut Request) {
     if let [(start, end)] = ranges[..] {
         r.headers_out.set("Content-Range", format!("bytes {start}-{}/{size}", end - 1));
         r.headers_out.set("Content-Length", (end - start).to_string());
-        r.body = Body::File {
-            path,
-            size,
-            parts: vec![Part { head: Bytes::new(), start, end }],
-        };
+        let part = Part { head: Bytes::new(), start, end };
+        r.body = Body::File { size, parts: vec![part] };
         return;
     }
     // Like httpd's: unlikely in the data, and new for every response.
@@ -61,7 +57,7 @@ pub fn apply(r: &mut Request) {
     let length: u64 = parts.iter().map(|p| p.head.len() as u64 + p.end - p.start).sum();
     r.headers_out.set("Content-Length", length.to_string());
     r.content_type = Some(format!("multipart/byteranges; boundary={boundary}").into());
-    r.body = Body::File { path, size, parts };
+    r.body = Body::File { size, parts };
 }
 
 /// `MaxRanges`, `MaxRangeOverlaps`, `MaxRangeReversals`; `None` is unlimited, 0 none.

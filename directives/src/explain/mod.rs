@@ -141,8 +141,8 @@ pub fn real(
         request: format!("{} {}", first.original_method, String::from_utf8_lossy(&url)),
         client: r.useragent_ip.to_string(),
         body: match reply.body {
-            Body::None | Body::Bytes(_) => body(reply),
-            _ => format!("{}, {sent} bytes", body(reply)),
+            Body::None | Body::Bytes(_) => body(reply, r),
+            _ => format!("{}, {sent} bytes", body(reply, r)),
         },
         took: Some(took),
         ..told(run, reply, record, &written)?
@@ -176,7 +176,7 @@ fn told(
         facts: facts(r),
         status: reply_status(reply),
         headers: fields(reply),
-        body: body(reply),
+        body: body(reply, r),
         took: None,
         texts: texts.wanted(),
         passes,
@@ -260,13 +260,13 @@ fn fields(reply: &Reply) -> Vec<(String, String)> {
     reply.headers.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 
-fn body(reply: &Reply) -> String {
+fn body(reply: &Reply, r: &Request) -> String {
     match &reply.body {
         Body::None => "nothing".to_owned(),
         Body::Bytes(bytes) => {
             format!("a page of the server's own, {} bytes", bytes.len())
         }
-        Body::File { path, .. } => format!("the file {}", String::from_utf8_lossy(path)),
+        Body::File { .. } => format!("the file {}", String::from_utf8_lossy(&r.filename)),
         Body::Tunnel => "whatever either side says, once both agree".to_owned(),
         Body::Stream => "what the application sends".to_owned(),
         Body::Raw => "what the application sends, unparsed".to_owned(),

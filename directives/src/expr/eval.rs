@@ -137,7 +137,7 @@ impl<'a> Context<'a> {
     /// A request field's value.
     pub fn field(&self, name: &[u8]) -> Bytes {
         let name = String::from_utf8_lossy(name);
-        self.r.header(&name).unwrap_or_default()
+        self.r.header(&*name).unwrap_or_default().into_owned().into()
     }
 
     /// The same; the response depends on it.

@@ -231,7 +231,7 @@ pub static MODULE: Module = Module {
     name: "mod_access_compat.c",
     id: "access_compat_module",
     directives: &[&ORDER, &ALLOW, &DENY, &SATISFY],
-    hooks: &[on(Phase::Access, check)],
+    hooks: &[on(Phase::Access, check).where_set(|at| at.dir.access_compat.has_rules())],
 };
 
 /// `check_dir_access`.

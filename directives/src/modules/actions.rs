@@ -19,6 +19,12 @@ pub struct Dir {
     scripts: IndexMap<String, Bytes>,
 }
 
+impl Dir {
+    fn says_something(&self) -> bool {
+        !self.actions.is_empty() || !self.scripts.is_empty()
+    }
+}
+
 impl Merge for Dir {
     fn merge(outer: &Dir, inner: &Dir) -> Dir {
         let mut actions = outer.actions.clone();
@@ -87,14 +93,14 @@ pub static MODULE: Module = Module {
     name: "mod_actions.c",
     id: "actions_module",
     directives: &[&ACTION, &SCRIPT],
-    hooks: &[last(Phase::Handle, handle)],
+    hooks: &[last(Phase::Handle, handle).where_set(|at| at.dir.actions.says_something())],
 };
 
 /// `action_handler`.
 fn handle(r: &mut Request) -> Verdict {
     let dir = r.dir.clone();
     let config = &dir.actions;
-    if config.actions.is_empty() && config.scripts.is_empty() {
+    if !config.says_something() {
         return DECLINED;
     }
     let mut script = match r.method.as_str() {

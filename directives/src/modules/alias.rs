@@ -412,7 +412,15 @@ pub static MODULE: Module = Module {
         &REDIRECT_PERMANENT,
         &REDIRECT_RELATIVE,
     ],
-    hooks: &[on(Phase::Translate, translate), on(Phase::Fixups, fixups)],
+    hooks: &[
+        on(Phase::Translate, translate).where_set(|at| {
+            let config = &at.server.config.alias;
+            !config.redirects.is_empty()
+                || !config.aliases.is_empty()
+                || at.dir.alias.alias.is_some()
+        }),
+        on(Phase::Fixups, fixups).where_set(|at| !at.dir.alias.redirects.is_empty()),
+    ],
 };
 
 fn translate(r: &mut Request) -> Verdict {

@@ -58,7 +58,8 @@ pub static MODULE: Module = Module {
     name: "mod_allowmethods.c",
     id: "allowmethods_module",
     directives: &[&ALLOW_METHODS],
-    hooks: &[on(Phase::Access, check)],
+    hooks: &[on(Phase::Access, check)
+        .where_set(|at| matches!(at.dir.allowmethods.methods, Some(Some(_))))],
 };
 
 /// `am_check_access`.

@@ -21,12 +21,15 @@ pub static MODULE: Module = Module {
     name: "mod_asis.c",
     id: "asis_module",
     directives: &[],
-    hooks: &[on(Phase::Handle, handle)],
+    hooks: &[on(Phase::Handle, handle).of_handlers(HANDLERS)],
 };
 
 /// `asis_handler`.
+/// By name and by type.
+const HANDLERS: &[&[u8]] = &[b"send-as-is", b"httpd/send-as-is"];
+
 fn handle(r: &mut Request) -> Verdict {
-    if !matches!(r.handler.as_deref(), Some(b"send-as-is" | b"httpd/send-as-is")) {
+    if !r.has_handler(HANDLERS) {
         return DECLINED;
     }
     crate::content::allow_methods(r, &[Method::GET]);

@@ -14,7 +14,7 @@ use crate::effect::{Answer, Effect};
 use crate::expr::Template;
 use crate::log::Level;
 use crate::merge::Merge;
-use crate::phase::{DECLINED, OK, Phase, Verdict, on};
+use crate::phase::{DECLINED, OK, Phase, Verdict, last, on};
 use crate::request::Request;
 use crate::schema::{
     Compat, Context, Directive, Module, Override, Problem, Result, Set, Word,
@@ -266,7 +266,11 @@ pub static MODULE: Module = Module {
         &AUTH_BASIC_FAKE,
         &AUTH_BASIC_USE_DIGEST_ALGORITHM,
     ],
-    hooks: &[on(Phase::Authn, authenticate), crate::phase::last(Phase::Fixups, fake)],
+    hooks: &[
+        on(Phase::Authn, authenticate),
+        last(Phase::Fixups, fake)
+            .where_set(|at| matches!(at.dir.auth_basic.fake, Some(Some(_)))),
+    ],
 };
 
 const NUMBERS: Numbers = Numbers { name: 1615, scheme: 1614, module: "auth_basic" };

@@ -434,7 +434,7 @@ fn check_authn(r: &mut Request) -> Verdict {
             Err(status) => return Verdict::Status(status),
         }
     } else if authn_core::is_basic(r)
-        && r.header("authorization").is_some()
+        && r.header(http::header::AUTHORIZATION).is_some()
         && let Ok(Some(given)) = authn_core::credentials(r, NUMBERS)
     {
         password = Some(given.password);

@@ -111,7 +111,7 @@ pub static MODULE: Module = Module {
     name: "mod_env.c",
     id: "env_module",
     directives: &[&PASS_ENV, &SET_ENV, &UNSET_ENV],
-    hooks: &[on(Phase::Fixups, fixups)],
+    hooks: &[on(Phase::Fixups, fixups).where_set(|at| !at.dir.env.vars.is_empty())],
 };
 
 fn fixups(r: &mut Request) -> Verdict {

@@ -156,7 +156,9 @@ pub static MODULE: Module = Module {
     name: "mod_expires.c",
     id: "expires_module",
     directives: &[&EXPIRES_ACTIVE, &EXPIRES_BY_TYPE, &EXPIRES_DEFAULT],
-    hooks: &[on(Phase::Respond, respond)],
+    hooks: &[
+        on(Phase::Respond, respond).where_set(|at| at.dir.expires.active == Some(true))
+    ],
 };
 
 /// `expires_filter`.

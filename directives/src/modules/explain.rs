@@ -1,8 +1,6 @@
 //! Explained requests, a module of our own: who may ask the running server how a request
 //! of theirs came to its answer. What is told is made in [`crate::explain`].
 
-use bytes::Bytes;
-
 use crate::cgi;
 use crate::compile::Scope;
 use crate::log::Level;
@@ -129,12 +127,12 @@ pub fn claim(r: &mut Request) -> Option<Form> {
     if spellings.is_empty() {
         return None;
     }
-    let said = r.header(FIELD);
+    let form = r.header(FIELD).and_then(|said| form(&said));
     let fields = std::sync::Arc::make_mut(&mut r.headers_in);
     for name in spellings {
         fields.remove(name);
     }
-    let form = said.as_ref().and_then(form);
+
     let peer = r.connection.client.ip().to_canonical();
     let why = if !trusted.iter().any(|address| address.contains(peer)) {
         format!("{peer} is not named by ExplainTrustedClient")
@@ -155,7 +153,7 @@ pub fn claim(r: &mut Request) -> Option<Form> {
     None
 }
 
-fn form(said: &Bytes) -> Option<Form> {
+fn form(said: &[u8]) -> Option<Form> {
     match said.to_ascii_lowercase().trim_ascii() {
         b"text" => Some(Form::Text),
         b"json" => Some(Form::Json),

@@ -1,5 +1,6 @@
 //! mod_mime: what a file's extensions say about it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -440,19 +441,26 @@ pub static MODULE: Module = Module {
     hooks: &[on(Phase::Type, find_type)],
 };
 
+/// Extensions are mostly in lower case.
+fn lowercase(part: &[u8]) -> Cow<'_, [u8]> {
+    if part.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(part.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(part)
+    }
+}
+
 /// `find_ct`.
 fn find_type(r: &mut Request) -> Verdict {
     if r.finfo.is_some_and(|meta| meta.kind == bundle::Kind::Directory) {
         r.content_type = Some(Bytes::from_static(DIRECTORY_TYPE));
         return OK;
     }
-    let dir = r.dir.clone();
-    let config = &dir.mime;
-    let server = r.server.clone();
-    let name = if config.use_path_info == Some(true) {
-        [&r.filename[..], &r.path_info].concat()
+    let config = &r.dir.mime;
+    let name: Cow<[u8]> = if config.use_path_info == Some(true) {
+        Cow::Owned([&r.filename[..], &r.path_info].concat())
     } else {
-        r.filename.clone()
+        Cow::Borrowed(&r.filename)
     };
     let base = path::base_name(&name);
     // Leading periods belong to the base name, which is no extension.
@@ -462,7 +470,7 @@ fn find_type(r: &mut Request) -> Verdict {
     let mut charset: Option<Bytes> = None;
     let set = |value: &Option<Bytes>| value.clone().filter(|value| !value.is_empty());
     for part in parts.filter(|part| !part.is_empty()) {
-        let part = part.to_ascii_lowercase();
+        let part = lowercase(part);
         let found = config.extensions.get(&part[..]);
         let forced = found.and_then(|extension| extension.media_type.clone());
         match forced {
@@ -470,7 +478,7 @@ fn find_type(r: &mut Request) -> Verdict {
             // RemoveType hides the table's entry, too.
             Some(_) => {}
             None => {
-                let types = server.config.mime.types.as_ref();
+                let types = r.server.config.mime.types.as_ref();
                 if let Some(kind) = types.and_then(|types| types.get(&part[..])) {
                     r.content_type = Some(kind.clone());
                 }

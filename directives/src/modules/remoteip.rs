@@ -1,6 +1,7 @@
 //! mod_remoteip: the client's address as a proxy in front reports it, in a field of the
 //! request or before the first one (the PROXY protocol).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -286,7 +287,8 @@ pub static MODULE: Module = Module {
         &REMOTE_IP_TRUSTED_PROXY,
         &REMOTE_IP_TRUSTED_PROXY_LIST,
     ],
-    hooks: &[first(Phase::Received, modify)],
+    hooks: &[first(Phase::Received, modify)
+        .where_set(|at| at.server.config.remoteip.header.is_some())],
 };
 
 /// Addresses that nobody beyond an internal proxy can have: RFC 1918 and its like, and
@@ -310,7 +312,7 @@ fn modify(r: &mut Request) -> Verdict {
     if r.connection.reported.is_some() {
         return OK;
     }
-    let Some(field) = r.header(name.as_str()) else { return OK };
+    let Some(field) = r.header(name).map(Cow::into_owned) else { return OK };
     let mut rest = Some(&field[..]);
     let mut client = r.useragent_ip;
     let mut is_internal = false;

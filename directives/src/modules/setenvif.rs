@@ -272,7 +272,12 @@ pub static MODULE: Module = Module {
         &BROWSER_MATCH,
         &BROWSER_MATCH_NO_CASE,
     ],
-    hooks: &[on(Phase::Received, received), on(Phase::Headers, headers)],
+    hooks: &[
+        on(Phase::Received, received)
+            .where_set(|at| !at.server.config.setenvif.conditions.is_empty()),
+        on(Phase::Headers, headers)
+            .where_set(|at| !at.dir.setenvif.conditions.is_empty()),
+    ],
 };
 
 fn received(r: &mut Request) -> Verdict {
@@ -340,7 +345,7 @@ fn matched(
             let known = r.headers_in.keys();
             let name =
                 known.filter(|name| names.is_match(name.as_str().as_bytes())).last();
-            name.and_then(|name| r.header(name.as_str()))
+            name.and_then(|name| r.header(name)).map(owned)
         }
         attribute => value(r, attribute),
     };
@@ -351,6 +356,10 @@ fn matched(
         pattern.is_match(&subject).then(Groups::default)?
     };
     Some((subject, groups))
+}
+
+fn owned(value: std::borrow::Cow<[u8]>) -> Bytes {
+    value.into_owned().into()
 }
 
 fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
@@ -371,7 +380,8 @@ fn value(r: &Request, attribute: &Attribute) -> Option<Bytes> {
         Attribute::Named(name) => {
             let field = http::HeaderName::from_bytes(name.as_bytes())
                 .ok()
-                .and_then(|field| r.header(field.as_str()));
+                .and_then(|field| r.header(field))
+                .map(owned);
             field.or_else(|| r.env.get(name.as_bytes()).cloned())
         }
         Attribute::Matching(_) => None,

@@ -1,5 +1,7 @@
 //! mod_speling: names that are almost right.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 
@@ -79,7 +81,9 @@ pub static MODULE: Module = Module {
     name: "mod_speling.c",
     id: "speling_module",
     directives: &[&CHECK_SPELLING, &CHECK_CASE_ONLY, &CHECK_BASENAME_MATCH],
-    hooks: &[last(Phase::Fixups, check)],
+    hooks: &[
+        last(Phase::Fixups, check).where_set(|at| at.dir.speling.enabled == Some(true))
+    ],
 };
 
 /// How a name differs from the one that was asked for, from near to far: `sp_reason`.
@@ -188,7 +192,7 @@ fn redirect(r: &mut Request, path: &[u8]) -> Verdict {
     }
     let location = r.construct_url(&target);
     r.headers_out.set("Location", location);
-    let referer = r.header("referer");
+    let referer = r.header(http::header::REFERER);
     let text = [b"Fixed spelling: ", &r.uri[..], b" to ", &target].concat();
     match referer {
         Some(from) => {
@@ -237,7 +241,7 @@ fn offer(r: &mut Request, url: &[u8], found: &[(Reason, Vec<u8>)]) -> Verdict {
         }
     }
     page.extend_from_slice(b"</ul>\n");
-    let referer = r.header("referer");
+    let referer = r.header(http::header::REFERER).map(Cow::into_owned);
     if let Some(from) = &referer {
         page.extend_from_slice(
             b"Please consider informing the owner of the referring page <tt>",

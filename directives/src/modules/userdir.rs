@@ -101,7 +101,8 @@ pub static MODULE: Module = Module {
     name: "mod_userdir.c",
     id: "userdir_module",
     directives: &[&USER_DIR],
-    hooks: &[on(Phase::Translate, translate)],
+    hooks: &[on(Phase::Translate, translate)
+        .where_set(|at| at.server.config.userdir.places.is_some())],
 };
 
 /// `translate_userdir`.

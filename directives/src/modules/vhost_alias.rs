@@ -226,7 +226,10 @@ pub static MODULE: Module = Module {
         &VIRTUAL_SCRIPT_ALIAS,
         &VIRTUAL_SCRIPT_ALIAS_IP,
     ],
-    hooks: &[on(Phase::Translate, translate)],
+    hooks: &[on(Phase::Translate, translate).where_set(|at| {
+        let config = &at.server.config.vhost_alias;
+        matches!(config.scripts, Some(Some(_))) || matches!(config.root, Some(Some(_)))
+    })],
 };
 
 /// `mva_translate`.

@@ -9,14 +9,13 @@ use crate::request::Request;
 use crate::status;
 
 /// Checks the head and chooses the virtual host. An error is the status to answer.
-pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
-    let core = r.snapshot.main().clone();
-    let limits = &core.config.core;
+pub fn check(r: &mut Request) -> Result<(), u16> {
+    let target = r.unparsed_uri.clone();
+    let limit = r.snapshot.main().config.core.limit_request_line();
     let line = r.method.as_str().len() + target.len() + 10;
     // httpd reads one byte more before it gives up.
-    if line as u64 > limits.limit_request_line() + 1 {
+    if line as u64 > limit + 1 {
         r.reason = Some(bytes::Bytes::from_static(b"414 Request-URI Too Long"));
-        let limit = limits.limit_request_line();
         let text = format!(
             "request failed: client's request-line exceeds LimitRequestLine (longer than \
              {limit})"
@@ -35,38 +34,37 @@ pub fn check(r: &mut Request, target: &[u8]) -> Result<(), u16> {
         r.log(Level::Debug, "core", 2423, text);
         return Err(501);
     }
-    if !is_target(r, target) {
-        let target = String::from_utf8_lossy(target);
+    if !is_target(r, &target) {
+        let target = String::from_utf8_lossy(&target);
         let text = format!("HTTP Request Line; Unable to parse URI: '{target}'");
         r.log(Level::Debug, "core", 3450, text);
         return Err(400);
     }
-    let absolute_host = locate::parse_uri(r, target);
-    let host = choose_host(r, absolute_host);
-    if let Err(problem) = &host {
-        r.log(Level::Debug, "core", 550, problem.clone());
+    let absolute_host = locate::parse_uri(r, &target);
+    if let Err(problem) = choose_host(r, absolute_host) {
+        r.log(Level::Debug, "core", 550, problem);
         return Err(400);
     }
     let strict = r.server.config.core.strict_host_check == Some(true);
-    let is_named = choose_server(r);
-    if strict && !is_named && r.hostname.is_some() {
+    let is_found = choose_server(r);
+    if strict && !is_found && r.hostname.is_some() && !is_main(r) {
         return unnamed(r);
     }
     check_fields(r)?;
     if r.hostname.is_none() && r.version >= 11 {
         let text =
             "client sent HTTP/1.1 request without hostname (see RFC2616 section 14.23): ";
-        let uri = String::from_utf8_lossy(target).into_owned();
+        let uri = String::from_utf8_lossy(&target).into_owned();
         r.log(Level::Debug, "core", 569, text.to_owned() + &uri);
         return Err(400);
     }
     if r.method == http::Method::CONNECT {
         r.uri = target.to_vec();
     }
-    if let Some(expect) = r.header("expect")
+    if let Some(expect) = r.header(http::header::EXPECT)
         && !expect.eq_ignore_ascii_case(b"100-continue")
     {
-        let expect = String::from_utf8_lossy(&expect).into_owned();
+        let expect = String::from_utf8_lossy(&expect);
         let text =
             format!("client sent an unrecognized expectation value of Expect: {expect}");
         r.log(Level::Info, "core", 570, text);
@@ -102,21 +100,22 @@ fn is_host(rest: &[u8]) -> bool {
 /// `Host`, or the authority of an absolute target, which wins over it.
 fn choose_host(r: &mut Request, absolute: Option<Vec<u8>>) -> Result<(), String> {
     let mut fields = r.headers_in.get_all(http::header::HOST).iter();
-    let field = fields.next().map(|value| value.as_bytes().to_vec());
+    let field = fields.next().map(http::HeaderValue::as_bytes);
     if fields.next().is_some() {
         return Err("Multiple host headers in request".to_owned());
     }
+    let Some(host) = absolute.as_deref().or(field) else { return Ok(()) };
+    let split = split_host(host).ok_or_else(|| {
+        let host = String::from_utf8_lossy(host);
+        format!("Client sent malformed Host header: {host}")
+    });
     if let Some(host) = &absolute
         && let Ok(value) = http::HeaderValue::from_bytes(host)
     {
         // Everybody after us sees the host that counts.
         Arc::make_mut(&mut r.headers_in).insert(http::header::HOST, value);
     }
-    let Some(host) = absolute.or(field) else { return Ok(()) };
-    let (name, port) = split_host(&host).ok_or_else(|| {
-        let host = String::from_utf8_lossy(&host);
-        format!("Client sent malformed Host header: {host}")
-    })?;
+    let (name, port) = split?;
     r.hostname = (!name.is_empty()).then_some(name);
     r.host_port = port;
     Ok(())
@@ -136,14 +135,19 @@ fn split_host(host: &[u8]) -> Option<(String, Option<u16>)> {
         };
         return Some((text[..=end].to_ascii_lowercase(), port.flatten()));
     }
-    let (name, port) = match text.split_once(':') {
-        Some((name, port)) => (name, parse_port(port)?),
+    let (name, port) = match text.bytes().position(|b| b == b':') {
+        Some(colon) => (&text[..colon], parse_port(&text[colon + 1..])?),
         None => (text, None),
     };
-    let allowed =
-        |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii();
-    if !name.chars().all(allowed) || name.contains("..") || name.starts_with('.') {
-        return None;
+    // A dot may not begin a name, nor follow another.
+    let mut before = b'.';
+    for byte in name.bytes() {
+        let allowed =
+            matches!(byte, b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | 128..);
+        if !allowed && (byte != b'.' || before == b'.') {
+            return None;
+        }
+        before = byte;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
     Some((name.to_ascii_lowercase(), port))
@@ -158,21 +162,23 @@ fn parse_port(port: &str) -> Option<Option<u16>> {
 }
 
 /// By the host that the client names; for one that names none, by `ServerPath`. Says whether
-/// the host is one of the server's.
+/// there is such a virtual host.
 fn choose_server(r: &mut Request) -> bool {
     let host = r.hostname.as_deref().filter(|host| !host.is_empty());
     let server = match host {
         Some(host) => r.snapshot.server_named(r.connection.local, host),
         None => r.snapshot.server_with_path(r.connection.local, &r.uri),
     };
-    if let Some(server) = server {
-        r.dir = server.root.clone();
-        r.server = server;
-        return true;
-    }
-    let core = &r.server.config.core;
-    let is_main = r.snapshot.names_at(r.connection.local).is_none();
-    is_main && host.is_some_and(|host| core.is_called(host))
+    let Some(server) = server else { return false };
+    r.dir = server.root.clone();
+    r.server = server;
+    true
+}
+
+/// Is the request for the main server, and by a name of it?
+fn is_main(r: &Request) -> bool {
+    r.snapshot.names_at(r.connection.local).is_none()
+        && r.hostname.as_deref().is_some_and(|host| r.server.config.core.is_called(host))
 }
 
 /// `StrictHostCheck`: nobody is called that.
@@ -194,8 +200,7 @@ fn unnamed(r: &mut Request) -> Result<(), u16> {
 
 /// `LimitRequestFields` and `LimitRequestFieldSize`.
 fn check_fields(r: &mut Request) -> Result<(), u16> {
-    let server = r.server.clone();
-    let limits = &server.config.core;
+    let limits = &r.server.config.core;
     let (fields, size) =
         (limits.limit_request_fields(), limits.limit_request_field_size());
     let note = |r: &mut Request, text: &'static str| {

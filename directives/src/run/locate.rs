@@ -10,8 +10,8 @@ use crate::section::{Matcher, Section};
 
 /// Splits a target into path and query: `ap_parse_uri`. The authority of an absolute
 /// target is returned.
-pub fn parse_uri(r: &mut Request, target: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = target;
+pub fn parse_uri(r: &mut Request, target: &Bytes) -> Option<Vec<u8>> {
+    let mut rest = &target[..];
     let mut host = None;
     if !target.starts_with(b"/") && path::is_url(target) {
         let start = target.windows(3).position(|w| w == b"://").map_or(0, |i| i + 3);
@@ -23,7 +23,7 @@ pub fn parse_uri(r: &mut Request, target: &[u8]) -> Option<Vec<u8>> {
         rest = &target[end..];
     }
     let (path, args) = match rest.iter().position(|&b| b == b'?') {
-        Some(mark) => (&rest[..mark], Some(Bytes::copy_from_slice(&rest[mark + 1..]))),
+        Some(mark) => (&rest[..mark], Some(target.slice_ref(&rest[mark + 1..]))),
         None => (rest, None),
     };
     r.args = args;
@@ -34,6 +34,11 @@ pub fn parse_uri(r: &mut Request, target: &[u8]) -> Option<Vec<u8>> {
 /// Decodes and normalises the path, then lays the `<Location>` sections over the
 /// server's settings.
 pub fn decode(r: &mut Request) -> Result<(), u16> {
+    // Most paths are as they should be.
+    if path::is_normal(&r.uri) {
+        locations(r);
+        return Ok(());
+    }
     let raw = std::mem::take(&mut r.uri);
     let merge = r.server.config.core.merge_slashes.unwrap_or(true);
     if raw.first() != Some(&b'/') {
@@ -77,14 +82,11 @@ pub fn decode(r: &mut Request) -> Result<(), u16> {
 
 /// `ap_location_walk`.
 pub fn locations(r: &mut Request) {
-    let server = r.server.clone();
-    let uri = std::mem::take(&mut r.uri);
     let (dir, env) = (&mut r.dir, &mut r.env);
-    server.locations.each(&uri, |section, groups| {
+    r.server.locations.each(&r.uri, |section, groups| {
         *dir = dir.then(section);
-        remember(env, section, &groups, &uri);
+        remember(env, section, &groups, &r.uri);
     });
-    r.uri = uri;
 }
 
 /// Named groups of a section's pattern become `MATCH_NAME` variables.

@@ -202,7 +202,7 @@ impl Run {
                 }
                 Verdict::Look(lookup, then) => self.look(&lookup, then),
                 Verdict::Redirect(redirect) => redirect::redirect(self.top(), redirect),
-                said => self.weigh(said),
+                said => self.weigh(&said),
             };
             match turn {
                 Turn::Go => {}
@@ -239,8 +239,7 @@ impl Run {
             // All that comes to this address is a call, whatever host it names.
             return judge(r).err().map(Verdict::Status);
         }
-        let target = r.unparsed_uri.clone();
-        host::check(r, &target).err().map(Verdict::Status)
+        host::check(r).err().map(Verdict::Status)
     }
 
     /// Goes on with the request that a call's message describes.
@@ -249,8 +248,7 @@ impl Run {
         if let Some(verdict) = gateway::called(r, answer) {
             return Some(verdict);
         }
-        let target = r.unparsed_uri.clone();
-        host::check(r, &target).err().map(Verdict::Status)
+        host::check(r).err().map(Verdict::Status)
     }
 
     /// Goes on with the request that a call describes.
@@ -267,31 +265,54 @@ impl Run {
 
     /// Runs the hook at hand, and those behind it as long as they have nothing to say that
     /// counts: most hooks of most requests. Behind the last one it is the phase's own
-    /// answer. A trace is of each hook.
+    /// answer. A trace is of each hook, whether the request concerns it or not.
     fn hook(&mut self) -> Verdict {
         let traced = self.trace.is_some();
         let frame = self.top();
-        let is_all = frame.at.phase.rule() == Rule::All;
+        let phase = frame.at.phase;
+        let is_all = phase.rule() == Rule::All;
+        let goes_on = |said: &Verdict| match said {
+            Verdict::Declined => true,
+            Verdict::Ok => is_all,
+            _ => false,
+        };
+        let r = &mut frame.r;
+        let count = r.snapshot.hooks.of(phase).len();
+        let mut dir = Arc::as_ptr(&r.dir);
+        let concerned = |r: &Request| {
+            if traced { u64::MAX } else { r.snapshot.hooks.concerned(r, phase) }
+        };
+        let mut bits = concerned(r);
         loop {
-            let hooks = frame.r.snapshot.hooks(frame.at.phase);
-            let Some(hook) = hooks.get(frame.at.index).copied() else {
+            let from = frame.at.index;
+            let place = from + (bits >> from).trailing_zeros() as usize;
+            frame.at.index = place.min(count);
+            if cfg!(debug_assertions) {
+                for idle in from..frame.at.index {
+                    let said = r.snapshot.hooks.of(phase)[idle](r);
+                    assert!(goes_on(&said), "{phase:?}: the hook at {idle} is not idle");
+                }
+            }
+            if place >= count {
                 return if is_all { Verdict::Ok } else { Verdict::Declined };
-            };
-            let said = hook(&mut frame.r);
-            let goes_on = matches!(said, Verdict::Declined)
-                || is_all && matches!(said, Verdict::Ok);
-            if traced || !goes_on {
+            }
+            let said = r.snapshot.hooks.of(phase)[place](r);
+            if traced || !goes_on(&said) {
                 return said;
             }
             frame.at.index += 1;
+            if Arc::as_ptr(&r.dir) != dir || phase == Phase::Handle {
+                dir = Arc::as_ptr(&r.dir);
+                bits = concerned(r);
+            }
         }
     }
 
     /// What a hook's word means for its phase, and what comes next.
-    fn weigh(&mut self, said: Verdict) -> Turn {
+    fn weigh(&mut self, said: &Verdict) -> Turn {
         let frame = self.top();
-        let ended = frame.at.index >= frame.r.snapshot.hooks(frame.at.phase).len();
-        let decided = match (frame.at.phase.rule(), &said) {
+        let ended = frame.at.index >= frame.r.snapshot.hooks.of(frame.at.phase).len();
+        let decided = match (frame.at.phase.rule(), said) {
             (Rule::All, Verdict::Ok | Verdict::Declined)
             | (Rule::First, Verdict::Declined) => ended,
             _ => true,
@@ -322,14 +343,14 @@ impl Run {
                 self.die(500)
             }
             (Phase::Respond | Phase::Log, _) => Turn::Respond,
-            (Phase::Access, Verdict::Status(status)) => {
+            (Phase::Access, &Verdict::Status(status)) => {
                 // With `Satisfy Any` a user may still be let in.
                 if satisfy(&frame.r) == Satisfy::Any {
                     return self.enter(Phase::AccessEx);
                 }
                 self.die(status)
             }
-            (_, Verdict::Status(status)) => self.die(status),
+            (_, &Verdict::Status(status)) => self.die(status),
             (Phase::Access, _) => {
                 let any = satisfy(&frame.r) == Satisfy::Any;
                 self.enter(if any { Phase::Type } else { Phase::AccessEx })
@@ -424,11 +445,10 @@ impl Run {
         let r = self.request_mut();
         if r.handler.is_none() {
             r.handler_by_type = true;
-            let kind = r.content_type.as_deref();
-            r.handler = Some(match kind {
+            r.handler = Some(match &r.content_type {
                 Some(kind) => {
                     let end = kind.iter().position(|&b| b == b';').unwrap_or(kind.len());
-                    bytes::Bytes::copy_from_slice(kind[..end].trim_ascii())
+                    kind.slice_ref(kind[..end].trim_ascii())
                 }
                 None => bytes::Bytes::from_static(b"default-handler"),
             });
@@ -508,8 +528,11 @@ impl Run {
             r.filters.clear();
         }
         let snapshot = Arc::clone(&r.snapshot);
-        for hook in snapshot.hooks(Phase::Respond) {
-            if let Verdict::Status(status) = hook(r) {
+        let concerned = snapshot.hooks.concerned(r, Phase::Respond);
+        for (place, hook) in snapshot.hooks.of(Phase::Respond).iter().enumerate() {
+            if concerned >> place & 1 == 1
+                && let Verdict::Status(status) = hook(r)
+            {
                 r.status = status;
             }
         }
@@ -589,8 +612,7 @@ fn too_nested(r: &Request, levels: usize) -> Option<(u32, String)> {
 /// host.
 fn judge(r: &mut Request) -> Result<(), u16> {
     gateway::become_original(r)?;
-    let target = r.unparsed_uri.clone();
-    host::check(r, &target)
+    host::check(r)
 }
 
 fn satisfy(r: &Request) -> Satisfy {

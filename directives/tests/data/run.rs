@@ -205,10 +205,11 @@ fn show_reply(reply: &Reply, r: &Request, out: &mut String) {
     let body = match &reply.body {
         Body::None => "no body".to_owned(),
         Body::Bytes(bytes) => format!("{} bytes", bytes.len()),
-        Body::File { path, size, parts } => {
+        Body::File { size, parts } => {
             let parts: Vec<_> =
                 parts.iter().map(|p| format!("{}..{}", p.start, p.end)).collect();
-            format!("{} of {} ({size} bytes)", parts.join(" and "), path.escape_ascii())
+            let path = r.filename.escape_ascii();
+            format!("{} of {path} ({size} bytes)", parts.join(" and "))
         }
         Body::Stream => "what the application sends".to_owned(),
         Body::Raw => "what the application sends, unparsed".to_owned(),

@@ -86,7 +86,7 @@ pub fn ask(line: &str, snapshot: &Arc<Snapshot>, tree: &Arc<Tree>) -> String {
                 answer = Some(answered);
             }
             Next::Looked => unreachable!("this is no sub-request"),
-            Next::Reply(reply) => return out + &replied(&reply),
+            Next::Reply(reply) => return out + &replied(&reply, run.request()),
         }
     }
 }
@@ -158,13 +158,13 @@ fn perform(effect: &Effect, r: &Request, tree: &Tree) -> (String, Answer) {
     }
 }
 
-fn replied(reply: &Reply) -> String {
+fn replied(reply: &Reply, r: &Request) -> String {
     let location = match reply.headers.get("Location") {
         Some(location) => format!(" to {}", String::from_utf8_lossy(location)),
         None => String::new(),
     };
     let body = match &reply.body {
-        Body::File { path, .. } => format!(" {}", String::from_utf8_lossy(path)),
+        Body::File { .. } => format!(" {}", String::from_utf8_lossy(&r.filename)),
         Body::Raw => " as it comes".to_owned(),
         Body::Tunnel => " another protocol".to_owned(),
         Body::None | Body::Bytes(_) | Body::Stream => String::new(),

@@ -37,10 +37,13 @@ pub(crate) struct State {
 
 /// The request's, from its field where there is none yet.
 fn state(r: &mut Request) -> &mut State {
-    let field = if r.digest.is_none() { r.header("authorization") } else { None };
+    let given = match r.digest {
+        Some(_) => Given::Nothing,
+        None => header::parse(r.header(http::header::AUTHORIZATION).as_deref()),
+    };
     r.digest.get_or_insert_with(|| {
-        let (given, answer) = (header::parse(field.as_deref()), Bytes::new());
-        Box::new(State { given, accepted: None, answer, due: None, behind: None })
+        let (accepted, answer) = (None, Bytes::new());
+        Box::new(State { given, accepted, answer, due: None, behind: None })
     })
 }
 

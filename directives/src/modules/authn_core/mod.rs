@@ -200,7 +200,7 @@ pub fn credentials(
         r.log(Level::Error, module, name, text);
         return Err(500);
     }
-    let Some(field) = r.header("authorization") else {
+    let Some(field) = r.header(http::header::AUTHORIZATION) else {
         challenge(r);
         return Err(401);
     };

@@ -51,10 +51,13 @@ pub struct Listing {
     headers_in: Option<Arc<http::HeaderMap>>,
 }
 
+/// A directory has the type's name for its handler, unless a directive gave it one.
+pub const HANDLERS: &[&[u8]] = &[DIRECTORY_TYPE, b"default-handler"];
+
 /// `handle_autoindex`.
 pub fn handle(r: &mut Request) -> Verdict {
-    let is_ours = matches!(r.handler.as_deref(), Some(name) if name == DIRECTORY_TYPE || name == b"default-handler");
-    if !is_ours || r.finfo.is_none_or(|meta| meta.kind != Kind::Directory) {
+    if !r.has_handler(HANDLERS) || r.finfo.is_none_or(|meta| meta.kind != Kind::Directory)
+    {
         return DECLINED;
     }
     crate::content::allow_methods(r, &[Method::GET]);

@@ -452,5 +452,5 @@ pub static MODULE: Module = Module {
         &INDEX_STYLE_SHEET,
         &README_NAME,
     ],
-    hooks: &[on(Phase::Handle, handle::handle)],
+    hooks: &[on(Phase::Handle, handle::handle).of_handlers(handle::HANDLERS)],
 };

@@ -19,8 +19,10 @@ use crate::request::Request;
 const MAX_ARGS: usize = 131_072 / 8;
 
 /// The media type of old configurations means the handler.
+pub const HANDLERS: &[&[u8]] = &[HANDLER, b"application/x-httpd-cgi"];
+
 fn is_ours(r: &Request) -> bool {
-    matches!(r.handler.as_deref(), Some(HANDLER | b"application/x-httpd-cgi"))
+    r.has_handler(HANDLERS)
 }
 
 /// Runs the request if it is for a script.

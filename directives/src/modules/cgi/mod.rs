@@ -210,7 +210,7 @@ pub static MODULE: Module = Module {
         &SCRIPT_TIMEOUT,
         &SCRIPT_SOCK,
     ],
-    hooks: &[on(Phase::Handle, handler::handle)],
+    hooks: &[on(Phase::Handle, handler::handle).of_handlers(handler::HANDLERS)],
 };
 
 /// Its twin with a daemon, which is the same here.

@@ -394,7 +394,7 @@ impl What {
             }
             What::Field(name) => {
                 let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
-                escape(&request?.header(name.as_str())?, out);
+                escape(&request?.header(name)?, out);
                 return Some(());
             }
             What::Error => {

@@ -2,6 +2,7 @@
 //! `HostnameLookups`.
 
 use crate::effect::{Answer, Effect};
+use crate::modules::DirConfig;
 use crate::phase::{DECLINED, Verdict};
 use crate::request::{Lookup, Request};
 use crate::schema::{Context, Directive, Override, Problem, Set};
@@ -39,6 +40,11 @@ pub enum Lookups {
     On,
     /// And the names are looked up again.
     Double,
+}
+
+/// Are clients' names looked up, for whoever wants them?
+pub fn looks_up(dir: &DirConfig) -> bool {
+    dir.core.hostname_lookups.is_some_and(|lookups| lookups != Lookups::Off)
 }
 
 pub static USE_CANONICAL_NAME: Directive = Directive {

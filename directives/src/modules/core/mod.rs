@@ -34,7 +34,7 @@ use bytes::Bytes;
 pub use conditional::{Branch, expr_wants};
 pub use error_document::{ErrorDocument, Kind as ErrorKind};
 pub use error_log_format::{Facts, Formats};
-pub use host::{CanonicalName, Lookups, Signature};
+pub use host::{CanonicalName, Lookups, Signature, looks_up};
 pub use limited::{Limited, PerMethod, is_method};
 pub use logging::ErrorLog;
 pub use network::Listen;
@@ -499,10 +499,12 @@ pub static MODULE: Module = Module {
         &process::SEE_REQUEST_TAIL,
     ],
     hooks: &[
-        first(Phase::Received, host::names),
-        first(Phase::Headers, host::names),
-        on(Phase::UrlSections, conditional::walk),
-        on(Phase::Sections, conditional::walk),
+        first(Phase::Received, host::names).where_set(|at| looks_up(at.dir)),
+        first(Phase::Headers, host::names).where_set(|at| looks_up(at.dir)),
+        on(Phase::UrlSections, conditional::walk)
+            .where_set(|at| !at.dir.core.branches.is_empty()),
+        on(Phase::Sections, conditional::walk)
+            .where_set(|at| !at.dir.core.branches.is_empty()),
         really_last(Phase::Translate, translate),
         first(Phase::Map, crate::content::before_storage),
         really_last(Phase::Map, storage::map_to_storage),

@@ -24,8 +24,7 @@ pub fn translate(r: &mut Request) -> Verdict {
         r.log(Level::Error, "core", 126, text);
         return Verdict::Status(400);
     }
-    let server = r.server.clone();
-    let core = &server.config.core;
+    let core = &r.server.config.core;
     let rest = match &core.server_path {
         Some(prefix) if r.uri.starts_with(prefix) => match r.uri.get(prefix.len()) {
             None | Some(b'/') => &r.uri[prefix.len()..],
@@ -36,7 +35,9 @@ pub fn translate(r: &mut Request) -> Verdict {
     if core.document_root.is_empty() && rest == b"*" {
         return DECLINED;
     }
-    let mut filename = core.document_root.to_vec();
+    // A slash may come between them.
+    let mut filename = Vec::with_capacity(core.document_root.len() + 1 + rest.len());
+    filename.extend_from_slice(&core.document_root);
     if filename.last() != Some(&b'/') {
         filename.push(b'/');
     }

@@ -36,7 +36,7 @@ fn symlinks(r: &Request) -> (bool, bool) {
 
 fn directory_walk(r: &mut Request) -> Result<(), u16> {
     let mut full = std::mem::take(&mut r.filename);
-    if full.windows(2).any(|w| w == b"//" || w == b"/.") {
+    if !path::is_normal_file(&full) {
         full = path::normalize(&full, true).ok_or(403_u16)?;
     }
     let files = r.files.clone();
@@ -70,30 +70,28 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
     let mut found: Option<Meta> = None;
     // The part of `full` that has been walked; the root to begin with.
     let mut at = 1;
-    let mut level = Vec::with_capacity(full.len() + 1);
+    // Each level with its slash: only the last one may have none.
+    let ends_with_slash = full.last() == Some(&b'/');
+    if !ends_with_slash {
+        full.push(b'/');
+    }
+    let length = full.len() - usize::from(!ends_with_slash);
     loop {
-        level.clear();
-        level.extend_from_slice(&full[..at]);
-        if level.last() != Some(&b'/') {
-            level.push(b'/');
-        }
-        let server = r.server.clone();
-        server.directories.at_level(&level, |section| r.dir = r.dir.then(section));
-        let is_file =
-            known.is_some_and(|m| m.kind != Kind::Directory) && at == full.len();
+        let level = &full[..at + usize::from(full[at - 1] != b'/')];
+        let dir = &mut r.dir;
+        r.server.directories.at_level(level, |section| *dir = dir.then(section));
+        let is_file = known.is_some_and(|m| m.kind != Kind::Directory) && at == length;
         if !is_file {
-            htaccess::apply(r, &level)?;
+            htaccess::apply(r, level)?;
         }
-        if at >= full.len() {
+        if at >= length {
             break;
         }
         let start = if full[at] == b'/' { at + 1 } else { at };
-        let end = full[start..]
-            .iter()
-            .position(|&b| b == b'/')
-            .map_or(full.len(), |n| start + n);
+        let rest = &full[start..length];
+        let end = rest.iter().position(|&b| b == b'/').map_or(length, |n| start + n);
         if start == end {
-            at = full.len();
+            at = length;
             break;
         }
         at = end;
@@ -101,7 +99,7 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         if at <= there && follow && !owner {
             continue;
         }
-        let seen = if is_missing && there > 0 && at == full.len() {
+        let seen = if is_missing && there > 0 && at == length {
             None
         } else {
             look(r, &full[..at], follow, owner)?
@@ -128,6 +126,7 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
             }
         }
     }
+    full.truncate(length);
     r.finfo = known.or(found);
     let mut info = full.split_off(at);
     if saved.is_empty() {
@@ -139,11 +138,10 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
         r.path_info = info;
     }
     r.filename = full;
-    let server = r.server.clone();
-    let filename = r.filename.clone();
-    server.directories.patterns(&filename, |section, groups| {
-        r.dir = r.dir.then(section);
-        remember(&mut r.env, section, &groups, &filename);
+    let (dir, env) = (&mut r.dir, &mut r.env);
+    r.server.directories.patterns(&r.filename, |section, groups| {
+        *dir = dir.then(section);
+        remember(env, section, &groups, &r.filename);
     });
     Ok(())
 }
@@ -194,10 +192,10 @@ fn look(
 }
 
 fn file_walk(r: &mut Request) {
-    let dir = Arc::clone(&r.dir);
-    if dir.core.files.is_empty() {
+    if r.dir.core.files.is_empty() {
         return;
     }
+    let dir = Arc::clone(&r.dir);
     let name = path::base_name(&r.filename).to_vec();
     walk::files(&dir.core.files, &name, |section, groups| {
         r.dir = r.dir.then(section);

@@ -34,8 +34,10 @@ fn find(r: &Request) -> Option<Arc<App>> {
 }
 
 /// The media type of old configurations means the handler.
+pub const HANDLERS: &[&[u8]] = &[HANDLER, b"application/x-httpd-fcgi"];
+
 fn is_ours(r: &Request) -> bool {
-    matches!(r.handler.as_deref(), Some(HANDLER | b"application/x-httpd-fcgi"))
+    r.has_handler(HANDLERS)
 }
 
 /// Runs the request if it is for an application.

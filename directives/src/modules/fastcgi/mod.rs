@@ -103,7 +103,7 @@ impl Process {
             return None;
         }
         let merged;
-        let file = if file.windows(2).any(|w| w == b"//") {
+        let file = if path::has_2slash(file) {
             merged = path::no2slash(file);
             &merged
         } else {
@@ -308,12 +308,16 @@ pub static MODULE: Module = Module {
         &authorizers::FAST_CGI_ACCESS_CHECKER_AUTHORITATIVE,
     ],
     hooks: &[
-        on(Phase::Access, phases::access),
+        on(Phase::Access, phases::access)
+            .where_set(|at| at.dir.fastcgi.access_checker.is_some()),
         // Before other authentication, whatever the order of modules.
-        first(Phase::Authn, phases::authenticate),
-        on(Phase::Authz, phases::authorize),
-        on(Phase::Fixups, handler::fixups),
-        on(Phase::Handle, handler::handle),
+        first(Phase::Authn, phases::authenticate)
+            .where_set(|at| at.dir.fastcgi.authenticator.is_some()),
+        on(Phase::Authz, phases::authorize)
+            .where_set(|at| at.dir.fastcgi.authorizer.is_some()),
+        on(Phase::Fixups, handler::fixups)
+            .where_set(|at| !at.process.fastcgi.by_path.is_empty()),
+        on(Phase::Handle, handler::handle).of_handlers(handler::HANDLERS),
     ],
 };
 

@@ -77,6 +77,8 @@ fn collect(head: &[u8], fields: &mut Vec<Field>) -> Result<(), String> {
     if head.iter().any(|b| matches!(b, 0 | 0x0b | 0x0c)) {
         return Err("Invalid Character".to_owned());
     }
+    // One copy for all: the fields outlive the buffer that the head was read into.
+    let head = Bytes::copy_from_slice(head);
     for line in head.split(|&b| b == b'\n') {
         let trimmed = line.trim_ascii_end();
         if trimmed.is_empty() {
@@ -107,7 +109,7 @@ fn collect(head: &[u8], fields: &mut Vec<Field>) -> Result<(), String> {
             return Err(shown(&text));
         }
         let value = trimmed[colon + 1..].trim_ascii_start();
-        fields.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
+        fields.push((head.slice_ref(name), head.slice_ref(value)));
     }
     Ok(())
 }
@@ -135,20 +137,20 @@ pub fn status(value: &[u8]) -> Option<Status> {
 
 /// Takes the head over into the request: a response to stream, a redirect, or an error.
 pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
-    let file = String::from_utf8_lossy(&r.filename).into_owned();
+    let file = |r: &Request| String::from_utf8_lossy(&r.filename).into_owned();
     let fields = match parse(head) {
         Ok(fields) => fields,
         Err(Malformed { line, before }) => {
             // What stands before the bad line is committed.
             let _ = commit(r, before);
             (r.status, r.reason) = (200, None);
-            r.log(Level::Error, "fastcgi", 0, malformed(&file, &line));
+            r.log(Level::Error, "fastcgi", 0, malformed(&file(r), &line));
             return invalid_fields(r).unwrap_or(Verdict::Status(500));
         }
     };
     if let Err(value) = commit(r, fields) {
         r.status = 200;
-        r.log(Level::Error, "fastcgi", 0, invalid_status(&file, &value));
+        r.log(Level::Error, "fastcgi", 0, invalid_status(&file(r), &value));
         return Verdict::Status(500);
     }
     if let Some(verdict) = invalid_fields(r) {

@@ -125,9 +125,9 @@ pub(super) fn passed(r: &Request) -> Vec<(Bytes, Bytes)> {
     let names = r.server.config.fcgid.pass_headers().iter();
     let fields = names.filter_map(|name| {
         let field = http::HeaderName::from_bytes(name).ok()?;
-        let value = r.header(field.as_str())?;
+        let value = r.header(field)?;
         let name = name.iter().map(|&b| if b == b'-' { b'_' } else { b });
-        Some((name.collect::<Vec<_>>().into(), value))
+        Some((name.collect::<Vec<_>>().into(), value.into_owned().into()))
     });
     fields.collect()
 }

@@ -173,9 +173,12 @@ pub static MODULE: Module = Module {
         &authorizers::ACCESS_CHECKER_AUTHORITATIVE,
     ],
     hooks: &[
-        on(Phase::Access, authorizers::access),
-        first(Phase::Authn, authorizers::authenticate),
-        on(Phase::Authz, authorizers::authorize),
-        on(Phase::Handle, handler::handle),
+        on(Phase::Access, authorizers::access)
+            .where_set(|at| at.dir.fcgid.authorizers.access_checker.is_some()),
+        first(Phase::Authn, authorizers::authenticate)
+            .where_set(|at| at.dir.fcgid.authorizers.authenticator.is_some()),
+        on(Phase::Authz, authorizers::authorize)
+            .where_set(|at| at.dir.fcgid.authorizers.authorizer.is_some()),
+        on(Phase::Handle, handler::handle).of_handlers(&[HANDLER]),
     ],
 };

@@ -194,7 +194,7 @@ pub fn key(r: &Request, role: &str, call: &Call) -> Option<Bytes> {
     piece(role.as_bytes());
     piece(&call.app.path);
     piece(r.scheme().as_bytes());
-    piece(&r.header("host").unwrap_or_default());
+    piece(&r.header(http::header::HOST).unwrap_or_default());
     piece(r.method.as_str().as_bytes());
     for field in ["authorization", "proxy-authorization"] {
         piece(&[u8::from(r.headers_in.contains_key(field))]);
@@ -210,7 +210,7 @@ pub fn key(r: &Request, role: &str, call: &Call) -> Option<Bytes> {
     for input in &**inputs {
         match input {
             Input::Cookie(name) => piece(&cookie(r, name)?),
-            Input::Header(name) => piece(&r.header(name.as_str())?),
+            Input::Header(name) => piece(&r.header(name)?),
             Input::Address => piece(r.useragent_ip.to_string().as_bytes()),
             Input::Uri => piece(&r.unparsed_uri),
             Input::Path => piece(&r.uri),

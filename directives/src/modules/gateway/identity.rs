@@ -2,6 +2,7 @@
 //! answer to a caller. Clients cannot say it: their fields of these names are taken out of
 //! every request before anything looks at it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -137,7 +138,8 @@ pub fn strip(r: &mut Request) -> Verdict {
 /// A client that calls one of ours its own connection's (`Connection: X-Remote-User`) would
 /// have a proxy leave it out: it does not say so any more.
 fn unname(r: &mut Request, ours: &[String]) {
-    let Some(said) = r.header("connection") else { return };
+    let said = r.header(http::header::CONNECTION).map(Cow::into_owned);
+    let Some(said) = said else { return };
     let is_ours =
         |token: &[u8]| ours.iter().any(|name| cgi::is_spelling(token, name.as_bytes()));
     let tokens: Vec<&[u8]> = said.split(|&b| b == b',').map(<[u8]>::trim_ascii).collect();

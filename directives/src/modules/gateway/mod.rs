@@ -130,7 +130,9 @@ pub static MODULE: Module = Module {
         &admin::GATEWAY_ADMIN,
     ],
     hooks: &[
-        first(Phase::Received, identity::strip),
-        last(Phase::Fixups, identity::tell),
+        first(Phase::Received, identity::strip)
+            .where_set(|at| !at.process.gateway.headers.is_empty()),
+        last(Phase::Fixups, identity::tell)
+            .where_set(|at| !at.dir.gateway.headers.is_empty()),
     ],
 };

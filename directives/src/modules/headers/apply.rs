@@ -189,7 +189,7 @@ fn fields<T>(
     // httpd joins fields of one name when it reads them.
     let mut fields = Headers::default();
     if let Some(value) = r.header(name) {
-        fields.add(name.to_owned(), value);
+        fields.add(name.to_owned(), value.into_owned());
     }
     let before = fields.clone();
     let result = work(&mut fields);

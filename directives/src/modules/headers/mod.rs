@@ -99,6 +99,12 @@ impl Merge for Dir {
     }
 }
 
+impl Dir {
+    fn says_something(&self) -> bool {
+        !self.request.is_empty() || !self.response.is_empty() || !self.always.is_empty()
+    }
+}
+
 /// `header_inout_cmd`: the words behind the condition of a `Header`.
 fn change(at: &mut Scope, words: &[Word], of_request: bool) -> Result<Change> {
     let action = words.first();
@@ -258,8 +264,11 @@ pub static MODULE: Module = Module {
     id: "headers_module",
     directives: &[&HEADER, &REQUEST_HEADER],
     hooks: &[
-        first(Phase::Received, apply::early),
-        last(Phase::Fixups, apply::request),
-        last(Phase::Respond, apply::response),
+        first(Phase::Received, apply::early)
+            .where_set(|at| at.server.root.headers.says_something()),
+        last(Phase::Fixups, apply::request)
+            .where_set(|at| at.dir.headers.says_something()),
+        last(Phase::Respond, apply::response)
+            .where_set(|at| at.dir.headers.says_something()),
     ],
 };

@@ -59,7 +59,7 @@ pub static MODULE: Module = Module {
     name: "mod_info.c",
     id: "info_module",
     directives: &[&ADD_MODULE_INFO],
-    hooks: &[on(Phase::Handle, handle)],
+    hooks: &[on(Phase::Handle, handle).of_handlers(&[b"server-info"])],
 };
 
 /// `display_info`.

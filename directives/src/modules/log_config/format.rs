@@ -347,7 +347,7 @@ impl Item {
             What::Filename => escape(&of.filename, out),
             What::RequestHeader => {
                 let name = http::HeaderName::from_bytes(self.argument.as_bytes()).ok()?;
-                escape(&of.header(name.as_str())?, out);
+                escape(&of.header(name)?, out);
             }
             What::RequestTrailer => {
                 escape(of.first().trailers_in.get(&self.argument)?.as_bytes(), out);
@@ -440,7 +440,7 @@ fn elapsed(of: &Request, sent: &Sent) -> u64 {
 }
 
 fn cookie(r: &Request, name: &str) -> Option<Vec<u8>> {
-    let field = r.header("cookie")?;
+    let field = r.header(http::header::COOKIE)?;
     field.split(|&b| b == b';').map(<[u8]>::trim_ascii).find_map(|pair| {
         let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         Some(value.to_vec())

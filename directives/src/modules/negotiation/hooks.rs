@@ -20,6 +20,9 @@ use crate::request::Request;
 /// The media type of type maps.
 const MAP_TYPE: &[u8] = b"application/x-type-map";
 
+/// The handlers of type maps.
+pub const HANDLERS: &[&[u8]] = &[MAP_TYPE, b"type-map"];
+
 /// A negotiation that waits for a look-up: httpd's `negotiation_state`.
 #[derive(Clone)]
 pub struct Negotiation {
@@ -306,7 +309,7 @@ fn take_over(r: &mut Request, mut found: Box<Request>) -> Verdict {
 
 /// `handle_map_file`.
 pub fn type_map(r: &mut Request) -> Verdict {
-    if !matches!(r.handler.as_deref(), Some(MAP_TYPE | b"type-map")) {
+    if !r.has_handler(HANDLERS) {
         return DECLINED;
     }
     let (name, meta) = (r.filename.clone(), r.finfo);
@@ -364,7 +367,7 @@ pub fn fix_encoding(r: &mut Request) -> Verdict {
     else {
         return DECLINED;
     };
-    let Some(line) = r.header("accept-encoding") else { return DECLINED };
+    let Some(line) = r.header(http::header::ACCEPT_ENCODING) else { return DECLINED };
     let bare = encoding.strip_prefix(b"x-").unwrap_or(&encoding);
     let wanted = accept::items(&line);
     let plain = wanted.iter().find(|item| item.name[..] == *bare);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 pub use hooks::Negotiation;
 
 use crate::merge_options;
+use crate::modules::core::OptionSet;
 use crate::phase::{Phase, first, on};
 use crate::schema::{Context, Directive, Module, Override, Problem, Set};
 
@@ -142,8 +143,9 @@ pub static MODULE: Module = Module {
     id: "negotiation_module",
     directives: &[&CACHE_NEGOTIATED_DOCS, &FORCE_LANGUAGE_PRIORITY, &LANGUAGE_PRIORITY],
     hooks: &[
-        first(Phase::Type, hooks::multi_views),
+        first(Phase::Type, hooks::multi_views)
+            .where_set(|at| at.dir.core.options.set.has(OptionSet::MULTI_VIEWS)),
         on(Phase::Fixups, hooks::fix_encoding),
-        on(Phase::Handle, hooks::type_map),
+        on(Phase::Handle, hooks::type_map).of_handlers(hooks::HANDLERS),
     ],
 };

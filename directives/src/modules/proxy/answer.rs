@@ -159,7 +159,7 @@ fn take(r: &mut Request, heard: Heard) -> Verdict {
 
 /// A change of protocols that the client asked for; the fields name it again.
 fn changed_protocol(r: &mut Request, headers: &Headers) -> Verdict {
-    let wanted = r.header("upgrade").unwrap_or_default();
+    let wanted = r.header(http::header::UPGRADE).unwrap_or_default().into_owned();
     let given = headers.get("Upgrade").cloned().unwrap_or_default();
     r.headers_out.clear();
     for (name, value) in headers.iter() {
@@ -207,7 +207,7 @@ fn joined(headers: &Headers, name: &str) -> Bytes {
 /// A date in one of the old forms gets today's: `date_canon`.
 fn date(value: &Bytes) -> Bytes {
     match conditions::parse_date(value) {
-        Some(seconds) => conditions::http_date(seconds).into(),
+        Some(seconds) => conditions::http_date(seconds),
         None => value.clone(),
     }
 }

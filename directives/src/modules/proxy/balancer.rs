@@ -143,7 +143,7 @@ impl Balancer {
             path_value(&whole, sticky_path, *semicolon).map(|value| (sticky_path, value));
         let (name, value) = match found {
             Some(found) => found,
-            None => (sticky, cookie_value(&r.header("cookie")?, sticky)?),
+            None => (sticky, cookie_value(&r.header(http::header::COOKIE)?, sticky)?),
         };
         let route = match self.params.separator.unwrap_or(Some(b'.')) {
             Some(separator) => {

@@ -1,5 +1,7 @@
 //! The request that an HTTP upstream gets: `ap_proxy_create_hdrbrgd`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::handler::{current, pool, timeouts};
@@ -28,8 +30,9 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
     let worker = attempt.worker.as_deref();
     let params = worker.map(|worker| worker.params.clone()).unwrap_or_default();
     let old = r.env.has(b"force-proxy-request-1.0");
-    let expects =
-        r.header("expect").is_some_and(|expect| has_token(&expect, b"100-continue"));
+    let expects = r
+        .header(http::header::EXPECT)
+        .is_some_and(|expect| has_token(&expect, b"100-continue"));
     if old && expects {
         return super::handler::settle(r, 417);
     }
@@ -72,8 +75,8 @@ pub(super) fn ask(r: &mut Request) -> Verdict {
         target: target.into(),
         headers: headers(r, &host, expects, upgrade.as_ref()),
         old,
-        says_length: r.headers_in.contains_key("content-length")
-            || r.headers_in.contains_key("transfer-encoding"),
+        says_length: r.headers_in.contains_key(http::header::CONTENT_LENGTH)
+            || r.headers_in.contains_key(http::header::TRANSFER_ENCODING),
         framing: if old || spools { Framing::Length } else { Framing::AsSent },
         max: params.max,
         acquire: params.acquire,
@@ -117,11 +120,11 @@ fn upgrade(r: &Request, worker: Option<&Worker>, scheme: &str) -> Option<Bytes> 
     if r.version < 11 || r.version >= 20 {
         return None;
     }
-    let wanted = r.header("upgrade")?;
+    let wanted = r.header(http::header::UPGRADE)?;
     let allowed =
         worker.and_then(|worker| worker.params.upgrade.as_ref()).map(|name| &name[..]);
     let allowed = allowed.or(matches!(scheme, "ws" | "wss").then_some(b"WebSocket"))?;
-    (allowed == b"*" || has_token(&wanted, allowed)).then_some(wanted)
+    (allowed == b"*" || has_token(&wanted, allowed)).then(|| wanted.into_owned().into())
 }
 
 /// The fields, in their order. **The place where identity headers are decided**: what a
@@ -134,11 +137,11 @@ fn headers(
 ) -> Headers {
     let dir = r.dir.clone();
     let mut out = Headers::default();
-    let sent_host = r.header("host");
-    let preserved = (dir.proxy.preserve_host == Some(true)).then(|| sent_host.clone());
+    let sent_host = r.header(http::header::HOST).map(Cow::into_owned);
+    let preserved = (dir.proxy.preserve_host == Some(true)).then_some(&sent_host);
     let host = match preserved {
         None => Bytes::copy_from_slice(host.as_bytes()),
-        Some(Some(sent)) => sent,
+        Some(Some(sent)) => Bytes::copy_from_slice(sent),
         Some(None) => {
             let name = r.server.config.core.server_name.clone().unwrap_or_default();
             let uri = String::from_utf8_lossy(&r.uri).into_owned();
@@ -151,7 +154,7 @@ fn headers(
         }
     };
     out.set("Host", host);
-    let connection = r.header("connection").unwrap_or_default();
+    let connection = r.header(http::header::CONNECTION).unwrap_or_default();
     let authenticated = r.user.is_some() && !r.env.has(b"Proxy-Chain-Auth");
     // Several of a name are one, as httpd reads them.
     for name in r.headers_in.keys() {
@@ -164,7 +167,7 @@ fn headers(
             _ => HOP_BY_HOP.contains(&name) || has_token(&connection, name.as_bytes()),
         };
         if !own && let Some(value) = r.header(name) {
-            out.add(Bytes::copy_from_slice(name.as_bytes()), value);
+            out.add(Bytes::copy_from_slice(name.as_bytes()), value.into_owned());
         }
     }
     via(r, &mut out);

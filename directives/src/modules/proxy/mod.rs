@@ -190,7 +190,10 @@ pub static MODULE: Module = Module {
     id: "proxy_module",
     directives: directives::ALL,
     hooks: &[
-        first(Phase::Translate, pass::translate),
+        first(Phase::Translate, pass::translate).where_set(|at| {
+            let passes = !at.server.config.proxy.passes.is_empty();
+            passes || at.dir.proxy.pass.is_some()
+        }),
         first(Phase::Map, section::map),
         first(Phase::Fixups, canon::fixups),
         first(Phase::Handle, handler::handle),

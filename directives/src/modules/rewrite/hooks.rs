@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::status;
 
 /// The handler of a request that has to begin again.
-const HANDLER: &[u8] = b"redirect-handler";
+pub const HANDLER: &[u8] = b"redirect-handler";
 
 /// What a list of rules led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

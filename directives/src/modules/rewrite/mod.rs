@@ -496,9 +496,10 @@ pub static MODULE: Module = Module {
         &REWRITE_MAP,
     ],
     hooks: &[
-        first(Phase::Translate, hooks::translate_name),
-        first(Phase::Fixups, hooks::fixup),
+        first(Phase::Translate, hooks::translate_name)
+            .where_set(|at| at.server.config.rewrite.is_on()),
+        first(Phase::Fixups, hooks::fixup).where_set(|at| at.dir.rewrite.is_on()),
         last(Phase::Fixups, hooks::types),
-        first(Phase::Handle, hooks::handle),
+        first(Phase::Handle, hooks::handle).of_handlers(&[hooks::HANDLER]),
     ],
 };

@@ -309,7 +309,7 @@ impl Variable {
                 if !name.eq_ignore_ascii_case(b"host") {
                     r.headers_out.merge("Vary", name);
                 }
-                r.header(&field).unwrap_or_default()
+                r.header(&field).unwrap_or_default().into_owned().into()
             }
             Variable::Ahead { by_file, variable } => {
                 return ahead(r, *by_file, variable);

@@ -35,16 +35,21 @@ pub static MODULE: Module = Module {
     name: "mod_status.c",
     id: "status_module",
     directives: &[],
-    hooks: &[on(Phase::Handle, handle)],
+    hooks: &[on(Phase::Handle, handle).of_handlers(HANDLERS)],
 };
+
+/// The handlers: httpd's by name and type, and that of applications.
+const HANDLERS: &[&[u8]] =
+    &[b"server-status", b"application/x-httpd-status", FASTCGI_STATUS];
+const FASTCGI_STATUS: &[u8] = b"fastcgi-status";
 
 /// `status_handler`, for both handlers.
 fn handle(r: &mut Request) -> Verdict {
-    let then = match r.handler.as_deref() {
-        Some(b"server-status" | b"application/x-httpd-status") => server_status,
-        Some(b"fastcgi-status") => fastcgi_status,
-        _ => return DECLINED,
-    };
+    if !r.has_handler(HANDLERS) {
+        return DECLINED;
+    }
+    let then =
+        if r.has_handler(&[FASTCGI_STATUS]) { fastcgi_status } else { server_status };
     r.allowed = vec![http::Method::GET];
     match r.method {
         http::Method::GET | http::Method::HEAD => Verdict::Ask(Effect::Status, then),
