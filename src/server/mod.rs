@@ -27,6 +27,7 @@ mod source;
 mod status;
 mod streams;
 mod tunnel;
+mod upgrade;
 mod wire;
 mod workers;
 

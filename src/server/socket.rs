@@ -9,7 +9,7 @@
 //! - A large file goes past it too: hyper counts bytes that stand for it, and here they
 //!   become sendfile(2).
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
@@ -36,6 +36,7 @@ use super::refused::Refusal;
 use super::request_line::HeadReader;
 use super::scoreboard::{Record, Tally};
 use super::streams::Streams;
+use super::upgrade::Beginning;
 use super::wire::{Opened, Wire};
 
 /// What a connection is doing.
@@ -60,8 +61,10 @@ pub struct Shared {
     pub wire: Option<RefCell<Wire>>,
     /// How the connection is secured.
     pub security: Security,
-    /// HTTP/2's streams; `None` with HTTP/1.
-    pub streams: Option<Streams>,
+    /// HTTP/2's streams; unset with HTTP/1.
+    pub streams: OnceCell<Streams>,
+    /// The client asked for HTTP/2, and has been told that it gets it.
+    pub changes: RefCell<Option<Box<Beginning>>>,
     /// HTTP/2: nothing has come for so long that the connection is to be ended.
     pub idle: Notify,
     /// What goes on.
@@ -113,7 +116,6 @@ impl Shared {
     pub fn new(
         stream: TcpStream,
         opened: Opened,
-        streams: Option<Streams>,
         client: SocketAddr,
         tally: Arc<Tally>,
         timeout: Duration,
@@ -124,7 +126,8 @@ impl Shared {
             stream,
             wire: opened.wire.map(RefCell::new),
             security: opened.security,
-            streams,
+            streams: OnceCell::new(),
+            changes: RefCell::default(),
             idle: Notify::new(),
             phase: Cell::new(Phase::Idle),
             requests: Cell::new(0),
@@ -152,7 +155,7 @@ impl Shared {
 
     /// May pieces of files go past hyper?
     pub fn sends_files(&self) -> bool {
-        self.wire.is_none() && self.streams.is_none()
+        self.wire.is_none() && self.streams.get().is_none()
     }
 
     async fn drain_wire(&self, wire: &RefCell<Wire>) -> io::Result<()> {
@@ -456,7 +459,8 @@ impl Socket {
     /// word. HTTP/2 has words for that.
     fn give_up(&mut self) -> bool {
         let shared = &self.shared;
-        let tells = shared.streams.is_some() && shared.phase.get() != Phase::Closing;
+        let tells =
+            shared.streams.get().is_some() && shared.phase.get() != Phase::Closing;
         if tells {
             shared.phase.set(Phase::Closing);
             shared.idle.notify_one();
@@ -508,7 +512,7 @@ impl AsyncRead for Socket {
                         Phase::Idle | Phase::Head => {
                             shared.timeout.get().min(shared.head_left())
                         }
-                        Phase::Closing if shared.streams.is_some() => {
+                        Phase::Closing if shared.streams.get().is_some() => {
                             shared.timeout.get()
                         }
                         // The application, or the body's own timer, has the turn.
@@ -536,7 +540,7 @@ impl AsyncRead for Socket {
             };
             if let Ok(n) = result
                 && n > 0
-                && shared.streams.is_none()
+                && shared.streams.get().is_none()
             {
                 let is_first = shared.phase.get() == Phase::Idle;
                 if is_first || shared.phase.get() == Phase::Head {
@@ -624,7 +628,7 @@ impl AsyncWrite for Socket {
         ready!(this.poll_instead(cx))?;
         ready!(this.poll_wire_drained(cx))?;
         this.shared.log(false);
-        if this.shared.streams.is_none()
+        if this.shared.streams.get().is_none()
             && this.shared.phase.get() == Phase::Idle
             && this.shared.requests.get() > 0
         {

@@ -119,7 +119,7 @@ fn is_too_small(r: &Request, least: Option<u64>) -> bool {
         Body::None => return true,
         Body::Bytes(bytes) => bytes.len() as u64,
         Body::File { size, .. } => *size,
-        Body::Stream | Body::Raw | Body::Tunnel => return false,
+        Body::Stream | Body::Raw | Body::Tunnel | Body::Http2(_) => return false,
     };
     least.is_some_and(|least| length <= least)
 }
