@@ -138,7 +138,10 @@ pub async fn serve(
     let service = service_fn({
         let (shared, live) = (shared.clone(), live.clone());
         move |request: hyper::Request<Incoming>| {
-            shared.ignores_end.set(request.body().is_end_stream());
+            let is_whole = request.body().is_end_stream();
+            shared.ignores_end.set(is_whole);
+            shared.is_whole.set(is_whole);
+            shared.phase.set(Phase::Busy);
             answer(request, shared.clone(), live.clone(), about)
         }
     });
@@ -171,7 +174,9 @@ pub async fn serve(
     }
     let changes = shared.changes.take();
     if let Some(mut beginning) = changes {
-        if beginning.follows(&connection.into_parts().read_buf) {
+        let parts = connection.into_parts();
+        let behind = parts.io.into_inner().into_behind();
+        if beginning.follows(&[&parts.read_buf[..], &behind].concat()) {
             let _ = shared.streams.set(h2::streams(&about.default_server(&live.load())));
             Box::pin(h2::serve(shared, live, about, Some(beginning), stop)).await;
         }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use directives::modules::reqtimeout::Stage;
 use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
@@ -33,7 +33,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
 use super::refused::Refusal;
-use super::request_line::HeadReader;
+use super::request_line::{HeadReader, Seen};
 use super::scoreboard::{Record, Tally};
 use super::streams::Streams;
 use super::upgrade::Beginning;
@@ -79,6 +79,8 @@ pub struct Shared {
     pub mend_version: Cell<bool>,
     /// What hyper writes is dropped: the response goes past it.
     pub raw: Cell<bool>,
+    /// All of the request is there: what comes is the next one.
+    pub is_whole: Cell<bool>,
     /// The end of what the client sends is not told to hyper: the request is whole, and the
     /// answer on its way.
     pub ignores_end: Cell<bool>,
@@ -135,6 +137,7 @@ impl Shared {
             read: Cell::new(read),
             mend_version: Cell::new(false),
             raw: Cell::new(false),
+            is_whole: Cell::new(false),
             ignores_end: Cell::new(false),
             tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
@@ -331,6 +334,8 @@ pub struct Socket {
     /// Bytes of our own that stand for hyper's.
     instead: Vec<u8>,
     sent_instead: usize,
+    /// What came and is not for hyper yet: see [`Seen`].
+    behind: BytesMut,
 }
 
 impl Socket {
@@ -344,6 +349,7 @@ impl Socket {
             blocked: false,
             instead: Vec::new(),
             sent_instead: 0,
+            behind: BytesMut::new(),
         }
     }
 
@@ -484,6 +490,86 @@ impl Socket {
     }
 }
 
+/// Where bytes go that came from a client of HTTP/1.
+enum For {
+    /// To hyper, as they are.
+    Hyper,
+    /// To hyper, once they were looked at.
+    Reader,
+    /// Nowhere, until the request at hand is answered.
+    Later,
+}
+
+impl Socket {
+    /// What came and nobody has read, when hyper is done.
+    pub fn into_behind(mut self) -> BytesMut {
+        std::mem::take(&mut self.behind)
+    }
+
+    fn goes_to(&self) -> For {
+        let shared = &self.shared;
+        match shared.phase.get() {
+            _ if shared.streams.get().is_some() => For::Hyper,
+            Phase::Idle | Phase::Head => For::Reader,
+            Phase::Busy if shared.is_whole.get() => For::Later,
+            Phase::Busy | Phase::Closing => For::Hyper,
+        }
+    }
+
+    /// Looks at bytes of a head, so many of which are new.
+    fn look(&self, bytes: &mut [u8], new: usize) -> Seen {
+        let shared = &self.shared;
+        shared.head_grows(new);
+        let mut reader = shared.reader.borrow_mut();
+        if shared.phase.get() == Phase::Idle {
+            reader.reset();
+            shared.phase.set(Phase::Head);
+        }
+        reader.read(bytes)
+    }
+
+    /// What was read into `buf`, behind `before`: the last `new` bytes were not there before.
+    fn sort(&mut self, buf: &mut ReadBuf<'_>, before: usize, new: usize) {
+        let bytes = &mut buf.filled_mut()[before..];
+        let (taken, kept) = match self.goes_to() {
+            For::Hyper => return,
+            For::Reader => {
+                let seen = self.look(bytes, new);
+                (seen.taken, seen.kept)
+            }
+            For::Later => (0, 0),
+        };
+        if taken < bytes.len() || !self.behind.is_empty() {
+            self.behind.clear();
+            self.behind.extend_from_slice(&bytes[taken..]);
+        }
+        buf.set_filled(before + kept);
+    }
+
+    /// Gives hyper some of what came before. `None` if there is nothing for it: more has to
+    /// come first.
+    fn read_behind(&mut self, buf: &mut ReadBuf<'_>) -> Option<Poll<()>> {
+        let mut behind = std::mem::take(&mut self.behind);
+        let n = behind.len().min(buf.remaining());
+        let seen = match self.goes_to() {
+            For::Hyper => Seen { taken: n, kept: n },
+            For::Reader => {
+                // The end of a line has been counted.
+                let is_first = self.shared.phase.get() == Phase::Idle;
+                self.look(&mut behind[..n], if is_first { n } else { 0 })
+            }
+            For::Later => {
+                self.behind = behind;
+                return Some(Poll::Pending);
+            }
+        };
+        buf.put_slice(&behind[..seen.kept]);
+        behind.advance(seen.taken);
+        self.behind = behind;
+        (seen.kept > 0).then_some(Poll::Ready(()))
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         self.shared.log(true);
@@ -502,6 +588,11 @@ impl AsyncRead for Socket {
             return Poll::Pending;
         }
         loop {
+            if !this.behind.is_empty()
+                && let Some(read) = this.read_behind(buf)
+            {
+                return read.map(Ok);
+            }
             match shared.stream.poll_read_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => {
@@ -533,41 +624,33 @@ impl AsyncRead for Socket {
                     continue;
                 }
             }
-            let (room, before) = (buf.remaining(), buf.filled().len());
+            let before = buf.filled().len();
+            // The end of a line, if anything.
+            buf.put_slice(&this.behind);
+            let room = buf.remaining();
             let result = match &shared.wire {
                 None => shared.stream.try_read_buf(buf),
                 Some(wire) => Socket::read_wire(&shared, wire, buf),
             };
-            if let Ok(n) = result
-                && n > 0
-                && shared.streams.get().is_none()
-            {
-                let is_first = shared.phase.get() == Phase::Idle;
-                if is_first || shared.phase.get() == Phase::Head {
-                    shared.head_grows(n);
-                    let mut reader = shared.reader.borrow_mut();
-                    if is_first {
-                        reader.reset();
-                        shared.phase.set(Phase::Head);
-                    }
-                    reader.read(&mut buf.filled_mut()[before..]);
-                }
+            match result {
+                Ok(n) if n > 0 => this.sort(buf, before, n),
+                _ => buf.set_filled(before),
             }
             match result {
                 Ok(0) if room > 0 && shared.ignores_end.get() => return Poll::Pending,
-                Ok(_) if shared.wire.is_some() => {
-                    this.armed = false;
-                    return Poll::Ready(Ok(()));
-                }
                 Ok(n) => {
-                    if n > 0 && n < room {
-                        // All that was there: the next read would only be told so.
-                        let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                        let _ = shared.stream.try_io(Interest::READABLE, none);
+                    if shared.wire.is_none() {
+                        if n > 0 && n < room {
+                            // All that was there: the next read would only be told so.
+                            let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                            let _ = shared.stream.try_io(Interest::READABLE, none);
+                        }
+                        shared.read.set(shared.read.get() + n as u64);
                     }
                     this.armed = false;
-                    shared.read.set(shared.read.get() + n as u64);
-                    return Poll::Ready(Ok(()));
+                    if n == 0 || buf.filled().len() > before {
+                        return Poll::Ready(Ok(()));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -635,6 +718,10 @@ impl AsyncWrite for Socket {
             // hyper does not read again before something comes: the clock starts here.
             this.armed = false;
             let _ = this.wait(cx, this.shared.keep_alive_timeout.get());
+            if !this.behind.is_empty() {
+                // The next request has come already.
+                cx.waker().wake_by_ref();
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -178,9 +178,9 @@ default) applications may have methods of their own.
 
 Requests are always read strictly, and HTTP/0.9 is not spoken: `Unsafe` and `Allow0.9`, which
 is httpd's default, change nothing here. What they would let in is answered 400: lines that
-end with LF alone, targets that are none. Beside that a field that is folded into several
-lines is answered 400, which httpd unfolds (RFC 9112, 5.2), and so is a version that does not
-exist, such as HTTP/1.2.
+end with LF alone, targets that are none. Beside that a version that does not exist, such as
+HTTP/1.2, is answered 400. A field that is folded into several lines is unfolded (RFC 9112,
+5.2), unless it is one of a request that comes right behind a request's body.
 
 ## Example
     HttpProtocolOptions Strict RegisteredMethods Require1.0
