@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use compat_tests::http::Client;
 use compat_tests::site::Site;
 
 const PAGE: &str =
@@ -222,5 +223,57 @@ fn who_has_sent_all_is_answered() -> Result<()> {
     // Without a word about it the end of a connection is its end, and the application is told.
     let said = ask(&format!("GET {slow} HTTP/1.1\r\nHost: a\r\n\r\n"), 100)?;
     ensure!(said.is_empty(), "{said}");
+    Ok(())
+}
+
+/// Requests that are there before the answer to the last one has gone: every answer begins
+/// where the last one ends, and has its own head.
+#[test]
+fn many_requests_at_once() -> Result<()> {
+    let site = site("")?;
+    let big: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    site.root.write("htdocs/big", &big)?;
+    site.root.write("htdocs/middle", &big[..200_000])?;
+    let pages = [("GET", "big"), ("GET", "page"), ("HEAD", "big"), ("GET", "middle")];
+    let pages = pages.iter().chain([("GET", "none"), ("GET", "page")].iter());
+    let round: Vec<_> = pages.copied().collect();
+    let mut client = Client::connect(site.root.port)?;
+    for _ in 0..3 {
+        for (i, (method, page)) in round.iter().enumerate() {
+            let keep = if i == 1 { "1.0\r\nConnection: keep-alive" } else { "1.1" };
+            let expects = if i == 3 { "Expect: 100-continue\r\n" } else { "" };
+            let head =
+                format!("{method} /{page} HTTP/{keep}\r\nHost: a\r\n{expects}\r\n");
+            client.send(head.as_bytes())?;
+        }
+    }
+    // Long enough for the first to be stuck.
+    std::thread::sleep(Duration::from_millis(300));
+    for _ in 0..3 {
+        for (i, (method, page)) in round.iter().enumerate() {
+            let answer = client.response(method)?;
+            let expected = match *page {
+                "big" => &big[..],
+                "middle" => &big[..200_000],
+                _ => b"a page\n",
+            };
+            let status = if *page == "none" { 404 } else { 200 };
+            ensure!(answer.status == status, "{i}: {answer}");
+            if status == 404 {
+                continue;
+            }
+            let names: Vec<&str> =
+                answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+            let once = |name| names.iter().filter(|n| **n == name).count() == 1;
+            ensure!(
+                once("ETag") && once("Content-Length") && once("Date"),
+                "{i}: {answer}"
+            );
+            let length = answer.header("Content-Length");
+            ensure!(length == Some(&*expected.len().to_string()), "{i}: {answer}");
+            let body: &[u8] = if *method == "HEAD" { b"" } else { expected };
+            ensure!(answer.body == body, "{i}: {}", answer.body.len());
+        }
+    }
     Ok(())
 }

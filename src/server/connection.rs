@@ -146,7 +146,7 @@ pub async fn serve(
         }
     });
     let mut http = http1::Builder::new();
-    http.title_case_headers(true).auto_date_header(false).half_close(false);
+    http.auto_date_header(false).half_close(false);
     if let Some(most) = most_fields {
         http.max_headers(most);
     }
@@ -406,7 +406,6 @@ pub(super) async fn answer(
         hyper::Version::HTTP_2 => 20,
         _ => 11,
     };
-    shared.mend_version.set(version == 10);
     if version == 20 {
         h2::as_before(&mut parts, !incoming.is_end_stream());
     }
@@ -515,6 +514,10 @@ pub(super) async fn answer(
         trailers,
     });
     let mut guard = Guard::new(held, shared.clone());
+    if version != 20 {
+        // A request may come before the answer to the last one has gone.
+        std::future::poll_fn(|cx| shared.poll_sent(cx)).await;
+    }
     if tunnels {
         if let Some(upstream) = world.upstream.take() {
             tunnel::run(*upstream, &shared, &reply, &mut guard).await;
@@ -522,11 +525,11 @@ pub(super) async fn answer(
         shared.raw.set(true);
         reply.headers.set("Connection", "close");
         reply.status = 200;
-        return Ok(response(&mut reply, version, Kind::None, guard));
+        return Ok(response(&mut reply, version, Kind::None, guard, &shared));
     }
     if let (Body::Http2(settings), Some(stream)) = (&reply.body, stream) {
         *shared.changes.borrow_mut() = Some(Box::new(Beginning::new(settings, &stream)));
-        return Ok(response(&mut reply, version, Kind::None, guard));
+        return Ok(response(&mut reply, version, Kind::None, guard, &shared));
     }
     if reply.body == Body::Raw {
         if !reply.header_only {
@@ -534,7 +537,7 @@ pub(super) async fn answer(
         }
         shared.raw.set(true);
         reply.headers.set("Connection", "close");
-        return Ok(response(&mut reply, version, Kind::None, guard));
+        return Ok(response(&mut reply, version, Kind::None, guard, &shared));
     }
     let mut kind = if reply.filters.is_empty() {
         body(&mut reply, &mut world)
@@ -547,7 +550,7 @@ pub(super) async fn answer(
             None => Kind::None,
         };
     }
-    Ok(response(&mut reply, version, kind, guard))
+    Ok(response(&mut reply, version, kind, guard, &shared))
 }
 
 /// A refusal as a message, with as much of its body as is passed on.

@@ -12,6 +12,7 @@ mod file;
 mod filter;
 mod finish;
 mod h2;
+mod head;
 pub mod live;
 pub mod maps;
 mod proxy_header;

@@ -2,14 +2,13 @@
 
 use directives::reply::{Body, Reply};
 use directives::run::Run;
-use hyper::ext::ReasonPhrase;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::{AppOutput, Kind, ReplyBody};
 use super::drive::World;
 use super::file::FileParts;
 use super::filter::{Filtered, Source, Tools};
 use super::finish::Guard;
+use super::head;
 use super::socket::Shared;
 use crate::fcgi::Event;
 
@@ -140,12 +139,14 @@ pub async fn read_out(
     run.request_mut().lines.extend(lines);
 }
 
-/// The reply in hyper's words. Its fields go back to the request, for the logs.
+/// The reply in hyper's words, and its head in ours. Its fields go back to the request, for
+/// the logs.
 pub fn response(
     reply: &mut Reply,
     version: u8,
     kind: Kind,
     mut guard: Guard,
+    shared: &Shared,
 ) -> hyper::Response<ReplyBody> {
     let announced = reply.headers.get("Content-Length").map(|value| {
         std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok())
@@ -156,13 +157,10 @@ pub fn response(
     }
     let announced =
         announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
-    let mut headers = HeaderMap::with_capacity(reply.headers.iter().len());
-    for (name, value) in reply.headers.iter() {
-        let name = HeaderName::from_bytes(name);
-        let value = HeaderValue::from_maybe_shared(value.clone());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
+    let is_h2 = version == 20;
+    let headers = head::fields(&reply.headers, is_h2);
+    if !is_h2 && !shared.raw.get() {
+        shared.our_head.replace(Some(head::begin(reply)));
     }
     if let Some(held) = guard.held() {
         // The log formats can ask for them.
@@ -176,20 +174,6 @@ pub fn response(
         *response.version_mut() = hyper::Version::HTTP_10;
     }
     let status = hyper::StatusCode::from_u16(reply.status);
-    let status = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    *response.status_mut() = status;
-    let reason = match &reply.reason {
-        // `404 Gone Fishing`: the code stands before the reason.
-        Some(line) => line.get(4..).map(<[u8]>::to_vec),
-        None => match directives::status::reason(reply.status) {
-            // What hyper says by itself.
-            Some(reason) if status.canonical_reason() == Some(reason) => None,
-            Some(reason) => Some(reason.as_bytes().to_vec()),
-            None => Some(format!("Status {}", reply.status).into_bytes()),
-        },
-    };
-    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
-        response.extensions_mut().insert(reason);
-    }
+    *response.status_mut() = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

@@ -4,7 +4,7 @@
 //!
 //! - `KeepAliveTimeout` between requests, `Timeout` within one.
 //! - What hyper answers by itself to a request that it cannot parse gets httpd's page.
-//! - HTTP/1.0 clients are answered with this server's own version, as httpd does.
+//! - Heads of responses are this server's own, and say its own version, as httpd's do.
 //! - A response of `-nph` goes past hyper altogether.
 //! - A large file goes past it too: hyper counts bytes that stand for it, and here they
 //!   become sendfile(2).
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -32,6 +32,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
+use super::head;
 use super::refused::Refusal;
 use super::request_line::{HeadReader, Seen};
 use super::scoreboard::{Record, Tally};
@@ -75,8 +76,12 @@ pub struct Shared {
     pub written: Cell<u64>,
     /// Bytes received.
     pub read: Cell<u64>,
-    /// The next bytes from hyper begin a response to an HTTP/1.0 client.
-    pub mend_version: Cell<bool>,
+    /// What stands for the head of hyper's that comes next: see [`head`].
+    pub our_head: RefCell<Option<Vec<u8>>>,
+    /// hyper has written what it has not sent yet.
+    unsent: Cell<bool>,
+    /// Who waits until it is.
+    waiting: RefCell<Option<Waker>>,
     /// What hyper writes is dropped: the response goes past it.
     pub raw: Cell<bool>,
     /// All of the request is there: what comes is the next one.
@@ -135,7 +140,9 @@ impl Shared {
             requests: Cell::new(0),
             written: Cell::new(written),
             read: Cell::new(read),
-            mend_version: Cell::new(false),
+            our_head: RefCell::new(None),
+            unsent: Cell::new(false),
+            waiting: RefCell::new(None),
             raw: Cell::new(false),
             is_whole: Cell::new(false),
             ignores_end: Cell::new(false),
@@ -292,6 +299,23 @@ impl Shared {
         self.refused.set(Some(refusal));
     }
 
+    /// Ready when hyper has sent what it has written.
+    pub fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.unsent.get() {
+            return Poll::Ready(());
+        }
+        self.waiting.replace(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    fn all_sent(&self) {
+        if self.unsent.replace(false)
+            && let Some(waiting) = self.waiting.take()
+        {
+            waiting.wake();
+        }
+    }
+
     /// Logs what has been sent.
     fn log(&self, aborted: bool) {
         let finished = std::mem::take(&mut *self.finished.borrow_mut());
@@ -336,6 +360,8 @@ pub struct Socket {
     sent_instead: usize,
     /// What came and is not for hyper yet: see [`Seen`].
     behind: BytesMut,
+    /// For so many of hyper's next bytes.
+    replaced: usize,
 }
 
 impl Socket {
@@ -350,6 +376,7 @@ impl Socket {
             instead: Vec::new(),
             sent_instead: 0,
             behind: BytesMut::new(),
+            replaced: 0,
         }
     }
 
@@ -475,18 +502,36 @@ impl Socket {
         !tells
     }
 
-    /// Sends what stands for hyper's bytes; ready once it is gone.
-    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent_instead < self.instead.len() {
-            let instead = std::mem::take(&mut self.instead);
-            let sent =
-                self.poll_raw_write(cx, &[IoSlice::new(&instead[self.sent_instead..])]);
-            self.instead = instead;
-            self.sent_instead += ready!(sent)?;
-        }
-        self.instead.clear();
-        self.sent_instead = 0;
-        Poll::Ready(Ok(()))
+    /// Sends what stands for hyper's bytes, and what is behind them.
+    fn poll_instead(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let instead = std::mem::take(&mut self.instead);
+        let accepted = loop {
+            let ours = &instead[self.sent_instead..];
+            let mut slices = [IoSlice::new(&[]); 16];
+            slices[0] = IoSlice::new(ours);
+            let mut skipped = self.replaced;
+            let theirs = bufs.iter().filter(|buf| !buf.is_empty());
+            for (slice, buf) in slices[1..].iter_mut().zip(theirs) {
+                let skip = skipped.min(buf.len());
+                skipped -= skip;
+                *slice = IoSlice::new(&buf[skip..]);
+            }
+            match self.poll_raw_write(cx, &slices[..slices.len().min(bufs.len() + 1)]) {
+                Poll::Ready(Ok(n)) if n < ours.len() => self.sent_instead += n,
+                Poll::Ready(Ok(n)) => break n - ours.len() + self.replaced,
+                other => {
+                    self.instead = instead;
+                    return other;
+                }
+            }
+        };
+        (self.sent_instead, self.replaced) = (0, 0);
+        head::put(instead);
+        Poll::Ready(Ok(accepted))
     }
 }
 
@@ -674,30 +719,31 @@ impl AsyncWrite for Socket {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let all: usize = bufs.iter().map(|buf| buf.len()).sum();
-        ready!(this.poll_instead(cx))?;
+        if this.replaced > 0 {
+            return this.poll_instead(cx, bufs);
+        }
         let shared = this.shared.clone();
         if shared.raw.get() {
-            return Poll::Ready(Ok(all));
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let first = bufs.iter().find(|buf| !buf.is_empty());
         let Some(first) = first else { return Poll::Ready(Ok(0)) };
-        if shared.phase.get() == Phase::Head && first.starts_with(b"HTTP/1.") {
+        shared.unsent.set(true);
+        let ours = shared.our_head.take();
+        if let Some(mut ours) = ours {
+            let Some(replaced) = head::complete(&mut ours, first) else {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            };
+            (this.instead, this.replaced) = (ours, replaced);
+        } else if shared.phase.get() == Phase::Head && first.starts_with(b"HTTP/1.") {
             // Nobody was asked: this is hyper's own word for a request that is none.
             let (refusal, page) = refusal(first, &shared.banner);
-            this.instead = page;
+            (this.instead, this.replaced) = (page, first.len());
             shared.refused.set(Some(refusal));
             shared.raw.set(true);
-            ready!(this.poll_instead(cx))?;
-            return Poll::Ready(Ok(all));
         }
-        if shared.mend_version.get() && first.starts_with(b"HTTP/1.0") {
-            shared.mend_version.set(false);
-            this.instead = b"HTTP/1.1".to_vec();
-            this.instead.extend_from_slice(&first[8..]);
-            let length = first.len();
-            ready!(this.poll_instead(cx))?;
-            return Poll::Ready(Ok(length));
+        if this.replaced > 0 {
+            return this.poll_instead(cx, bufs);
         }
         this.poll_raw_write(cx, bufs)
     }
@@ -708,8 +754,8 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_instead(cx))?;
         ready!(this.poll_wire_drained(cx))?;
+        this.shared.all_sent();
         this.shared.log(false);
         if this.shared.streams.get().is_none()
             && this.shared.phase.get() == Phase::Idle
@@ -728,7 +774,6 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_instead(cx))?;
         if let Some(wire) = &this.shared.wire {
             wire.borrow_mut().say_end();
         }

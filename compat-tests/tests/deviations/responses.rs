@@ -49,25 +49,3 @@ fn a_length_that_is_none_is_left_out() -> Result<()> {
     }
     Ok(())
 }
-
-/// The original kept the application's spelling.
-#[test]
-fn names_of_fields_are_in_title_case() -> Result<()> {
-    let (site, _probe) = probed()?;
-    let fields =
-        "header=Set-Cookie:+a&header=X-other:+x&header=set-cookie:+b&header=ETAG:+e";
-    let answer = site.get(&format!("/app?{fields}&text=words"))?;
-    let came: Vec<(&str, &str)> = answer
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .filter(|(_, value)| ["a", "b", "x", "e"].contains(value))
-        .collect();
-    let cookies: Vec<_> = came.iter().filter(|(name, _)| *name == "Set-Cookie").collect();
-    ensure!(cookies == [&("Set-Cookie", "a"), &("Set-Cookie", "b")], "{answer}");
-    ensure!(
-        came.contains(&("X-Other", "x")) && came.contains(&("Etag", "e")),
-        "{answer}"
-    );
-    Ok(())
-}
