@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::h2::MAX_FIELDS;
@@ -60,7 +61,7 @@ pub fn first_stream(parts: &mut Parts, may: bool) -> Option<Box<[u8]>> {
 
 fn block(parts: &Parts) -> Option<Box<[u8]>> {
     let path = parts.uri.path_and_query()?.as_str();
-    let authority = parts.uri.authority().map(|authority| authority.as_str());
+    let authority = parts.uri.authority().map(Authority::as_str);
     let mut out = Vec::new();
     add(&mut out, b":method", parts.method.as_str().as_bytes());
     add(&mut out, b":scheme", b"http");
@@ -299,7 +300,9 @@ impl AsyncWrite for Changed {
             return Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
         };
         // hyper flushes what it has written.
-        bufs.iter().for_each(|buf| beginning.sift(buf));
+        for buf in bufs {
+            beginning.sift(buf);
+        }
         Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
     }
 
