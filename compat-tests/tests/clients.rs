@@ -277,3 +277,48 @@ fn many_requests_at_once() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn requests_behind_others_wait_for_their_turn() -> Result<()> {
+    let site = site("")?;
+    let get = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = b"POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\nb\nc";
+    // A body where there is usually none, too.
+    let put = b"GET /page HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\nb\nc";
+    let round = [&get[..], post, put, get].concat();
+    let all = [&round.repeat(24)[..], REQUEST].concat();
+    let said = exchange(&site, &all)?;
+    ensure!(said.matches("HTTP/1.1 200 ").count() == 97, "{}", said.len());
+    ensure!(said.matches("a page\n").count() == 97, "{}", said.len());
+    // In pieces of any length it is the same.
+    for length in [1, 7, 100, 1000] {
+        let folded =
+            b"GET /page HTTP/1.1\r\nHost: a\r\nX: b\r\n\t c\r\nConnection: close\r\n\r\n";
+        // Not behind a body.
+        let all = [&get[..], get, folded].concat();
+        let mut stream = TcpStream::connect(("127.0.0.1", site.root.port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        for piece in all.chunks(length) {
+            stream.write_all(piece)?;
+            std::thread::sleep(Duration::from_micros(1000));
+        }
+        let mut said = String::new();
+        stream.read_to_string(&mut said)?;
+        ensure!(said.matches("HTTP/1.1 200 ").count() == 3, "{length}: {said}");
+    }
+    // One that is wrong ends it, whenever it comes.
+    for pause in [0, 50] {
+        let mut stream = TcpStream::connect(("127.0.0.1", site.root.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(get)?;
+        std::thread::sleep(Duration::from_millis(pause));
+        stream.write_all(b"GET /page HTTP/1.1\r\nHost: a\n\r\n")?;
+        stream.write_all(get)?;
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said);
+        ensure!(said.matches("HTTP/1.1 200 ").count() == 1, "{said}");
+        ensure!(said.contains("HTTP/1.1 400 "), "{said}");
+    }
+    Ok(())
+}

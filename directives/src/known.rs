@@ -103,7 +103,6 @@ static GROUPS: &[(&str, Known, &str)] = &[
         ),
         "CookieLog",
     ),
-    ("mod_alias.c", NOT_YET, "AliasPreservePath"),
     ("authentication", NOT_YET, "AuthLDAPURL AuthzLDAPAuthoritative"),
     (
         "mod_authz_owner.c",

@@ -149,6 +149,9 @@ pub enum Body {
     Raw,
     /// The upstream has changed protocols: bytes in both directions.
     Tunnel,
+    /// The client has asked for HTTP/2, and gets it: its request is asked once more, as the
+    /// first stream. What the client's settings are: the payload of a SETTINGS frame.
+    Http2(Bytes),
 }
 
 /// A piece of a file, after some bytes of its own.

@@ -11,6 +11,9 @@ use crate::status;
 /// The reply that a finished request stands for. The request stays for the log; whoever
 /// sends the reply gives it the fields back.
 pub fn finish(r: &mut Request) -> Reply {
+    if let Body::Http2(_) = &r.body {
+        return change(r);
+    }
     let mut filters = std::mem::take(&mut r.body_filters);
     if status::is_bodyless(r.status) || matches!(r.body, Body::None | Body::Raw) {
         filters.clear();
@@ -94,6 +97,25 @@ pub fn finish(r: &mut Request) -> Reply {
         rate: r.rate,
         close,
         header_only: r.header_only,
+    }
+}
+
+/// The word for a change of protocols: nothing else is said of it, as by
+/// `ap_send_interim_response`.
+fn change(r: &mut Request) -> Reply {
+    let mut headers = Headers::default();
+    headers.set("Upgrade", "h2c");
+    headers.set("Connection", "Upgrade");
+    Reply {
+        status: 101,
+        reason: None,
+        headers,
+        body: std::mem::take(&mut r.body),
+        trailers: &[],
+        filters: Vec::new(),
+        rate: None,
+        close: true,
+        header_only: true,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::expand::Item;
 use crate::hooks::{self, Hooks};
 use crate::merge::Merged;
+use crate::modules::core::Protocol;
 use crate::modules::{self, DirConfig, DirPart, Process, ServerConfig, ServerPart};
 use crate::pattern::wild_match;
 use crate::phase::Phase;
@@ -129,6 +130,8 @@ pub struct Snapshot {
     loaded: HashSet<String>,
     /// The most header fields that any server takes, `LimitRequestFields`; 0 is no limit.
     pub most_fields: u64,
+    /// A server speaks HTTP/2 without TLS.
+    pub speaks_h2c: bool,
     /// `.htaccess` files that were compiled.
     pub htaccess: crate::htaccess::Cache,
     /// The hooks of the modules that are at work.
@@ -260,6 +263,9 @@ impl Snapshot {
         let unlimited = servers.iter().any(|server| fields(server) == 0);
         let most_fields =
             if unlimited { 0 } else { servers.iter().map(fields).max().unwrap_or(0) };
+        let speaks_h2c = servers
+            .iter()
+            .any(|server| server.config.core.protocols().contains(&Protocol::H2c));
         Arc::new(Snapshot {
             server_root,
             defines,
@@ -269,6 +275,7 @@ impl Snapshot {
             by_address,
             lookup,
             most_fields,
+            speaks_h2c,
             htaccess: crate::htaccess::Cache::default(),
             recorded: std::mem::take(&mut build.recorded),
             read: std::mem::take(&mut build.read),

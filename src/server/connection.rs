@@ -38,8 +38,8 @@ use super::refused;
 use super::request_body::RequestBody;
 use super::respond::{body, filtered, pass_raw, read_out, response, source_of};
 use super::socket::{Phase, Shared, Socket};
-use super::streams::Streams;
 use super::tunnel;
+use super::upgrade::{self, Beginning};
 use super::wire::{self, Failed, Opened};
 use super::{Live, Stop, h2};
 use crate::disk::Disk;
@@ -120,25 +120,28 @@ pub async fn serve(
         } else {
             Opened::PLAIN
         };
-        let streams = opened.is_h2.then(|| {
-            let h2 = &server.config.http2;
-            Streams::new(h2.max_errors(), h2.stream_timeout().unwrap_or(timeout))
-        });
-        let shared = Shared::new(stream, opened, streams, client, tally, timeout, banner);
+        let is_h2 = opened.is_h2;
+        let shared = Shared::new(stream, opened, client, tally, timeout, banner);
+        if is_h2 {
+            let _ = shared.streams.set(h2::streams(&server));
+        }
         shared.head_stage.set(server.config.reqtimeout.header(&generation.snapshot));
         shared
     };
     let id = next_id();
     let _seat = live.seats.take(id, &shared);
     let about = About { client, local, reported, id };
-    if shared.streams.is_some() {
+    if shared.streams.get().is_some() {
         // Apart: a connection of HTTP/1, idle most of the time, has no room for it.
-        return Box::pin(h2::serve(shared, live, about, stop)).await;
+        return Box::pin(h2::serve(shared, live, about, None, stop)).await;
     }
     let service = service_fn({
         let (shared, live) = (shared.clone(), live.clone());
         move |request: hyper::Request<Incoming>| {
-            shared.ignores_end.set(request.body().is_end_stream());
+            let is_whole = request.body().is_end_stream();
+            shared.ignores_end.set(is_whole);
+            shared.is_whole.set(is_whole);
+            shared.phase.set(Phase::Busy);
             answer(request, shared.clone(), live.clone(), about)
         }
     });
@@ -147,28 +150,41 @@ pub async fn serve(
     if let Some(most) = most_fields {
         http.max_headers(most);
     }
-    let connection =
+    let mut connection =
         http.serve_connection(TokioIo::new(Socket::new(shared.clone())), service);
-    {
-        let mut connection = std::pin::pin!(connection);
-        let mut ended = false;
+    let mut ended = false;
+    tokio::select! {
+        // How it ended is in the logs already.
+        _ = &mut connection => ended = true,
+        () = stop.draining() => {}
+    }
+    let mut is_silent = false;
+    if !ended {
+        // hyper would close what has not said anything yet.
         tokio::select! {
-            // How it ended is in the logs already.
-            _ = connection.as_mut() => ended = true,
-            () = stop.draining() => {}
-        }
-        if !ended {
-            // hyper would close what has not said anything yet.
-            tokio::select! {
-                _ = connection.as_mut() => return linger(&shared, MAX_LINGER).await,
-                () = first_request(&shared) => {}
-            }
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                _ = connection => {}
-                () = stop.now() => return,
+            _ = &mut connection => is_silent = true,
+            () = first_request(&shared) => {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                tokio::select! {
+                    _ = &mut connection => {}
+                    () = stop.now() => return,
+                }
             }
         }
+    }
+    let changes = shared.changes.take();
+    if let Some(mut beginning) = changes {
+        let parts = connection.into_parts();
+        let behind = parts.io.into_inner().into_behind();
+        if beginning.follows(&[&parts.read_buf[..], &behind].concat()) {
+            let _ = shared.streams.set(h2::streams(&about.default_server(&live.load())));
+            Box::pin(h2::serve(shared, live, about, Some(beginning), stop)).await;
+        }
+        return;
+    }
+    drop(connection);
+    if is_silent {
+        return linger(&shared, MAX_LINGER).await;
     }
     shared.phase.set(Phase::Closing);
     let goodbye = async {
@@ -395,9 +411,15 @@ pub(super) async fn answer(
     }
     let written_before = shared.written.get();
     let mut target = target(&parts.uri);
-    if shared.streams.is_none() {
+    let mut stream = None;
+    if shared.streams.get().is_none() {
         let mut reader = shared.reader.borrow_mut();
-        if let Some(taken) = reader.target(&target) {
+        let taken = reader.target(&target);
+        if generation.snapshot.speaks_h2c && version == 11 {
+            let may = taken.is_none() && !live.is_leaving();
+            stream = upgrade::first_stream(&mut parts, may);
+        }
+        if let Some(taken) = taken {
             target = taken;
         }
         // A request that is there already, behind this one, is not to have its line.
@@ -475,7 +497,8 @@ pub(super) async fn answer(
             reply.headers.set("Connection", "close");
         }
     }
-    if live.is_leaving() {
+    let changes = matches!(reply.body, Body::Http2(_));
+    if live.is_leaving() && !changes {
         reply.close = true;
         reply.headers.set("Connection", "close");
     }
@@ -502,6 +525,10 @@ pub(super) async fn answer(
         shared.raw.set(true);
         reply.headers.set("Connection", "close");
         reply.status = 200;
+        return Ok(response(&mut reply, version, Kind::None, guard, &shared));
+    }
+    if let (Body::Http2(settings), Some(stream)) = (&reply.body, stream) {
+        *shared.changes.borrow_mut() = Some(Box::new(Beginning::new(settings, &stream)));
         return Ok(response(&mut reply, version, Kind::None, guard, &shared));
     }
     if reply.body == Body::Raw {

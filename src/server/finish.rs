@@ -108,7 +108,7 @@ impl Guard {
 
     /// For a request on a connection.
     pub fn new(held: Box<Held>, shared: Rc<super::socket::Shared>) -> Guard {
-        let stream = shared.streams.as_ref().and_then(|_| Stream::current());
+        let stream = shared.streams.get().and_then(|_| Stream::current());
         Guard { held: Some(held), shared, stream }
     }
 

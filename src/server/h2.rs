@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use directives::reply::Reply;
+use directives::snapshot::Server;
 use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
@@ -14,19 +15,33 @@ use hyper_util::rt::TokioIo;
 
 use super::connection::{About, MAX_LINGER, answer, first_request, linger};
 use super::socket::{Phase, Shared, Socket};
-use super::streams::Tasks;
+use super::streams::{Streams, Tasks};
+use super::upgrade::{Beginning, Changed};
 use super::{Live, Stop};
 
 /// The most that the fields of a request may be, bytes; httpd's own limits come after that.
-const MAX_FIELDS: u32 = 256 * 1024;
+pub const MAX_FIELDS: u32 = 256 * 1024;
 /// How long a client has to confirm that it is told to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// The streams of a new connection to an address whose default host is `server`.
+pub fn streams(server: &Server) -> Streams {
+    let (h2, core) = (&server.config.http2, &server.config.core);
+    Streams::new(h2.max_errors(), h2.stream_timeout().unwrap_or(core.timeout()))
+}
+
 /// Serves a connection to its end, or until the server drains. Limits that nobody sets are
 /// h2's: 20 streams that are reset before they are taken, 1024 errors that the client
-/// causes; then the connection is closed.
-pub async fn serve(shared: Rc<Shared>, live: Rc<Live>, about: About, mut stop: Stop) {
-    let Some(streams) = &shared.streams else { return };
+/// causes; then the connection is closed. `beginning` is that of a connection that was one of
+/// HTTP/1.1 before.
+pub async fn serve(
+    shared: Rc<Shared>,
+    live: Rc<Live>,
+    about: About,
+    beginning: Option<Box<Beginning>>,
+    mut stop: Stop,
+) {
+    let Some(streams) = shared.streams.get() else { return };
     let connection = {
         let generation = live.load();
         let server = about.default_server(&generation);
@@ -35,6 +50,7 @@ pub async fn serve(shared: Rc<Shared>, live: Rc<Live>, about: About, mut stop: S
             let shared = shared.clone();
             move |request| answer(request, shared.clone(), live.clone(), about)
         });
+        let io = Changed { socket: Socket::new(shared.clone()), beginning };
         http2::Builder::new(Tasks(shared.clone()))
             .auto_date_header(false)
             .max_concurrent_streams(h2.max_streams())
@@ -42,7 +58,7 @@ pub async fn serve(shared: Rc<Shared>, live: Rc<Live>, about: About, mut stop: S
             .initial_connection_window_size(h2.window().max(1 << 20))
             .max_send_buf_size(h2.stream_memory() as usize)
             .max_header_list_size(MAX_FIELDS)
-            .serve_connection(TokioIo::new(Socket::new(shared.clone())), service)
+            .serve_connection(TokioIo::new(io), service)
     };
     {
         let mut connection = std::pin::pin!(connection);

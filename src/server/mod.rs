@@ -31,6 +31,7 @@ pub mod spin;
 mod status;
 mod streams;
 mod tunnel;
+mod upgrade;
 mod wire;
 mod workers;
 

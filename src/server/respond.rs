@@ -42,7 +42,7 @@ pub fn body(reply: &mut Reply, world: &mut World) -> Kind {
         return Kind::None;
     }
     match std::mem::take(&mut reply.body) {
-        Body::None | Body::Raw | Body::Tunnel => Kind::None,
+        Body::None | Body::Raw | Body::Tunnel | Body::Http2(_) => Kind::None,
         Body::Bytes(bytes) => Kind::Bytes(bytes),
         Body::File { parts, .. } => match world.file.take() {
             Some(file) => Kind::File(FileParts::new(file, parts)),

@@ -9,7 +9,7 @@
 //! - A large file goes past it too: hyper counts bytes that stand for it, and here they
 //!   become sendfile(2).
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use directives::modules::reqtimeout::Stage;
 use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
@@ -34,9 +34,10 @@ use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
 use super::head;
 use super::refused::Refusal;
-use super::request_line::HeadReader;
+use super::request_line::{HeadReader, Seen};
 use super::scoreboard::{Record, Tally};
 use super::streams::Streams;
+use super::upgrade::Beginning;
 use super::wire::{Opened, Wire};
 
 /// What a connection is doing.
@@ -61,8 +62,10 @@ pub struct Shared {
     pub wire: Option<RefCell<Wire>>,
     /// How the connection is secured.
     pub security: Security,
-    /// HTTP/2's streams; `None` with HTTP/1.
-    pub streams: Option<Streams>,
+    /// HTTP/2's streams; unset with HTTP/1.
+    pub streams: OnceCell<Streams>,
+    /// The client asked for HTTP/2, and has been told that it gets it.
+    pub changes: RefCell<Option<Box<Beginning>>>,
     /// HTTP/2: nothing has come for so long that the connection is to be ended.
     pub idle: Notify,
     /// What goes on.
@@ -81,6 +84,8 @@ pub struct Shared {
     waiting: RefCell<Option<Waker>>,
     /// What hyper writes is dropped: the response goes past it.
     pub raw: Cell<bool>,
+    /// All of the request is there: what comes is the next one.
+    pub is_whole: Cell<bool>,
     /// The end of what the client sends is not told to hyper: the request is whole, and the
     /// answer on its way.
     pub ignores_end: Cell<bool>,
@@ -118,7 +123,6 @@ impl Shared {
     pub fn new(
         stream: TcpStream,
         opened: Opened,
-        streams: Option<Streams>,
         client: SocketAddr,
         tally: Arc<Tally>,
         timeout: Duration,
@@ -129,7 +133,8 @@ impl Shared {
             stream,
             wire: opened.wire.map(RefCell::new),
             security: opened.security,
-            streams,
+            streams: OnceCell::new(),
+            changes: RefCell::default(),
             idle: Notify::new(),
             phase: Cell::new(Phase::Idle),
             requests: Cell::new(0),
@@ -139,6 +144,7 @@ impl Shared {
             unsent: Cell::new(false),
             waiting: RefCell::new(None),
             raw: Cell::new(false),
+            is_whole: Cell::new(false),
             ignores_end: Cell::new(false),
             tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
@@ -159,7 +165,7 @@ impl Shared {
 
     /// May pieces of files go past hyper?
     pub fn sends_files(&self) -> bool {
-        self.wire.is_none() && self.streams.is_none()
+        self.wire.is_none() && self.streams.get().is_none()
     }
 
     async fn drain_wire(&self, wire: &RefCell<Wire>) -> io::Result<()> {
@@ -352,6 +358,8 @@ pub struct Socket {
     /// Bytes of our own that stand for hyper's.
     instead: Vec<u8>,
     sent_instead: usize,
+    /// What came and is not for hyper yet: see [`Seen`].
+    behind: BytesMut,
     /// For so many of hyper's next bytes.
     replaced: usize,
 }
@@ -367,6 +375,7 @@ impl Socket {
             blocked: false,
             instead: Vec::new(),
             sent_instead: 0,
+            behind: BytesMut::new(),
             replaced: 0,
         }
     }
@@ -483,7 +492,8 @@ impl Socket {
     /// word. HTTP/2 has words for that.
     fn give_up(&mut self) -> bool {
         let shared = &self.shared;
-        let tells = shared.streams.is_some() && shared.phase.get() != Phase::Closing;
+        let tells =
+            shared.streams.get().is_some() && shared.phase.get() != Phase::Closing;
         if tells {
             shared.phase.set(Phase::Closing);
             shared.idle.notify_one();
@@ -525,6 +535,86 @@ impl Socket {
     }
 }
 
+/// Where bytes go that came from a client of HTTP/1.
+enum For {
+    /// To hyper, as they are.
+    Hyper,
+    /// To hyper, once they were looked at.
+    Reader,
+    /// Nowhere, until the request at hand is answered.
+    Later,
+}
+
+impl Socket {
+    /// What came and nobody has read, when hyper is done.
+    pub fn into_behind(mut self) -> BytesMut {
+        std::mem::take(&mut self.behind)
+    }
+
+    fn goes_to(&self) -> For {
+        let shared = &self.shared;
+        match shared.phase.get() {
+            _ if shared.streams.get().is_some() => For::Hyper,
+            Phase::Idle | Phase::Head => For::Reader,
+            Phase::Busy if shared.is_whole.get() => For::Later,
+            Phase::Busy | Phase::Closing => For::Hyper,
+        }
+    }
+
+    /// Looks at bytes of a head, so many of which are new.
+    fn look(&self, bytes: &mut [u8], new: usize) -> Seen {
+        let shared = &self.shared;
+        shared.head_grows(new);
+        let mut reader = shared.reader.borrow_mut();
+        if shared.phase.get() == Phase::Idle {
+            reader.reset();
+            shared.phase.set(Phase::Head);
+        }
+        reader.read(bytes)
+    }
+
+    /// What was read into `buf`, behind `before`: the last `new` bytes were not there before.
+    fn sort(&mut self, buf: &mut ReadBuf<'_>, before: usize, new: usize) {
+        let bytes = &mut buf.filled_mut()[before..];
+        let (taken, kept) = match self.goes_to() {
+            For::Hyper => return,
+            For::Reader => {
+                let seen = self.look(bytes, new);
+                (seen.taken, seen.kept)
+            }
+            For::Later => (0, 0),
+        };
+        if taken < bytes.len() || !self.behind.is_empty() {
+            self.behind.clear();
+            self.behind.extend_from_slice(&bytes[taken..]);
+        }
+        buf.set_filled(before + kept);
+    }
+
+    /// Gives hyper some of what came before. `None` if there is nothing for it: more has to
+    /// come first.
+    fn read_behind(&mut self, buf: &mut ReadBuf<'_>) -> Option<Poll<()>> {
+        let mut behind = std::mem::take(&mut self.behind);
+        let n = behind.len().min(buf.remaining());
+        let seen = match self.goes_to() {
+            For::Hyper => Seen { taken: n, kept: n },
+            For::Reader => {
+                // The end of a line has been counted.
+                let is_first = self.shared.phase.get() == Phase::Idle;
+                self.look(&mut behind[..n], if is_first { n } else { 0 })
+            }
+            For::Later => {
+                self.behind = behind;
+                return Some(Poll::Pending);
+            }
+        };
+        buf.put_slice(&behind[..seen.kept]);
+        behind.advance(seen.taken);
+        self.behind = behind;
+        (seen.kept > 0).then_some(Poll::Ready(()))
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         self.shared.log(true);
@@ -543,6 +633,11 @@ impl AsyncRead for Socket {
             return Poll::Pending;
         }
         loop {
+            if !this.behind.is_empty()
+                && let Some(read) = this.read_behind(buf)
+            {
+                return read.map(Ok);
+            }
             match shared.stream.poll_read_ready(cx) {
                 Poll::Ready(ready) => ready?,
                 Poll::Pending => {
@@ -553,7 +648,7 @@ impl AsyncRead for Socket {
                         Phase::Idle | Phase::Head => {
                             shared.timeout.get().min(shared.head_left())
                         }
-                        Phase::Closing if shared.streams.is_some() => {
+                        Phase::Closing if shared.streams.get().is_some() => {
                             shared.timeout.get()
                         }
                         // The application, or the body's own timer, has the turn.
@@ -574,41 +669,33 @@ impl AsyncRead for Socket {
                     continue;
                 }
             }
-            let (room, before) = (buf.remaining(), buf.filled().len());
+            let before = buf.filled().len();
+            // The end of a line, if anything.
+            buf.put_slice(&this.behind);
+            let room = buf.remaining();
             let result = match &shared.wire {
                 None => shared.stream.try_read_buf(buf),
                 Some(wire) => Socket::read_wire(&shared, wire, buf),
             };
-            if let Ok(n) = result
-                && n > 0
-                && shared.streams.is_none()
-            {
-                let is_first = shared.phase.get() == Phase::Idle;
-                if is_first || shared.phase.get() == Phase::Head {
-                    shared.head_grows(n);
-                    let mut reader = shared.reader.borrow_mut();
-                    if is_first {
-                        reader.reset();
-                        shared.phase.set(Phase::Head);
-                    }
-                    reader.read(&mut buf.filled_mut()[before..]);
-                }
+            match result {
+                Ok(n) if n > 0 => this.sort(buf, before, n),
+                _ => buf.set_filled(before),
             }
             match result {
                 Ok(0) if room > 0 && shared.ignores_end.get() => return Poll::Pending,
-                Ok(_) if shared.wire.is_some() => {
-                    this.armed = false;
-                    return Poll::Ready(Ok(()));
-                }
                 Ok(n) => {
-                    if n > 0 && n < room {
-                        // All that was there: the next read would only be told so.
-                        let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                        let _ = shared.stream.try_io(Interest::READABLE, none);
+                    if shared.wire.is_none() {
+                        if n > 0 && n < room {
+                            // All that was there: the next read would only be told so.
+                            let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                            let _ = shared.stream.try_io(Interest::READABLE, none);
+                        }
+                        shared.read.set(shared.read.get() + n as u64);
                     }
                     this.armed = false;
-                    shared.read.set(shared.read.get() + n as u64);
-                    return Poll::Ready(Ok(()));
+                    if n == 0 || buf.filled().len() > before {
+                        return Poll::Ready(Ok(()));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -670,13 +757,17 @@ impl AsyncWrite for Socket {
         ready!(this.poll_wire_drained(cx))?;
         this.shared.all_sent();
         this.shared.log(false);
-        if this.shared.streams.is_none()
+        if this.shared.streams.get().is_none()
             && this.shared.phase.get() == Phase::Idle
             && this.shared.requests.get() > 0
         {
             // hyper does not read again before something comes: the clock starts here.
             this.armed = false;
             let _ = this.wait(cx, this.shared.keep_alive_timeout.get());
+            if !this.behind.is_empty() {
+                // The next request has come already.
+                cx.waker().wake_by_ref();
+            }
         }
         Poll::Ready(Ok(()))
     }

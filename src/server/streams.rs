@@ -80,8 +80,7 @@ impl Stream {
 
     /// Waits until the client has taken nothing for too long.
     async fn stalled(&self) {
-        let patience =
-            self.shared.streams.as_ref().map_or(Duration::ZERO, |s| s.patience);
+        let patience = self.shared.streams.get().map_or(Duration::ZERO, |s| s.patience);
         if patience.is_zero() {
             return std::future::pending().await;
         }
@@ -97,7 +96,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let Some(streams) = &self.shared.streams else { return };
+        let Some(streams) = self.shared.streams.get() else { return };
         let sum = if self.answered.get() { &streams.answered } else { &streams.lost };
         sum.set(sum.get() + 1);
         if streams.lost.get() > streams.answered.get() + streams.most_lost {
@@ -117,7 +116,7 @@ pub struct Tasks(pub Rc<Shared>);
 impl<F: Future + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, work: F) {
         let shared = self.0.clone();
-        if let Some(streams) = &shared.streams {
+        if let Some(streams) = shared.streams.get() {
             streams.open.set(streams.open.get() + 1);
         }
         shared.phase.set(Phase::Busy);

@@ -11,6 +11,7 @@ mod reload;
 mod site;
 mod streams;
 mod together;
+mod upgrade;
 mod upstreams;
 mod variables;
 mod versions;

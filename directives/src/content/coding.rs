@@ -123,7 +123,7 @@ fn is_too_small(r: &Request, least: u64) -> bool {
         Body::None => return true,
         Body::Bytes(bytes) => bytes.len() as u64,
         Body::File { size, .. } => *size,
-        Body::Stream | Body::Raw | Body::Tunnel => return false,
+        Body::Stream | Body::Raw | Body::Tunnel | Body::Http2(_) => return false,
     };
     length <= least && (length == 0 || !r.body_filters.iter().any(|f| cuts(f, r)))
 }

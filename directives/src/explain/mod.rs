@@ -267,6 +267,7 @@ fn body(reply: &Reply, r: &Request) -> String {
             format!("a page of the server's own, {} bytes", bytes.len())
         }
         Body::File { .. } => format!("the file {}", String::from_utf8_lossy(&r.filename)),
+        Body::Http2(_) => "the same request's answer, with HTTP/2".to_owned(),
         Body::Tunnel => "whatever either side says, once both agree".to_owned(),
         Body::Stream => "what the application sends".to_owned(),
         Body::Raw => "what the application sends, unparsed".to_owned(),

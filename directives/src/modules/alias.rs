@@ -52,6 +52,8 @@ pub struct Dir {
     redirects: Vec<Arc<Redirect>>,
     alias: Option<Arc<Alias>>,
     relative: Option<bool>,
+    /// `AliasPreservePath`.
+    preserve: Option<bool>,
 }
 
 impl Merge for Dir {
@@ -61,6 +63,7 @@ impl Merge for Dir {
             redirects: inner.redirects.iter().chain(&outer.redirects).cloned().collect(),
             alias: inner.alias.clone().or_else(|| outer.alias.clone()),
             relative: inner.relative.or(outer.relative),
+            preserve: inner.preserve.or(outer.preserve),
         }
     }
 }
@@ -180,7 +183,8 @@ Maps a URL path, and what lies below it, to a file or directory outside of
 be the path of a FastCGI application.
 
 With a slash at the end of the URL path, the path without it is not mapped. In a
-`<Location>`, without a URL path, the target is a text with expressions, and the whole name.
+`<Location>`, without a URL path, the target is a text with expressions, and the whole name
+unless `AliasPreservePath` is on.
 
 ## Example
     FastCgiExternalServer /virtual/app -host 127.0.0.1:9000
@@ -397,6 +401,30 @@ Are targets without a host sent as they are?
     ..Directive::EXACT
 };
 
+static ALIAS_PRESERVE_PATH: Directive = Directive {
+    name: "AliasPreservePath",
+    syntax: "OFF|ON",
+    context: Context::ANYWHERE,
+    overrides: Override::FILE_INFO,
+    default: "OFF",
+    summary: "Set to ON to preserve the path after the alias in a Location",
+    docs: r"
+Is what follows a `<Location>`'s path appended to the target of an `Alias` or `ScriptAlias`
+without a URL path in it? Otherwise all of the section is mapped to the target itself.
+
+## Example
+    <Location /app>
+        Alias /virtual/app
+        AliasPreservePath On
+    </Location>
+",
+    set: Set::Flag(|at, on| {
+        at.dir.alias().preserve = Some(on);
+        Ok(())
+    }),
+    ..Directive::EXACT
+};
+
 /// The module.
 pub static MODULE: Module = Module {
     name: "mod_alias.c",
@@ -411,6 +439,7 @@ pub static MODULE: Module = Module {
         &REDIRECT_TEMP,
         &REDIRECT_PERMANENT,
         &REDIRECT_RELATIVE,
+        &ALIAS_PRESERVE_PATH,
     ],
     hooks: &[
         on(Phase::Translate, translate).where_set(|at| {
@@ -469,26 +498,32 @@ fn fixups(r: &mut Request) -> Verdict {
 /// Maps the path if the alias matches. See `try_alias_list`.
 fn map(r: &mut Request, alias: &Alias) -> std::result::Result<bool, u16> {
     let mut to = alias.to.clone();
-    let found = match (&alias.from, &alias.text) {
+    // Only where a tree begins there is a context: httpd sets none for a pattern, and for a
+    // section only if its paths are kept.
+    let (found, context) = match (&alias.from, &alias.text) {
         (From::Prefix(fake), _) => {
             let Some(length) = prefix(&r.uri, fake) else { return Ok(false) };
-            [&alias.to[..], &r.uri[length..]].concat()
+            ([&to[..], &r.uri[length..]].concat(), Some(fake))
         }
-        (From::Section(_), Some(text)) => {
-            to = filled(r, text, "alias", 2825, 403)?;
-            to.to_vec()
+        (From::Section(fake), text) => {
+            if let Some(text) = text {
+                to = filled(r, text, "alias", 2825, 403)?;
+            }
+            let keeps = r.dir.alias.preserve == Some(true);
+            match keeps.then(|| prefix(&r.uri, fake)).flatten() {
+                Some(length) => ([&to[..], &r.uri[length..]].concat(), Some(fake)),
+                None => (to.to_vec(), None),
+            }
         }
-        (From::Section(_), None) => alias.to.to_vec(),
         (From::Regex(pattern), _) => {
             let Some(groups) = pattern.captures(&r.uri) else { return Ok(false) };
-            template::substitute(&alias.to, &groups, &r.uri).to_vec()
+            (template::substitute(&to, &groups, &r.uri).to_vec(), None)
         }
     };
     let Some(filename) = path::server_relative(&r.snapshot.server_root, &found) else {
         return Ok(false);
     };
-    // A pattern says nothing about where a tree begins: httpd sets no context for it.
-    if let From::Prefix(fake) | From::Section(fake) = &alias.from {
+    if let Some(fake) = context {
         r.context_prefix = fake.clone();
         r.context_document_root = Some(to);
     }

@@ -213,7 +213,7 @@ fn show_reply(reply: &Reply, r: &Request, out: &mut String) {
         }
         Body::Stream => "what the application sends".to_owned(),
         Body::Raw => "what the application sends, unparsed".to_owned(),
-        Body::Tunnel => "another protocol".to_owned(),
+        Body::Tunnel | Body::Http2(_) => "another protocol".to_owned(),
     };
     let handler = r.handler.as_deref().unwrap_or_default().escape_ascii();
     writeln!(out, "({body}{header_only}{close}; handler \"{handler}\")")

@@ -166,7 +166,7 @@ fn replied(reply: &Reply, r: &Request) -> String {
     let body = match &reply.body {
         Body::File { .. } => format!(" {}", String::from_utf8_lossy(&r.filename)),
         Body::Raw => " as it comes".to_owned(),
-        Body::Tunnel => " another protocol".to_owned(),
+        Body::Tunnel | Body::Http2(_) => " another protocol".to_owned(),
         Body::None | Body::Bytes(_) | Body::Stream => String::new(),
     };
     format!("{}{location}{body}\n", reply.status)

@@ -120,8 +120,8 @@ pub static PROTOCOLS: Directive = Directive {
     summary: "Controls which protocols are allowed",
     docs: r"
 What is spoken with clients: `h2`, HTTP/2 over TLS, where clients choose it in the
-handshake; `h2c`, HTTP/2 without TLS, for clients that begin with it, not for those that ask
-for `Upgrade: h2c`: they go on with HTTP/1.1; and `http/1.1`, which is always spoken.
+handshake; `h2c`, HTTP/2 without TLS, for clients that begin with it (`H2Direct`) or ask to
+change to it (`H2Upgrade`); and `http/1.1`, which is always spoken.
 
 ## Example
     Protocols h2 http/1.1
@@ -137,11 +137,6 @@ for `Upgrade: h2c`: they go on with HTTP/1.1; and `http/1.1`, which is always sp
                 return Ok(());
             }
         };
-        if protocol == Protocol::H2c {
-            let message = "h2c is spoken with clients that begin with it; a request for \
-                           Upgrade: h2c is answered with HTTP/1.1 (see H2Upgrade)";
-            at.note(Problem::new(&codes::IGNORED, message).at(word.span));
-        }
         at.server.core().protocols.get_or_insert_default().push(protocol);
         Ok(())
     }),
@@ -183,9 +178,9 @@ default) applications may have methods of their own.
 
 Requests are always read strictly, and HTTP/0.9 is not spoken: `Unsafe` and `Allow0.9`, which
 is httpd's default, change nothing here. What they would let in is answered 400: lines that
-end with LF alone, targets that are none. Beside that a field that is folded into several
-lines is answered 400, which httpd unfolds (RFC 9112, 5.2), and so is a version that does not
-exist, such as HTTP/1.2.
+end with LF alone, targets that are none. Beside that a version that does not exist, such as
+HTTP/1.2, is answered 400. A field that is folded into several lines is unfolded (RFC 9112,
+5.2), unless it is one of a request that comes right behind a request's body.
 
 ## Example
     HttpProtocolOptions Strict RegisteredMethods Require1.0

@@ -1,14 +1,23 @@
 //! mod_http2: HTTP/2 with clients. Its frames are hyper's; what stands here is what its
 //! sessions are made with. Which protocols are spoken at all says the core's `Protocols`.
 
+mod upgrade;
+
 use std::time::Duration;
 
 use crate::merge_options;
+use crate::phase::{Phase, first};
 use crate::schema::word::Unit;
 use crate::schema::{Compat, Context, Directive, Module, Problem, Result, Set, Word};
 
-/// Settings of a section: none.
-pub type Dir = ();
+/// Settings of a section.
+#[derive(Debug, Default)]
+pub struct Dir {
+    /// `H2Upgrade`.
+    pub upgrade: Option<bool>,
+}
+
+merge_options!(Dir { upgrade });
 
 /// Settings of a server.
 #[derive(Debug, Default)]
@@ -203,18 +212,30 @@ static H2_UPGRADE: Directive = Directive {
     syntax: "on|off",
     context: Context::CONFIG,
     summary: "on to allow HTTP/1 Upgrades to h2/h2c",
+    default: "on",
     docs: r"
-Accepted without effect: a connection that began with HTTP/1.1 goes on with it, also where
-`Protocols` names h2c and a client asks for `Upgrade: h2c`. Clients take that for an answer:
-the request is answered with HTTP/1.1. RFC 9113 has no such change any more; browsers never
-had it. Without TLS HTTP/2 is spoken with clients that begin with it, such as front ends and
-gRPC's (`curl --http2-prior-knowledge`).
+May a client without TLS that began with HTTP/1.1 change to HTTP/2, where `Protocols` names
+h2c? It asks with `Upgrade: h2c` and `HTTP2-Settings` in a request without a body; what
+answers the request then is HTTP/2 (`curl --http2 http://...`). That is decided where a
+handler would be called: what access control refuses is answered with HTTP/1.1. Further
+requests may follow on the connection; the original closes it. Where the settings are not
+well-formed the answer is HTTP/1.1, and the connection goes on; the original changes protocols
+first and closes it then. With TLS there is no such change: HTTP/2 is chosen in the handshake.
+
+That it could be asked for is not told to clients that do not ask (the original's own
+`Upgrade: h2c` in answers): front ends that pass that on confuse browsers with it.
 
 ## Example
-    H2Upgrade off
+    Protocols h2c http/1.1
+    <Location /upload>
+        H2Upgrade off
+    </Location>
 ",
-    compat: Compat::Ignored("a connection goes on with the protocol that it began with"),
-    set: Set::Flag(|_, _| Ok(())),
+    compat: Compat::Differs("clients that do not ask are not told that they could"),
+    set: Set::Flag(|at, on| {
+        at.dir.http2().upgrade = Some(on);
+        Ok(())
+    }),
     ..Directive::EXACT
 };
 
@@ -286,5 +307,5 @@ pub static MODULE: Module = Module {
         &H2_MODERN_TLS_ONLY,
         &H2_UPGRADE,
     ],
-    hooks: &[],
+    hooks: &[first(Phase::Handle, upgrade::answer)],
 };
