@@ -301,7 +301,7 @@ fn requests_behind_others_wait_for_their_turn() -> Result<()> {
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         for piece in all.chunks(length) {
             stream.write_all(piece)?;
-            std::thread::sleep(Duration::from_micros(1000));
+            std::thread::sleep(Duration::from_millis(1));
         }
         let mut said = String::new();
         stream.read_to_string(&mut said)?;

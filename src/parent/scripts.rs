@@ -200,7 +200,7 @@ mod tests {
                 key: AppKey { path: "/bin/true".into(), identity: None, class: None },
                 command: None,
                 args: Vec::new(),
-                limits: Default::default(),
+                limits: directives::modules::core::Limits::default(),
                 env: Vec::new(),
             };
             let (_, stdout) = pipe().unwrap();

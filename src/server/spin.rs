@@ -100,7 +100,7 @@ mod tests {
             tokio::task::spawn_local(look_again());
             let before = processor_time();
             work.await;
-            processor_time() - before
+            processor_time().saturating_sub(before)
         })
     }
 
