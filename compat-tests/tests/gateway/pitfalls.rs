@@ -50,7 +50,7 @@ fn variables_of_a_phase_override_facts() -> Result<()> {
     let answer = judge.ask("GET /members/a", &[])?;
     let told: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
     let variables = told.iter().filter(|name| name.starts_with("Variable-"));
-    ensure!(variables.eq(&["Variable-Level"]), "{answer}");
+    ensure!(variables.eq(&["Variable-level"]), "{answer}");
     judge.guarded.site.logged_times("which the server says itself", 5)?;
 
     // The same before an application of ours.
