@@ -94,6 +94,70 @@ impl ReplyBody {
         self
     }
 
+    /// The next piece, whoever makes it.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(stream) = self.guard.stream() {
+            stream.taken();
+        }
+        if self.cutting {
+            return self.poll_cut(cx);
+        }
+        let next = match &mut self.kind {
+            Kind::None => None,
+            Kind::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                (!bytes.is_empty()).then_some(Ok(bytes))
+            }
+            Kind::File(file) => file.next(self.guard.socket()),
+            Kind::App(app) => {
+                let next = app.poll_next(cx);
+                self.guard.report(&mut app.lines);
+                let next = ready!(next);
+                if next.is_none() {
+                    // The rest of the request's body would stand before the next request.
+                    ready!(app.poll_discard(cx, self.guard.stream().is_some()));
+                }
+                next.map(|next| next.map(|piece| piece.bytes))
+            }
+            Kind::Filtered(filtered) => {
+                let next = filtered.poll_next(cx);
+                self.guard.heard(filtered.pipe());
+                ready!(next)
+            }
+            Kind::Upstream(upstream) => {
+                let mut lines = Vec::new();
+                let next = poll_upstream(upstream, cx, &mut lines);
+                self.guard.report(&mut lines);
+                ready!(next)
+            }
+        };
+        match next {
+            Some(Ok(mut bytes)) => {
+                if let Some(left) = &mut self.announced {
+                    // More than was announced would be taken for the next response.
+                    bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= bytes.len() as u64;
+                }
+                self.guard.count(bytes.len() as u64);
+                if let Some(stream) = self.guard.stream() {
+                    stream.offer();
+                }
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None if self.announced.is_none_or(|left| left == 0) => {
+                self.ended = true;
+                let trailers = std::mem::take(&mut self.trailers);
+                Poll::Ready(
+                    (!trailers.is_empty()).then(|| Ok(Frame::trailers(fields(trailers)))),
+                )
+            }
+            None | Some(Err(Cut)) => self.poll_cut(cx),
+        }
+    }
+
     /// Ends the body before its end: what came so far goes out first, then the connection
     /// is cut, so that the client can tell.
     fn poll_cut(
@@ -119,65 +183,12 @@ impl Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = self.get_mut();
-        if let Some(stream) = this.guard.stream() {
-            stream.taken();
-        }
-        if this.cutting {
-            return this.poll_cut(cx);
-        }
-        let next = match &mut this.kind {
-            Kind::None => None,
-            Kind::Bytes(bytes) => {
-                let bytes = std::mem::take(bytes);
-                (!bytes.is_empty()).then_some(Ok(bytes))
-            }
-            Kind::File(file) => file.next(this.guard.socket()),
-            Kind::App(app) => {
-                let next = app.poll_next(cx);
-                this.guard.report(&mut app.lines);
-                let next = ready!(next);
-                if next.is_none() {
-                    // The rest of the request's body would stand before the next request.
-                    ready!(app.poll_discard(cx, this.guard.stream().is_some()));
-                }
-                next.map(|next| next.map(|piece| piece.bytes))
-            }
-            Kind::Filtered(filtered) => {
-                let next = filtered.poll_next(cx);
-                this.guard.heard(filtered.pipe());
-                ready!(next)
-            }
-            Kind::Upstream(upstream) => {
-                let mut lines = Vec::new();
-                let next = poll_upstream(upstream, cx, &mut lines);
-                this.guard.report(&mut lines);
-                ready!(next)
-            }
-        };
-        match next {
-            Some(Ok(mut bytes)) => {
-                if let Some(left) = &mut this.announced {
-                    // More than was announced would be taken for the next response.
-                    bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                    *left -= bytes.len() as u64;
-                }
-                this.guard.count(bytes.len() as u64);
-                if let Some(stream) = this.guard.stream() {
-                    stream.offer();
-                }
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            None if this.announced.is_none_or(|left| left == 0) => {
-                this.ended = true;
-                let trailers = std::mem::take(&mut this.trailers);
-                Poll::Ready(
-                    (!trailers.is_empty()).then(|| Ok(Frame::trailers(fields(trailers)))),
-                )
-            }
-            None | Some(Err(Cut)) => this.poll_cut(cx),
+        match this.poll_piece(cx) {
+            // Who waits for more may have gone.
+            Poll::Pending => this.guard.socket().poll_gone(cx).map(|()| Some(Err(Cut))),
+            piece @ Poll::Ready(_) => piece,
         }
     }
-
     fn is_end_stream(&self) -> bool {
         self.trailers.is_empty()
             && match &self.kind {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -138,15 +139,14 @@ pub async fn serve(
     let service = service_fn({
         let (shared, live) = (shared.clone(), live.clone());
         move |request: hyper::Request<Incoming>| {
-            let is_whole = request.body().is_end_stream();
-            shared.ignores_end.set(is_whole);
-            shared.is_whole.set(is_whole);
+            shared.is_whole.set(request.body().is_end_stream());
             shared.phase.set(Phase::Busy);
-            answer(request, shared.clone(), live.clone(), about)
+            answer_client(request, shared.clone(), live.clone(), about)
         }
     });
     let mut http = http1::Builder::new();
-    http.auto_date_header(false).half_close(false);
+    // Whether the client is still there is the socket's to say: `Shared::poll_gone`.
+    http.auto_date_header(false).half_close(true);
     if let Some(most) = most_fields {
         http.max_headers(most);
     }
@@ -386,6 +386,21 @@ impl About {
     pub(super) fn default_server(&self, generation: &Generation) -> Arc<Server> {
         generation.snapshot.default_server(self.local)
     }
+}
+
+/// Answers a request, unless its client goes away while somebody works for it.
+async fn answer_client(
+    request: hyper::Request<Incoming>,
+    shared: Rc<Shared>,
+    live: Rc<Live>,
+    about: About,
+) -> Result<hyper::Response<ReplyBody>, Cut> {
+    let mut answering = std::pin::pin!(answer(request, shared.clone(), live, about));
+    std::future::poll_fn(|cx| match answering.as_mut().poll(cx) {
+        Poll::Pending => shared.poll_gone(cx).map(|()| Err(Cut)),
+        done @ Poll::Ready(_) => done,
+    })
+    .await
 }
 
 /// Answers a request.

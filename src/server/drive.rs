@@ -368,7 +368,7 @@ impl World {
     /// That is what the end of its bytes means, unless it has said that nothing follows:
     /// then it may well wait for the answer, as with httpd.
     fn watch_client(&self, r: &Request) {
-        self.shared.ignores_end.set(self.body.is_read() && is_last(r));
+        self.shared.watched.set(self.shared.streams.get().is_none() && !is_last(r));
     }
 
     /// Body, connection, parameters; and whether the request may be sent once more, should

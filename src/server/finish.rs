@@ -175,7 +175,7 @@ impl Drop for Guard {
         if let Some(held) = self.held.take() {
             self.shared.finished.borrow_mut().push(Finished::new(held));
         }
-        self.shared.ignores_end.set(false);
+        self.shared.watched.set(false);
         self.shared.phase.set(super::socket::Phase::Idle);
     }
 }

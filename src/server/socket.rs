@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -86,9 +87,11 @@ pub struct Shared {
     pub raw: Cell<bool>,
     /// All of the request is there: what comes is the next one.
     pub is_whole: Cell<bool>,
-    /// The end of what the client sends is not told to hyper: the request is whole, and the
-    /// answer on its way.
-    pub ignores_end: Cell<bool>,
+    /// Somebody works for the client, and is told if it goes away: see
+    /// [`Shared::poll_gone`].
+    pub watched: Cell<bool>,
+    /// More has come of it than the request at hand.
+    has_more: Cell<bool>,
     /// hyper gets nothing to read: the protocol may change.
     pub tunnel: Cell<bool>,
     /// The timeout for the next request on a kept connection.
@@ -145,7 +148,8 @@ impl Shared {
             waiting: RefCell::new(None),
             raw: Cell::new(false),
             is_whole: Cell::new(false),
-            ignores_end: Cell::new(false),
+            watched: Cell::new(false),
+            has_more: Cell::new(false),
             tunnel: Cell::new(false),
             keep_alive_timeout: Cell::new(timeout),
             timeout: Cell::new(timeout),
@@ -297,6 +301,30 @@ impl Shared {
             (refusal.body, refusal.total) = (0, 0);
         }
         self.refused.set(Some(refusal));
+    }
+
+    /// Ready when a client that is watched has gone away: its connection has broken, or
+    /// has ended on its side, and nothing that it sent is left. What it sends is left alone.
+    pub fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.watched.get() && !self.tunnel.get() && !self.has_more.get() {
+            if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let is_there = match &self.wire {
+                None => self.stream.try_io(Interest::READABLE, || {
+                    let mut byte = [MaybeUninit::uninit()];
+                    Ok(socket2::SockRef::from(&self.stream).peek(&mut byte)? > 0)
+                }),
+                Some(wire) => wire.borrow_mut().looks_there(&self.stream),
+            };
+            match is_there {
+                // The next request: nothing more can be seen behind it.
+                Ok(true) => self.watched.set(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(false) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     /// Ready when hyper has sent what it has written.
@@ -587,6 +615,7 @@ impl Socket {
         if taken < bytes.len() || !self.behind.is_empty() {
             self.behind.clear();
             self.behind.extend_from_slice(&bytes[taken..]);
+            self.shared.has_more.set(!self.behind.is_empty());
         }
         buf.set_filled(before + kept);
     }
@@ -610,6 +639,7 @@ impl Socket {
         };
         buf.put_slice(&behind[..seen.kept]);
         behind.advance(seen.taken);
+        self.shared.has_more.set(!behind.is_empty());
         self.behind = behind;
         (seen.kept > 0).then_some(Poll::Ready(()))
     }
@@ -682,7 +712,6 @@ impl AsyncRead for Socket {
                 _ => buf.set_filled(before),
             }
             match result {
-                Ok(0) if room > 0 && shared.ignores_end.get() => return Poll::Pending,
                 Ok(n) => {
                     if shared.wire.is_none() {
                         if n > 0 && n < room {

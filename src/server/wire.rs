@@ -2,7 +2,7 @@
 //! goes. It knows no clock; whoever waits for it has one.
 
 use std::cell::Cell;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,21 @@ impl Wire {
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         Ok(n)
+    }
+
+    /// Has the client said something that nobody has read? `WouldBlock` if not, and it may
+    /// still do so; no, if it has ended.
+    pub fn looks_there(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        let mut reader = self.0.reader();
+        match reader.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(false);
+            }
+            said => return said.map(|bytes| !bytes.is_empty()),
+        }
+        self.receive(stream)?;
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Gives out what the client said. `WouldBlock` if there is nothing, no bytes at the end.
