@@ -22,10 +22,15 @@ impl Site {
         Ok(below(self.parent()?))
     }
 
-    /// The serving half.
+    /// The serving half. The sockets are there before it is.
     pub fn half(&self) -> Result<Process> {
-        let mut family = self.family()?.into_iter();
-        family.find(|p| p.command.ends_with("--server-half")).context("no server half")
+        let mut half = None;
+        until("a server half", PATIENCE, || {
+            let mut family = self.family().into_iter().flatten();
+            half = family.find(|p| p.command.ends_with("--server-half"));
+            half.is_some()
+        })?;
+        half.context("no server half")
     }
 
     /// What the parent has started besides the server's own processes, the oldest first;

@@ -315,7 +315,7 @@ impl Shared {
                     let mut byte = [MaybeUninit::uninit()];
                     Ok(socket2::SockRef::from(&self.stream).peek(&mut byte)? > 0)
                 }),
-                Some(wire) => wire.borrow_mut().looks_there(&self.stream),
+                Some(wire) => self.hear(&mut wire.borrow_mut()),
             };
             match is_there {
                 // The next request: nothing more can be seen behind it.
@@ -325,6 +325,18 @@ impl Shared {
             }
         }
         Poll::Pending
+    }
+
+    /// [`Wire::is_heard`], with what is in the socket.
+    fn hear(&self, wire: &mut Wire) -> io::Result<bool> {
+        loop {
+            match wire.is_heard() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                known => return known,
+            }
+            let n = wire.receive(&self.stream)?;
+            self.read.set(self.read.get() + n as u64);
+        }
     }
 
     /// Ready when hyper has sent what it has written.

@@ -66,19 +66,13 @@ impl Wire {
         Ok(n)
     }
 
-    /// Has the client said something that nobody has read? `WouldBlock` if not, and it may
-    /// still do so; no, if it has ended.
-    pub fn looks_there(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        let mut reader = self.0.reader();
-        match reader.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(false);
-            }
-            said => return said.map(|bytes| !bytes.is_empty()),
+    /// Has the client said something that nobody has read? No, if it has ended;
+    /// `WouldBlock` if it may still do so.
+    pub fn is_heard(&mut self) -> io::Result<bool> {
+        match self.0.reader().fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            said => said.map(|bytes| !bytes.is_empty()),
         }
-        self.receive(stream)?;
-        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Gives out what the client said. `WouldBlock` if there is nothing, no bytes at the end.

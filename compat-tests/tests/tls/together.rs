@@ -1,11 +1,15 @@
 //! Modules with each other: over TLS and HTTP/2, in front of upstreams and applications.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use compat_tests::application::Application;
+use compat_tests::family::until;
 use compat_tests::server::{Kind, Server};
 use compat_tests::upstream::Upstream;
 
@@ -173,4 +177,47 @@ fn a_proxy_header_comes_before_the_handshake() -> Result<()> {
     let said = all.site.curl("one.test", "/a.txt", &[])?;
     ensure!(said.status == 0, "without a header: {said:?}");
     all.site.server.stop()
+}
+
+/// An application is told when its client goes away, also behind TLS; but a next request is
+/// no farewell.
+#[test]
+fn who_goes_away_is_not_worked_for() -> Result<()> {
+    let root = configured(Kind::Ours, "")?;
+    let socket = root.join("run/app");
+    let application = UnixListener::bind(&socket)?;
+    std::fs::set_permissions(&socket, Permissions::from_mode(0o777))?;
+    application.set_nonblocking(true)?;
+    let conf = "FastCgiExternalServer {root}/htdocs/app -socket {root}/run/app\n";
+    write(&root, Kind::Ours, &[conf, &hosts("")].concat())?;
+    let site = Site { server: Server::start(Kind::Ours, &root)?, root };
+    let request = "GET /app HTTP/1.1\r\nHost: one.test\r\n\r\n";
+    for (requests, is_told) in [(1, true), (2, false)] {
+        let mut client = site.s_client_open("one.test")?;
+        client.say(request.as_bytes())?;
+        let mut worker = None;
+        until("the application is asked", Duration::from_secs(10), || {
+            worker = application.accept().ok();
+            worker.is_some()
+        })?;
+        let (mut worker, _) = worker.context("nobody")?;
+        worker.set_nonblocking(false)?;
+        worker.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut heard = [0; 4096];
+        ensure!(worker.read(&mut heard)? > 0);
+        if requests == 2 {
+            client.say(request.as_bytes())?;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        drop(client);
+        worker.set_read_timeout(Some(Duration::from_secs(if is_told {
+            10
+        } else {
+            1
+        })))?;
+        while matches!(worker.read(&mut heard), Ok(n) if n > 0) {}
+        let ended = worker.read(&mut heard);
+        ensure!(ended.is_ok() == is_told, "{requests}: {ended:?}");
+    }
+    Ok(())
 }
