@@ -34,7 +34,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::file::STANDS_FOR_FILE;
 use super::finish::Finished;
 use super::head;
-use super::refused::Refusal;
+use super::refused::{Refusal, page};
 use super::request_line::{HeadReader, Seen};
 use super::scoreboard::{Record, Tally};
 use super::streams::Streams;
@@ -294,7 +294,7 @@ impl Shared {
     /// Tells a client that its request did not come in time; without a whole first line it
     /// would not understand.
     pub async fn refuse_overdue(&self) {
-        let (mut refusal, page) = refusal(b"HTTP/1.1 408 ", &self.banner);
+        let (mut refusal, page) = page(b"HTTP/1.1 408 ", &self.banner);
         if self.reader.borrow().has_line() {
             let _ = self.write_raw(&page).await;
         } else {
@@ -561,8 +561,10 @@ impl Socket {
                 *slice = IoSlice::new(&buf[skip..]);
             }
             match self.poll_raw_write(cx, &slices[..slices.len().min(bufs.len() + 1)]) {
+                // To try again would be to try for ever.
+                Poll::Ready(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) if n < ours.len() => self.sent_instead += n,
-                Poll::Ready(Ok(n)) => break n - ours.len() + self.replaced,
+                Poll::Ready(Ok(n)) => break Ok(n - ours.len() + self.replaced),
                 other => {
                     self.instead = instead;
                     return other;
@@ -571,7 +573,7 @@ impl Socket {
         };
         (self.sent_instead, self.replaced) = (0, 0);
         head::put(instead);
-        Poll::Ready(Ok(accepted))
+        Poll::Ready(accepted)
     }
 }
 
@@ -778,7 +780,7 @@ impl AsyncWrite for Socket {
             (this.instead, this.replaced) = (ours, replaced);
         } else if shared.phase.get() == Phase::Head && first.starts_with(b"HTTP/1.") {
             // Nobody was asked: this is hyper's own word for a request that is none.
-            let (refusal, page) = refusal(first, &shared.banner);
+            let (refusal, page) = page(first, &shared.banner);
             (this.instead, this.replaced) = (page, first.len());
             shared.refused.set(Some(refusal));
             shared.raw.set(true);
@@ -831,43 +833,4 @@ impl AsyncWrite for Socket {
 fn stands_for_file(bytes: &[u8]) -> bool {
     let all = STANDS_FOR_FILE.as_ptr_range();
     !bytes.is_empty() && all.contains(&bytes.as_ptr())
-}
-
-/// httpd's page in the place of hyper's empty answer.
-fn refusal(theirs: &[u8], banner: &[u8]) -> (Refusal, Vec<u8>) {
-    let status: u16 = std::str::from_utf8(theirs.get(9..12).unwrap_or_default())
-        .ok()
-        .and_then(|code| code.parse().ok())
-        .unwrap_or(400);
-    // hyper counts and measures where httpd says 400.
-    let (status, sentence) = match status {
-        408 => {
-            (408, "<p>Server timeout waiting for the HTTP request from the client.</p>\n")
-        }
-        414 => (
-            414,
-            "<p>The requested URL's length exceeds the capacity\nlimit for this server.<br />\n</p>\n",
-        ),
-        _ => (
-            400,
-            "<p>Your browser sent a request that this server could not understand.<br />\n</p>\n",
-        ),
-    };
-    let reason = directives::status::reason(status).unwrap_or("Bad Request");
-    let page = format!(
-        "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \
-         \"http://www.w3.org/TR/html4/strict.dtd\">\n<html><head>\n<title>{status} {reason}</title>\n\
-         </head><body>\n<h1>{reason}</h1>\n{sentence}</body></html>\n"
-    );
-    let date = directives::content::conditions::http_date(crate::log::now() / 1_000_000);
-    let date = String::from_utf8_lossy(&date);
-    let server = String::from_utf8_lossy(banner);
-    let answer = format!(
-        "HTTP/1.1 {status} {reason}\r\nDate: {date}\r\nServer: {server}\r\nContent-Length: {}\r\n\
-         Connection: close\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n{page}",
-        page.len()
-    )
-    .into_bytes();
-    let (body, total) = (page.len() as u64, answer.len() as u64);
-    (Refusal { status, body, total }, answer)
 }

@@ -1,4 +1,5 @@
-//! mod_alias: URL paths that lead elsewhere, and redirections.
+//! mod_alias: URL paths that lead elsewhere, and redirections. Longer than others: a quarter
+//! of it is what its ten directives say of themselves.
 
 use std::sync::Arc;
 
