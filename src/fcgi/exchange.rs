@@ -57,7 +57,7 @@ pub enum Voice {
 /// An exchange under way.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The connection; `None` once it was given back.
+    /// The connection; `None` once it was given back, or all of the answer is here.
     stream: Option<Stream>,
     lease: Option<Lease>,
     out: VecDeque<Bytes>,
@@ -213,6 +213,7 @@ impl Exchange {
                 }
                 Poll::Ready(Ok(_)) => {
                     self.armed = false;
+                    self.release();
                     continue;
                 }
                 Poll::Ready(Err(error)) => {
@@ -382,6 +383,19 @@ impl Exchange {
                     return Err(Failure::Protocol(why));
                 }
             }
+        }
+    }
+
+    /// Gives the connection back as soon as all of the answer is here, before anybody has
+    /// looked at it: the application's process can begin with the next request meanwhile.
+    fn release(&mut self) {
+        if !self.stdin_ended || !self.out.is_empty() {
+            return;
+        }
+        let (_, Ok(true)) = self.decoder.check(&self.input) else { return };
+        self.awaited = None;
+        if let (Some(stream), Some(lease)) = (self.stream.take(), self.lease.take()) {
+            lease.keep(stream);
         }
     }
 

@@ -135,15 +135,15 @@ impl Decoder {
 
 impl Decoder {
     /// Looks at what `input` goes on with, up to the end of the request, without taking
-    /// anything: how much of FCGI_STDOUT is there, in bytes, and what [`Decoder::next`] will
-    /// fail with.
-    pub fn check(mut self, mut input: &[u8]) -> (u64, Result<(), String>) {
+    /// anything: how much of FCGI_STDOUT is there, in bytes, and whether the end of the request
+    /// is there with nothing behind it, or what [`Decoder::next`] will fail with.
+    pub fn check(mut self, mut input: &[u8]) -> (u64, Result<bool, String>) {
         let mut stdout = 0;
         loop {
             match self.state {
                 State::Header => {
                     let Some((head, rest)) = input.split_first_chunk::<HEADER>() else {
-                        return (stdout, Ok(()));
+                        return (stdout, Ok(false));
                     };
                     match begin(head) {
                         Ok(state) => self.state = state,
@@ -156,18 +156,19 @@ impl Decoder {
                     let (content, rest) = input.split_at(left.min(input.len()));
                     if wanted && kind == kind::END_REQUEST {
                         let said = if whole { ended(content) } else { Ok(()) };
-                        return (stdout, said);
+                        let is_last = whole && rest.len() == padding;
+                        return (stdout, said.map(|()| is_last));
                     }
                     if wanted && kind == kind::STDOUT {
                         stdout += content.len() as u64;
                     }
                     if !whole {
-                        return (stdout, Ok(()));
+                        return (stdout, Ok(false));
                     }
                     (self.state, input) = (State::Padding(padding), rest);
                 }
                 State::Padding(left) => {
-                    let Some(rest) = input.get(left..) else { return (stdout, Ok(())) };
+                    let Some(rest) = input.get(left..) else { return (stdout, Ok(false)) };
                     (self.state, input) = (State::Header, rest);
                 }
             }
@@ -276,8 +277,9 @@ mod tests {
                 let mut seen = vec![decoder.check(&input)];
                 let failed = loop {
                     match decoder.next(&mut input) {
-                        Ok(None) => break Ok(()),
-                        Ok(Some(Record::End)) => break Ok(()),
+                        Ok(None) => break Ok(false),
+                        // The padding is what is left.
+                        Ok(Some(Record::End)) => break Ok(input.len() == 2),
                         Ok(Some(Record::Stdout(piece))) => heard.push(piece.len() as u64),
                         Ok(Some(Record::Stderr(_))) => {}
                         Err(why) => break Err(why),
