@@ -111,7 +111,7 @@ fn answer(text: &str) -> Answer {
         "failed full" => failed(Failure::QueueFull(20)),
         "failed connect" => failed(Failure::Connect(directives::bundle::OsError {
             code: 111,
-            text: "Connection refused".to_owned(),
+            text: "Connection refused".into(),
         })),
         head => {
             assert!(!head.starts_with("failed"), "how can it have {head}?");
