@@ -85,9 +85,10 @@ fn is_target(r: &Request, target: &[u8]) -> bool {
         http::Method::OPTIONS if target == b"*" => true,
         // What stands behind a `#` is the browser's own.
         _ if target.contains(&b'#') => false,
+        _ if target.starts_with(b"/") => true,
         _ if is_url(b"http://") => is_host(&target[7..]),
         _ if is_url(b"https://") => is_host(&target[8..]),
-        _ => target.starts_with(b"/"),
+        _ => false,
     }
 }
 

@@ -74,7 +74,8 @@ pub fn parse(head: &[u8]) -> Result<Vec<Field>, Malformed> {
 /// Takes the fields up to the first line that is none, which is the error.
 fn collect(head: &[u8], fields: &mut Vec<Field>) -> Result<(), String> {
     // This is found while the end of the head is looked for, before any field.
-    if head.iter().any(|b| matches!(b, 0 | 0x0b | 0x0c)) {
+    // Looks at all of them, so that many are looked at at once.
+    if head.iter().fold(false, |bad, b| bad | matches!(b, 0 | 0x0b | 0x0c)) {
         return Err("Invalid Character".to_owned());
     }
     // One copy for all: the fields outlive the buffer that the head was read into.
