@@ -61,27 +61,33 @@ pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8]
 
 /// The request's environment, but for what has a variable of its own.
 fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])) {
-    let mut taken: Vec<Bytes> = Vec::with_capacity(r.headers_in.len() + 36);
-    headers(r, |name, _| taken.push(Bytes::copy_from_slice(name)));
+    let name =
+        |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
+    let mut names: Vec<(Bytes, bool)> =
+        r.env.iter().map(|(known, _)| (name(known), false)).collect();
+    // It is a handful beside the others: those are held against it, and not kept.
+    let mut take = |name: &[u8]| {
+        for (own, taken) in &mut names {
+            *taken |= *own == name;
+        }
+    };
+    headers(r, |name, _| take(name));
     for name in extras.pass_headers {
         if field(r, name).is_some() {
-            taken.push(passed_name(name).into());
+            take(&passed_name(name));
         }
     }
     if extras.content_length.is_some() {
-        taken.push(Bytes::from_static(b"CONTENT_LENGTH"));
+        take(b"CONTENT_LENGTH");
     }
-    own(r, |name, _| taken.push(Bytes::copy_from_slice(name)));
-    let name =
-        |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
-    let names: Vec<Bytes> = r.env.iter().map(|(known, _)| name(known)).collect();
+    own(r, |name, _| take(name));
+    for (name, _) in extras.first {
+        take(name);
+    }
     for (i, (_, value)) in r.env.iter().enumerate() {
-        let name = &names[i];
+        let (name, taken) = &names[i];
         // Of names that have become one, the last one's value counts.
-        let overridden = taken.contains(name)
-            || extras.first.iter().any(|(first, _)| first == name)
-            || names[i + 1..].contains(name);
-        if !overridden {
+        if !taken && !names[i + 1..].iter().any(|(later, _)| later == name) {
             emit(name, value);
         }
     }
@@ -148,7 +154,8 @@ const FACTS: &[&str] = &[
 /// Does a variable say what only the server may say, whatever stands between its letters?
 pub fn is_fact(name: &[u8]) -> bool {
     let plain = |b: &u8| if b.is_ascii_alphanumeric() { *b } else { b'_' };
-    FACTS.iter().any(|fact| name.iter().map(plain).eq(fact.bytes()))
+    let mut facts = FACTS.iter().filter(|fact| fact.len() == name.len());
+    facts.any(|fact| name.iter().map(plain).eq(fact.bytes()))
 }
 
 /// Are two names one for applications? They see `_` in place of everything but letters and
@@ -156,7 +163,7 @@ pub fn is_fact(name: &[u8]) -> bool {
 pub fn is_spelling(name: &[u8], of: &[u8]) -> bool {
     let plain =
         |b: &u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
-    name.iter().map(plain).eq(of.iter().map(plain))
+    name.len() == of.len() && name.iter().map(plain).eq(of.iter().map(plain))
 }
 
 /// The request's fields that applications could take for `name`.

@@ -161,19 +161,19 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
 }
 
 /// The head of an authorizer's answer: the status, if it says one, and its other fields.
-/// `None` for what is no head, which the log then says for `module`; `complain` is given a
-/// line that is none.
+/// `None` for what is no head, which the log then says for `module`, with what `app` calls
+/// the application; `complain` is given a line that is none.
 pub(crate) fn authorizers(
     r: &mut Request,
     module: &'static str,
-    app: &str,
+    app: impl Fn(&Request) -> String,
     head: &[u8],
     complain: impl FnOnce(&mut Request, &str, &str),
 ) -> Option<(Option<Status>, Vec<Field>)> {
     let mut fields = match parse(head) {
         Ok(fields) => fields,
         Err(Malformed { line, .. }) => {
-            complain(r, app, &line);
+            complain(r, &app(r), &line);
             return None;
         }
     };
@@ -183,7 +183,7 @@ pub(crate) fn authorizers(
     {
         said = status(&value);
         if said.is_none() {
-            r.log(Level::Error, module, 0, invalid_status(app, &shown(&value)));
+            r.log(Level::Error, module, 0, invalid_status(&app(r), &shown(&value)));
             return None;
         }
     }
