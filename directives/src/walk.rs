@@ -100,12 +100,18 @@ impl Locations {
     /// Calls `hit` with the sections of a path and of all above it, with and without their
     /// slashes.
     fn literal_hits<'s>(&'s self, path: &[u8], mut hit: impl FnMut(&'s [u32])) {
+        // No shorter path is one of them.
+        let shortest = self.literal.shortest();
+        if path.len() < shortest {
+            return;
+        }
         let mut look = |path: &[u8]| {
             if let Some(list) = self.literal.get(path) {
                 hit(list);
             }
         };
-        for (i, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
+        let ends = path.iter().enumerate().skip(shortest.saturating_sub(1));
+        for (i, _) in ends.filter(|(_, b)| **b == b'/') {
             look(&path[..i]);
             look(&path[..=i]);
         }
