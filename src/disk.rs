@@ -22,10 +22,10 @@ pub fn path(bytes: &[u8]) -> &Path {
 pub fn os_error(error: &io::Error) -> OsError {
     match error.raw_os_error() {
         Some(code) => {
-            let text = nix::errno::Errno::from_raw(code).desc().to_owned();
+            let text = nix::errno::Errno::from_raw(code).desc().into();
             OsError { code, text }
         }
-        None => OsError { code: 0, text: error.to_string() },
+        None => OsError { code: 0, text: error.to_string().into() },
     }
 }
 

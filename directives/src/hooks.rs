@@ -72,22 +72,32 @@ impl Hooks {
 
     /// The hooks of a phase that have to do with a request as it is now: a bit for each, by
     /// its place.
+    #[inline]
     pub fn concerned(&self, r: &Request, phase: Phase) -> u64 {
-        let found = r
-            .dir
-            .at_work
-            .get_or_init(|| self.at_work(&r.snapshot.process, &r.server, &r.dir));
+        let found = match r.dir.at_work.get() {
+            Some(found) => found,
+            None => self.find(r),
+        };
         // Settings belong to one server. Whatever led to those of another: ask all.
         let bits = if found.server == Arc::as_ptr(&r.server) as usize {
             found.phases[phase as usize]
         } else {
             (1 << self.of(phase).len()) - 1
         };
-        if phase != Phase::Handle {
-            return bits;
-        }
+        if phase == Phase::Handle { bits & self.handling(r) } else { bits }
+    }
+
+    /// The hooks that are for a request's handler.
+    fn handling(&self, r: &Request) -> u64 {
         let named = r.handler.as_deref().and_then(|name| self.by_handler.get(name));
-        bits & named.unwrap_or(&self.for_any)
+        *named.unwrap_or(&self.for_any)
+    }
+
+    /// Finds out what the first request with some settings asks.
+    #[cold]
+    fn find<'r>(&self, r: &'r Request) -> &'r AtWork {
+        let found = || self.at_work(&r.snapshot.process, &r.server, &r.dir);
+        r.dir.at_work.get_or_init(found)
     }
 
     fn at_work(

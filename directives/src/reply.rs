@@ -31,22 +31,25 @@ impl Headers {
 
     /// Sets a field: the first one's value is replaced in place, further ones go.
     pub fn set(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) {
-        let (name, mut value) = (name.into(), Some(value.into()));
-        self.0.retain_mut(|(n, v)| {
-            if !n.eq_ignore_ascii_case(&name) {
-                return true;
-            }
-            match value.take() {
-                Some(value) => {
-                    *v = value;
-                    true
-                }
-                None => false,
-            }
+        let name = name.into();
+        let is_same = |(n, _): &(Bytes, Bytes)| n.eq_ignore_ascii_case(&name);
+        let Some(first) = self.0.iter().position(is_same) else {
+            return self.add(name, value);
+        };
+        self.0[first].1 = value.into();
+        let mut place = 0;
+        self.0.retain(|field| {
+            place += 1;
+            place <= first + 1 || !is_same(field)
         });
-        if let Some(value) = value {
-            self.add(name, value);
-        }
+    }
+
+    /// Puts fields before all others.
+    pub fn put_first(&mut self, fields: [(Bytes, Bytes); 2]) {
+        let [first, second] = fields;
+        self.0.reserve(2);
+        self.0.insert(0, second);
+        self.0.insert(0, first);
     }
 
     /// Adds a field beside others of its name.

@@ -258,22 +258,23 @@ pub enum Lookup {
 
 impl Request {
     /// A request just received. The virtual host is the address's default until the
-    /// `Host` field was looked at.
+    /// `Host` field was looked at. It is large, and stays where it is.
     pub fn new(
         snapshot: Arc<Snapshot>,
         files: Arc<dyn Files>,
         connection: Arc<Connection>,
         head: Head,
         time: i64,
-    ) -> Request {
+    ) -> Box<Request> {
         let server = snapshot.default_server(connection.local);
-        let mut r = Request::blank(snapshot, server, files, connection, time);
+        let fields = Arc::new(head.headers);
+        let blank = Request::blank(snapshot, server, files, connection, fields, time);
+        let mut r = Box::new(blank);
         r.header_only = head.method == Method::HEAD;
         r.original_method.clone_from(&head.method);
         r.method = head.method;
         r.unparsed_uri = head.target;
         r.version = head.version;
-        r.headers_in = Arc::new(head.headers);
         r
     }
 
@@ -282,6 +283,7 @@ impl Request {
         server: Arc<Server>,
         files: Arc<dyn Files>,
         connection: Arc<Connection>,
+        headers_in: Arc<HeaderMap>,
         time: i64,
     ) -> Request {
         Request {
@@ -295,7 +297,7 @@ impl Request {
             original_method: Method::GET,
             unparsed_uri: Bytes::new(),
             version: 11,
-            headers_in: Arc::default(),
+            headers_in,
             trailers_in: HeaderMap::new(),
             hostname: None,
             host_port: None,
@@ -376,7 +378,6 @@ impl Request {
             original_method: self.original_method.clone(),
             unparsed_uri: self.unparsed_uri.clone(),
             version: self.version,
-            headers_in: self.headers_in.clone(),
             hostname: self.hostname.clone(),
             host_port: self.host_port,
             header_only: self.header_only,
@@ -394,6 +395,7 @@ impl Request {
                 self.server.clone(),
                 self.files.clone(),
                 self.connection.clone(),
+                self.headers_in.clone(),
                 self.request_time,
             )
         }

@@ -35,15 +35,13 @@ pub fn finish(r: &mut Request) -> Reply {
     } else {
         own.extend(std::mem::take(&mut r.headers_out));
     }
-    // Room for these two and some that are added below.
-    let mut headers = Headers::with_capacity(own.iter().len() + 6);
-    headers.add("Date", conditions::http_date(r.request_time / 1_000_000));
-    headers.add("Server", r.snapshot.process.core.banner().clone());
+    let mut date = conditions::http_date(r.request_time / 1_000_000);
+    let mut server = r.snapshot.process.core.banner().clone();
     // What an upstream says of itself stays.
     if r.proxyreq {
-        for name in ["Date", "Server"] {
+        for (name, value) in [("Date", &mut date), ("Server", &mut server)] {
             if let Some(said) = own.get(name).cloned() {
-                headers.set(name, said);
+                *value = said;
                 own.unset(name);
             }
         }
@@ -82,7 +80,10 @@ pub fn finish(r: &mut Request) -> Reply {
     }
     vary(r, &mut own);
     let close = !keep_alive(r, &mut own);
-    headers.extend(own);
+    own.put_first([
+        (Bytes::from_static(b"Date"), date),
+        (Bytes::from_static(b"Server"), server),
+    ]);
     let body = if bodyless && !raw { Body::None } else { body };
     // `404 Gone Fishing`: the line says what the client is told.
     let told = r.reason.as_deref().and_then(|line| line.get(..3));
@@ -90,7 +91,7 @@ pub fn finish(r: &mut Request) -> Reply {
     Reply {
         status: told.unwrap_or(r.status),
         reason: r.reason.clone(),
-        headers,
+        headers: own,
         body,
         trailers: r.trailers,
         filters,

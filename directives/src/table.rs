@@ -43,6 +43,12 @@ impl<V> Table<V> {
         self.map.insert(key, value);
     }
 
+    /// The length of the shortest key, or one below it.
+    pub fn shortest(&self) -> usize {
+        let first = self.lengths.iter().position(|bits| *bits != 0);
+        first.map_or(0, |word| 64 * word + self.lengths[word].trailing_zeros() as usize)
+    }
+
     /// No keys?
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
@@ -75,6 +81,12 @@ mod tests {
             let other = table.get(&vec![b'e'; length]).copied();
             assert_eq!(other, expected.map(|n| n + 1), "{length}");
             assert!(table.get(&vec![b'n'; length]).is_none());
+        }
+        assert_eq!(table.shortest(), 1);
+        let mut long = Table::default();
+        for (length, shortest) in [(300, 255), (200, 200), (64, 64), (63, 63), (70, 63)] {
+            long.insert(Bytes::from(vec![b'k'; length]), ());
+            assert_eq!(long.shortest(), shortest);
         }
     }
 }

@@ -68,18 +68,22 @@ impl Locations {
         merged: &[u8],
         found: &mut impl FnMut(&Arc<Section>, Groups),
     ) {
-        let mut lists = self.literal_hits(merged);
         // Most paths have one place: what stands there is in order.
-        let first = lists.next().map_or(&[][..], Vec::as_slice);
-        let second = lists.next();
-        if second.is_none() && self.patterns.is_empty() {
+        let (mut first, mut rest) = (&[][..], Vec::new());
+        self.literal_hits(merged, |list| {
+            if first.is_empty() {
+                first = list;
+            } else {
+                rest.extend_from_slice(list);
+            }
+        });
+        if rest.is_empty() && self.patterns.is_empty() {
             for &i in first {
                 found(&self.all[i as usize], Groups::default());
             }
             return;
         }
-        let rest = second.into_iter().chain(lists).flatten();
-        let literal = first.iter().chain(rest).map(|i| (*i, Groups::default()));
+        let literal = first.iter().chain(&rest).map(|i| (*i, Groups::default()));
         let mut hits: Vec<(u32, Groups)> = literal.collect();
         for &i in &self.patterns {
             let section = &self.all[i as usize];
@@ -93,12 +97,27 @@ impl Locations {
         }
     }
 
-    /// The sections of a path and of all above it, with and without their slashes.
-    fn literal_hits(&self, path: &[u8]) -> impl Iterator<Item = &Vec<u32>> {
-        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/');
-        let above = slashes.flat_map(|(i, _)| [i, i + 1]);
-        let whole = (path.last() != Some(&b'/')).then_some(path.len());
-        above.chain(whole).filter_map(|end| self.literal.get(&path[..end]))
+    /// Calls `hit` with the sections of a path and of all above it, with and without their
+    /// slashes.
+    fn literal_hits<'s>(&'s self, path: &[u8], mut hit: impl FnMut(&'s [u32])) {
+        // No shorter path is one of them.
+        let shortest = self.literal.shortest();
+        if path.len() < shortest {
+            return;
+        }
+        let mut look = |path: &[u8]| {
+            if let Some(list) = self.literal.get(path) {
+                hit(list);
+            }
+        };
+        let ends = path.iter().enumerate().skip(shortest.saturating_sub(1));
+        for (i, _) in ends.filter(|(_, b)| **b == b'/') {
+            look(&path[..i]);
+            look(&path[..=i]);
+        }
+        if path.last() != Some(&b'/') {
+            look(path);
+        }
     }
 }
 

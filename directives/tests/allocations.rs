@@ -8,9 +8,9 @@ mod hot;
 use hot::{CONF, Place, drive};
 
 /// For a small file below two `<Directory>` sections.
-const FILE: u64 = 22;
+const FILE: u64 = 19;
 /// For an answer of an application, its parameters encoded into a buffer that is kept.
-const FASTCGI: u64 = 44;
+const FASTCGI: u64 = 36;
 
 /// After the first requests have made what is made once.
 fn allocations(place: &Place, target: &'static str) -> u64 {

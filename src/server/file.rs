@@ -62,7 +62,7 @@ pub fn open(path: &Bytes, seen: Option<Meta>) -> Result<(Content, Meta), OsError
     let file = File::open(disk::path(path)).map_err(|error| disk::os_error(&error))?;
     let meta = disk::meta_of(&file)?;
     if meta.kind != Kind::File {
-        let text = "Permission denied".to_owned();
+        let text = "Permission denied".into();
         return Err(OsError { code: OsError::DENIED, text });
     }
     let now = crate::log::now() * 1000;

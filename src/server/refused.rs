@@ -48,7 +48,7 @@ pub fn log(refusal: Refusal, shared: &Shared, about: About, live: &Live) {
     request.refused_line = Some(line);
     let written = shared.written.get();
     let held = Held {
-        request: Box::new(request),
+        request,
         generation,
         head: 0,
         body: refusal.body,

@@ -33,7 +33,7 @@ pub fn compiled(world: &World) -> Arc<Snapshot> {
 
 /// A request from its head: method and target, then a field in each line. `None` for what
 /// hyper would not let in.
-pub fn request(snapshot: &Arc<Snapshot>, world: &Arc<World>, head: &[u8]) -> Option<Request> {
+pub fn request(snapshot: &Arc<Snapshot>, world: &Arc<World>, head: &[u8]) -> Option<Box<Request>> {
     let mut lines = head.split(|&b| b == b'\n');
     let (method, target) = split(lines.next()?, b' ')?;
     let method = Method::from_bytes(method).ok()?;

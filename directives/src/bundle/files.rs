@@ -1,5 +1,6 @@
 //! The one door to the world. The crate asks; its caller looks.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ pub struct OsError {
     /// `errno`.
     pub code: i32,
     /// For example `No such file or directory`.
-    pub text: String,
+    pub text: Cow<'static, str>,
 }
 
 impl OsError {
@@ -22,7 +23,7 @@ impl OsError {
 
     /// What a path that was never recorded answers.
     pub fn not_found() -> OsError {
-        OsError { code: OsError::NOT_FOUND, text: "No such file or directory".to_owned() }
+        OsError { code: OsError::NOT_FOUND, text: "No such file or directory".into() }
     }
 }
 

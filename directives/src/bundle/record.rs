@@ -344,7 +344,7 @@ impl<'a> In<'a> {
         match self.number() {
             Some(0) => decode(self).ok_or_else(OsError::not_found),
             Some(code) => {
-                let text = self.string().unwrap_or_default();
+                let text = self.string().unwrap_or_default().into();
                 Err(OsError { code: code as i32, text })
             }
             None => Err(OsError::not_found()),

@@ -132,7 +132,7 @@ impl Look<'_> {
     fn file(&mut self, file: &[u8], allowed: &Allowed) {
         let name = || String::from_utf8_lossy(file).into_owned();
         let broken = match self.files.read(file) {
-            Err(error) => Broken { message: error.text, place: name() },
+            Err(error) => Broken { message: error.text.into_owned(), place: name() },
             Ok(bytes) => {
                 match compile_htaccess(file, bytes, allowed, self.snapshot, self.files) {
                     Ok(_) => return,

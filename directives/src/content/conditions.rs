@@ -85,6 +85,10 @@ pub fn check(r: &mut Request, modified: i64) -> Option<u16> {
     if !(200..300).contains(&r.status) || r.no_local_copy {
         return None;
     }
+    // Most requests have no condition: one look at their fields tells so.
+    if !r.headers_in.keys().any(|name| name.as_str().starts_with("if-")) {
+        return None;
+    }
     let tag = r.headers_out.get("ETag").cloned();
     let tag = tag.as_deref();
     if let Some(list) = r.header(header::IF_MATCH) {

@@ -112,7 +112,7 @@ impl Question {
         snapshot: &Arc<Snapshot>,
         files: &Arc<dyn Files>,
         time: i64,
-    ) -> Request {
+    ) -> Box<Request> {
         let local = self.local.unwrap_or_else(|| self.local(snapshot, &**files));
         let head = Head {
             method: self.method.clone(),

@@ -92,11 +92,11 @@ fn said(answer: &Answer) -> String {
             found.join(", ")
         }
         Answer::Opened(Ok(meta)) => format!("{} bytes", meta.size),
-        Answer::Opened(Err(error)) => error.text.clone(),
+        Answer::Opened(Err(error)) => error.text.to_string(),
         Answer::Password(Checked::Granted) => "yes".to_owned(),
         Answer::Password(Checked::Denied) => "no".to_owned(),
         Answer::Password(Checked::NoUser) => "no such user".to_owned(),
-        Answer::Password(Checked::Failed(error)) => error.text.clone(),
+        Answer::Password(Checked::Failed(error)) => error.text.to_string(),
         Answer::RealmHash(proved) => said(&Answer::Password(proved.checked.clone())),
         Answer::Nonce(Said::Challenge(_) | Said::Next(_)) => "one is made".to_owned(),
         Answer::Nonce(Said::Used(Used::Accepted(_))) => "yes".to_owned(),

@@ -25,8 +25,13 @@ impl Opening {
 
     /// Appends one pair. Lengths under 128 take one byte, others four.
     pub fn pair(&mut self, name: &[u8], value: &[u8]) {
-        length(name.len(), &mut self.out);
-        length(value.len(), &mut self.out);
+        if name.len() < 128 && value.len() < 128 {
+            // Nearly all of them are.
+            self.out.extend_from_slice(&[name.len() as u8, value.len() as u8]);
+        } else {
+            length(name.len(), &mut self.out);
+            length(value.len(), &mut self.out);
+        }
         self.out.extend_from_slice(name);
         self.out.extend_from_slice(value);
     }

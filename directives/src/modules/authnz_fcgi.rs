@@ -305,17 +305,17 @@ struct Heard {
 /// The head of an answer; a failure is logged, and is no answer.
 fn hear(r: &mut Request, answer: Answer) -> Option<Heard> {
     let provider = r.asked.clone()?;
-    let name = String::from_utf8_lossy(&provider.app.path).into_owned();
+    let name = |_: &Request| String::from_utf8_lossy(&provider.app.path).into_owned();
     let head = match answer {
         Answer::Head(head) => head,
         Answer::Failed { failure, received } => {
-            response::log_failure(r, &name, &failure, received, false);
+            response::log_failure(r, &name(r), &failure, received, false);
             return None;
         }
         _ => return None,
     };
     let (said, fields) =
-        response::authorizers(r, "authnz_fcgi", &name, &head, |r, name, line| {
+        response::authorizers(r, "authnz_fcgi", name, &head, |r, name, line| {
             r.log(Level::Error, "authnz_fcgi", 0, response::malformed(name, line));
         })?;
     let status = said.map_or(200, |(status, _)| status);

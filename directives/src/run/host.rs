@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::locate;
 use crate::log::Level;
 use crate::request::Request;
@@ -10,12 +12,19 @@ use crate::status;
 
 /// Checks the head and chooses the virtual host. An error is the status to answer.
 pub fn check(r: &mut Request) -> Result<(), u16> {
-    let target = r.unparsed_uri.clone();
+    // Nobody needs it meanwhile, and a clone would cost memory.
+    let target = std::mem::take(&mut r.unparsed_uri);
+    let checked = check_head(r, &target);
+    r.unparsed_uri = target;
+    checked
+}
+
+fn check_head(r: &mut Request, target: &Bytes) -> Result<(), u16> {
     let limit = r.snapshot.main().config.core.limit_request_line();
     let line = r.method.as_str().len() + target.len() + 10;
     // httpd reads one byte more before it gives up.
     if line as u64 > limit + 1 {
-        r.reason = Some(bytes::Bytes::from_static(b"414 Request-URI Too Long"));
+        r.reason = Some(Bytes::from_static(b"414 Request-URI Too Long"));
         let text = format!(
             "request failed: client's request-line exceeds LimitRequestLine (longer than \
              {limit})"
@@ -34,13 +43,13 @@ pub fn check(r: &mut Request) -> Result<(), u16> {
         r.log(Level::Debug, "core", 2423, text);
         return Err(501);
     }
-    if !is_target(r, &target) {
-        let target = String::from_utf8_lossy(&target);
+    if !is_target(r, target) {
+        let target = String::from_utf8_lossy(target);
         let text = format!("HTTP Request Line; Unable to parse URI: '{target}'");
         r.log(Level::Debug, "core", 3450, text);
         return Err(400);
     }
-    let absolute_host = locate::parse_uri(r, &target);
+    let absolute_host = locate::parse_uri(r, target);
     if let Err(problem) = choose_host(r, absolute_host) {
         r.log(Level::Debug, "core", 550, problem);
         return Err(400);
@@ -54,7 +63,7 @@ pub fn check(r: &mut Request) -> Result<(), u16> {
     if r.hostname.is_none() && r.version >= 11 {
         let text =
             "client sent HTTP/1.1 request without hostname (see RFC2616 section 14.23): ";
-        let uri = String::from_utf8_lossy(&target).into_owned();
+        let uri = String::from_utf8_lossy(target).into_owned();
         r.log(Level::Debug, "core", 569, text.to_owned() + &uri);
         return Err(400);
     }
@@ -85,9 +94,10 @@ fn is_target(r: &Request, target: &[u8]) -> bool {
         http::Method::OPTIONS if target == b"*" => true,
         // What stands behind a `#` is the browser's own.
         _ if target.contains(&b'#') => false,
+        _ if target.starts_with(b"/") => true,
         _ if is_url(b"http://") => is_host(&target[7..]),
         _ if is_url(b"https://") => is_host(&target[8..]),
-        _ => target.starts_with(b"/"),
+        _ => false,
     }
 }
 

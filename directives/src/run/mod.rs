@@ -55,7 +55,10 @@ struct Frame {
 
 /// One request being processed.
 pub struct Run {
-    frames: Vec<Frame>,
+    /// The request at hand.
+    top: Frame,
+    /// Those that wait for what it finds, the first one below all others.
+    below: Vec<Frame>,
     stop_before_handler: bool,
     /// A sub-request that is not only looked up: [`Run::handle`].
     handles: bool,
@@ -67,6 +70,8 @@ pub struct Run {
 enum Turn {
     /// Run the next hook.
     Go,
+    /// Begin this phase.
+    Enter(Phase),
     /// The response is complete, but for its last touches.
     Respond,
     /// A sub-request has been looked up.
@@ -75,17 +80,17 @@ enum Turn {
 
 impl Run {
     /// Begins with a request just received.
-    pub fn new(r: Request) -> Run {
-        let at = At { phase: Phase::Received, index: 0 };
-        let frame = Frame {
-            r: Box::new(r),
-            at,
+    pub fn new(r: Box<Request>) -> Run {
+        let trace = r.explained.then(Box::default);
+        let top = Frame {
+            r,
+            at: At { phase: Phase::Received, index: 0 },
             after_answer: None,
             after_lookup: None,
             translate_only: false,
         };
-        let trace = frame.r.explained.then(Box::default);
-        Run { frames: vec![frame], stop_before_handler: false, handles: false, trace }
+        let below = Vec::new();
+        Run { top, below, stop_before_handler: false, handles: false, trace }
     }
 
     /// What happened so far; only of a request that is to be
@@ -111,7 +116,8 @@ impl Run {
         let levels = parent.main.as_ref().map_or(0, |main| main.level) as usize;
         let too_deep = too_nested(&frame.r, levels);
         let mut run = Run {
-            frames: vec![frame],
+            top: frame,
+            below: Vec::new(),
             stop_before_handler: false,
             handles: false,
             trace: None,
@@ -131,15 +137,15 @@ impl Run {
     /// A sub-request that a phase has looked up: [`Run::handle`] goes on with it.
     pub fn looked(mut found: Box<Request>) -> Run {
         without_body(&mut found);
-        let frame = Frame {
+        let top = Frame {
             r: found,
             at: At { phase: Phase::Handle, index: 0 },
             after_answer: None,
             after_lookup: None,
             translate_only: false,
         };
-        let frames = vec![frame];
-        Run { frames, stop_before_handler: false, handles: false, trace: None }
+        let below = Vec::new();
+        Run { top, below, stop_before_handler: false, handles: false, trace: None }
     }
 
     /// Goes on with a sub-request that was looked up: `ap_run_sub_req`.
@@ -150,30 +156,29 @@ impl Run {
 
     /// The request at hand: an effect concerns this one.
     pub fn request(&self) -> &Request {
-        &self.frames[self.frames.len() - 1].r
+        &self.top.r
     }
 
     /// The request at hand.
     pub fn request_mut(&mut self) -> &mut Request {
-        let top = self.frames.len() - 1;
-        &mut self.frames[top].r
+        &mut self.top.r
     }
 
     /// The request itself, when all is done: after its last internal redirect.
-    pub fn into_request(mut self) -> Box<Request> {
-        self.frames.swap_remove(0).r
+    pub fn into_request(self) -> Box<Request> {
+        self.below.into_iter().next().unwrap_or(self.top).r
     }
 
     /// Goes on: to the next effect, or to the reply.
     pub fn step(&mut self, answer: Option<Answer>) -> Next {
         let mut verdict = match answer {
-            Some(answer) => match self.top().after_answer.take() {
-                Some(then) => Some(then(&mut self.top().r, answer)),
+            Some(answer) => match self.top.after_answer.take() {
+                Some(then) => Some(then(&mut self.top.r, answer)),
                 // No hook has asked for it.
                 None => self.called(answer),
             },
-            None if self.top().at == (At { phase: Phase::Received, index: 0 })
-                && self.top().r.main.is_none() =>
+            None if self.top.at == (At { phase: Phase::Received, index: 0 })
+                && self.top.r.main.is_none() =>
             {
                 match gateway::opens(self.request_mut()) {
                     Some(Ok(effect)) => return Next::Effect(effect),
@@ -184,30 +189,35 @@ impl Run {
             None => None,
         };
         loop {
-            let said = match verdict.take() {
+            // It stays where it is written: this is gone through for each phase.
+            let mut said = match verdict.take() {
                 Some(said) => said,
                 None => self.hook(),
             };
-            let said = match auth_digest::settle(&mut self.top().r, &said) {
-                Some(asks) => asks,
-                None => said,
-            };
+            if let Some(asks) = auth_digest::settle(&mut self.top.r, &said) {
+                said = asks;
+            }
             if self.trace.is_some() {
                 self.record(&said);
             }
-            let turn = match said {
+            let mut turn = match said {
                 Verdict::Ask(effect, then) => {
-                    self.top().after_answer = Some(then);
+                    self.top.after_answer = Some(then);
                     return Next::Effect(effect);
                 }
                 Verdict::Look(lookup, then) => self.look(&lookup, then),
-                Verdict::Redirect(redirect) => redirect::redirect(self.top(), redirect),
-                said => self.weigh(&said),
+                Verdict::Redirect(redirect) => {
+                    redirect::redirect(&mut self.top, redirect)
+                }
+                ref said => self.weigh(said),
             };
+            while let Turn::Enter(phase) = turn {
+                turn = self.enter(phase);
+            }
             match turn {
-                Turn::Go => {}
+                Turn::Go | Turn::Enter(_) => {}
                 Turn::Respond => return self.respond(),
-                Turn::Return if self.frames.len() == 1 => return Next::Looked,
+                Turn::Return if self.below.is_empty() => return Next::Looked,
                 Turn::Return => verdict = Some(self.come_back()),
             }
         }
@@ -215,17 +225,12 @@ impl Run {
 
     /// Is the request on top one that is run to its end?
     fn runs_top(&self) -> bool {
-        self.frames.len() == 1 && self.handles
-    }
-
-    fn top(&mut self) -> &mut Frame {
-        let top = self.frames.len() - 1;
-        &mut self.frames[top]
+        self.below.is_empty() && self.handles
     }
 
     fn record(&mut self, said: &Verdict) {
-        let depth = self.frames.len() - 1;
-        if let (Some(trace), Some(frame)) = (&mut self.trace, self.frames.last_mut()) {
+        let (depth, frame) = (self.below.len(), &mut self.top);
+        if let Some(trace) = &mut self.trace {
             trace.add(depth, frame.at.phase, frame.at.index, &mut frame.r, said);
         }
     }
@@ -253,7 +258,7 @@ impl Run {
 
     /// Goes on with the request that a call describes.
     fn judge(&mut self) -> Turn {
-        let frame = self.top();
+        let frame = &mut self.top;
         match judge(&mut frame.r) {
             Ok(()) => {
                 frame.at = At { phase: Phase::Received, index: 0 };
@@ -268,7 +273,7 @@ impl Run {
     /// answer. A trace is of each hook, whether the request concerns it or not.
     fn hook(&mut self) -> Verdict {
         let traced = self.trace.is_some();
-        let frame = self.top();
+        let frame = &mut self.top;
         let phase = frame.at.phase;
         let is_all = phase.rule() == Rule::All;
         let goes_on = |said: &Verdict| match said {
@@ -310,7 +315,7 @@ impl Run {
 
     /// What a hook's word means for its phase, and what comes next.
     fn weigh(&mut self, said: &Verdict) -> Turn {
-        let frame = self.top();
+        let frame = &mut self.top;
         let ended = frame.at.index >= frame.r.snapshot.hooks.of(frame.at.phase).len();
         let decided = match (frame.at.phase.rule(), said) {
             (Rule::All, Verdict::Ok | Verdict::Declined)
@@ -346,20 +351,20 @@ impl Run {
             (Phase::Access, &Verdict::Status(status)) => {
                 // With `Satisfy Any` a user may still be let in.
                 if satisfy(&frame.r) == Satisfy::Any {
-                    return self.enter(Phase::AccessEx);
+                    return Turn::Enter(Phase::AccessEx);
                 }
                 self.die(status)
             }
             (_, &Verdict::Status(status)) => self.die(status),
             (Phase::Access, _) => {
                 let any = satisfy(&frame.r) == Satisfy::Any;
-                self.enter(if any { Phase::Type } else { Phase::AccessEx })
+                Turn::Enter(if any { Phase::Type } else { Phase::AccessEx })
             }
-            (Phase::AccessEx, Verdict::Ok) => self.enter(Phase::Type),
-            (Phase::AccessEx, _) => self.enter(Phase::Authn),
+            (Phase::AccessEx, Verdict::Ok) => Turn::Enter(Phase::Type),
+            (Phase::AccessEx, _) => Turn::Enter(Phase::Authn),
             (Phase::Authn, Verdict::Declined) => self.misconfigured("check user"),
             (Phase::Authn, _) if asks_authorizer_only(&mut frame.r) => {
-                self.enter(Phase::Authz)
+                Turn::Enter(Phase::Authz)
             }
             (Phase::Authn, _) if frame.r.user.is_none() => {
                 let uri = String::from_utf8_lossy(&frame.r.uri).into_owned();
@@ -370,31 +375,31 @@ impl Run {
                 frame.r.log(Level::Error, "core", 27, text);
                 self.die(500)
             }
-            (Phase::Authn, _) => self.enter(Phase::Authz),
+            (Phase::Authn, _) => Turn::Enter(Phase::Authz),
             (Phase::Authz, Verdict::Declined) => {
                 self.misconfigured("check authorization")
             }
-            (Phase::Authz, _) => self.enter(Phase::Type),
-            (Phase::Received, _) => self.enter(Phase::UrlSections),
+            (Phase::Authz, _) => Turn::Enter(Phase::Type),
+            (Phase::Received, _) => Turn::Enter(Phase::UrlSections),
             (Phase::UrlSections, _) if gateway::is_service(&frame.r) => self.judge(),
-            (Phase::UrlSections, _) => self.enter(Phase::Translate),
+            (Phase::UrlSections, _) => Turn::Enter(Phase::Translate),
             (Phase::Translate, Verdict::Declined) => self.misconfigured("translate"),
             (Phase::Translate, _) if frame.translate_only => Turn::Return,
-            (Phase::Translate, _) => self.enter(Phase::Map),
-            (Phase::Map, _) => self.enter(Phase::Sections),
-            (Phase::Sections, _) => self.enter(Phase::Headers),
-            (Phase::Headers, _) => self.enter(Phase::Access),
-            (Phase::Type, _) => self.enter(Phase::Fixups),
+            (Phase::Translate, _) => Turn::Enter(Phase::Map),
+            (Phase::Map, _) => Turn::Enter(Phase::Sections),
+            (Phase::Sections, _) => Turn::Enter(Phase::Headers),
+            (Phase::Headers, _) => Turn::Enter(Phase::Access),
+            (Phase::Type, _) => Turn::Enter(Phase::Fixups),
             (Phase::Fixups, _) if frame.r.main.is_some() && !self.runs_top() => {
                 Turn::Return
             }
-            (Phase::Fixups, _) => self.enter(Phase::Handle),
+            (Phase::Fixups, _) => Turn::Enter(Phase::Handle),
         }
     }
 
     /// Begins a phase, with what lies between it and the one before.
     fn enter(&mut self, phase: Phase) -> Turn {
-        let frame = self.top();
+        let frame = &mut self.top;
         let preflight = phase == Phase::Access && gateway::is_preflight(&frame.r);
         if preflight || phase == Phase::Type {
             match gateway::consent(&mut frame.r, frame.at.phase) {
@@ -403,7 +408,7 @@ impl Run {
                 Err(status) => return self.die(status),
             }
         }
-        let frame = self.top();
+        let frame = &mut self.top;
         let r = &mut frame.r;
         let status = match phase {
             Phase::UrlSections => locate::decode(r).err(),
@@ -422,7 +427,7 @@ impl Run {
         if let Some(status) = status {
             return self.die(status);
         }
-        let frame = self.top();
+        let frame = &mut self.top;
         frame.at = At { phase, index: 0 };
         if phase == Phase::Headers && frame.r.main.is_some() {
             frame.at.phase = Phase::Access;
@@ -466,8 +471,8 @@ impl Run {
 
     fn die(&mut self, status: u16) -> Turn {
         // A page includes the error page of what a sub-request was redirected to.
-        let redirected = self.runs_top() && self.top().r.prev.is_some();
-        let frame = self.top();
+        let redirected = self.runs_top() && self.top.r.prev.is_some();
+        let frame = &mut self.top;
         if frame.r.main.is_some() && !redirected {
             frame.r.status = status;
             return Turn::Return;
@@ -485,15 +490,15 @@ impl Run {
 
     /// Puts a sub-request on top.
     fn look(&mut self, lookup: &Lookup, then: AfterLookup) -> Turn {
-        let parent = self.top();
+        let parent = &mut self.top;
         parent.after_lookup = Some((lookup.clone(), then));
         let mut frame = subframe(&parent.r, lookup);
         let entered = point(&mut frame.r, lookup, &parent.r);
         let too_deep = redirect::too_many(&frame.r, self.redirects())
-            .or_else(|| too_nested(&frame.r, self.frames.len() - 1));
-        self.frames.push(frame);
+            .or_else(|| too_nested(&frame.r, self.below.len()));
+        self.below.push(std::mem::replace(&mut self.top, frame));
         if let Some((number, text)) = too_deep {
-            let r = &mut self.top().r;
+            let r = &mut self.top.r;
             r.status = 500;
             r.log(Level::Error, "core", number, text);
             return Turn::Return;
@@ -503,14 +508,15 @@ impl Run {
 
     /// How many internal redirects led here, those of requests below included.
     fn redirects(&self) -> u32 {
-        self.frames.iter().map(|frame| redirect::count(&frame.r)).sum()
+        let frames = self.below.iter().chain([&self.top]);
+        frames.map(|frame| redirect::count(&frame.r)).sum()
     }
 
     /// Takes a looked-up sub-request off and hands it to the one that asked.
     fn come_back(&mut self) -> Verdict {
-        let Some(done) = self.frames.pop() else { return Verdict::Status(500) };
-        let mut looked = done.r;
-        let frame = self.top();
+        let Some(outer) = self.below.pop() else { return Verdict::Status(500) };
+        let mut looked = std::mem::replace(&mut self.top, outer).r;
+        let frame = &mut self.top;
         frame.r.lines.append(&mut looked.lines);
         frame.r.script_log.append(&mut looked.script_log);
         match frame.after_lookup.take() {
@@ -520,18 +526,18 @@ impl Run {
     }
 
     fn respond(&mut self) -> Next {
-        let frame = self.top();
+        let frame = &mut self.top;
         let r = &mut frame.r;
         gateway::answer(r);
         if r.gateway.is_some() {
             // A decision is not content.
             r.filters.clear();
         }
-        let snapshot = Arc::clone(&r.snapshot);
-        let concerned = snapshot.hooks.concerned(r, Phase::Respond);
-        for (place, hook) in snapshot.hooks.of(Phase::Respond).iter().enumerate() {
-            if concerned >> place & 1 == 1
-                && let Verdict::Status(status) = hook(r)
+        let mut concerned = r.snapshot.hooks.concerned(r, Phase::Respond);
+        while concerned != 0 {
+            let place = concerned.trailing_zeros() as usize;
+            concerned &= concerned - 1;
+            if let Verdict::Status(status) = r.snapshot.hooks.of(Phase::Respond)[place](r)
             {
                 r.status = status;
             }

@@ -60,7 +60,7 @@ impl Place {
     }
 
     /// A request just received.
-    pub fn request(&self, target: &'static str) -> Request {
+    pub fn request(&self, target: &'static str) -> Box<Request> {
         let head = Head {
             method: Method::GET,
             target: Bytes::from_static(target.as_bytes()),
@@ -130,7 +130,7 @@ pub fn encode(call: &Call, r: &Request, scratch: Vec<u8>) -> Vec<u8> {
 }
 
 /// Runs a request to its reply and says its status.
-pub fn drive(request: Request, scratch: &mut Vec<u8>) -> u16 {
+pub fn drive(request: Box<Request>, scratch: &mut Vec<u8>) -> u16 {
     let mut run = Run::new(request);
     let mut answer = None;
     loop {

@@ -121,7 +121,7 @@ impl World {
         links: usize,
     ) -> Result<(String, &Entity), OsError> {
         if links > MAX_LINKS {
-            let text = "Too many levels of symbolic links".to_owned();
+            let text = "Too many levels of symbolic links".into();
             return Err(OsError { code: 40, text });
         }
         let mut at = String::new();
@@ -129,7 +129,7 @@ impl World {
         let mut found = &ROOT;
         while let Some(part) = parts.next() {
             if !matches!(found.node, Node::Directory) {
-                let text = "Not a directory".to_owned();
+                let text = "Not a directory".into();
                 return Err(OsError { code: OsError::NOT_A_DIRECTORY, text });
             }
             match part {
@@ -182,7 +182,7 @@ impl Files for World {
     fn read(&self, path: &[u8]) -> Result<Arc<[u8]>, OsError> {
         match &self.find(path, true)?.1.node {
             Node::File(content) => Ok(content.clone()),
-            _ => Err(OsError { code: 21, text: "Is a directory".to_owned() }),
+            _ => Err(OsError { code: 21, text: "Is a directory".into() }),
         }
     }
 
@@ -197,7 +197,7 @@ impl Files for World {
     fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, OsError> {
         let (at, entity) = self.find(path, true)?;
         if !matches!(entity.node, Node::Directory) {
-            let text = "Not a directory".to_owned();
+            let text = "Not a directory".into();
             return Err(OsError { code: OsError::NOT_A_DIRECTORY, text });
         }
         let names = self.0.keys().filter_map(|known| {

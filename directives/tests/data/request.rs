@@ -64,7 +64,7 @@ pub fn check(path: &Path, mut outcome: impl FnMut(Scripted) -> String) {
 }
 
 /// The request of a line, from 192.0.2.1 to port 80 of 192.0.2.10.
-fn received(line: &str, snapshot: &Arc<Snapshot>, world: &World) -> Request {
+fn received(line: &str, snapshot: &Arc<Snapshot>, world: &World) -> Box<Request> {
     let mut found = page::requests(line).expect("a request");
     let request = found.pop().expect("a request");
     let mut headers = HeaderMap::new();
@@ -111,7 +111,7 @@ fn answer(text: &str) -> Answer {
         "failed full" => failed(Failure::QueueFull(20)),
         "failed connect" => failed(Failure::Connect(directives::bundle::OsError {
             code: 111,
-            text: "Connection refused".to_owned(),
+            text: "Connection refused".into(),
         })),
         head => {
             assert!(!head.starts_with("failed"), "how can it have {head}?");

@@ -77,7 +77,7 @@ impl Outcome {
             Outcome::Malformed => b"Status: 200 OK\nthis is no field\n\n",
             Outcome::NoConnection => {
                 let text = "Connection refused".to_owned();
-                return failed(Failure::Connect(OsError { code: 111, text }));
+                return failed(Failure::Connect(OsError { code: 111, text: text.into() }));
             }
             Outcome::IdleTimeout => return failed(Failure::Idle(30)),
             Outcome::EndInHead => return failed(Failure::Incomplete),

@@ -85,7 +85,7 @@ impl Tree {
 fn error(error: &std::io::Error) -> OsError {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-    OsError { code: error.raw_os_error().unwrap_or(0), text }
+    OsError { code: error.raw_os_error().unwrap_or(0), text: text.into() }
 }
 
 impl Files for Tree {

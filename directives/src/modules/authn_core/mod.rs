@@ -238,14 +238,15 @@ pub fn decode_base64(text: &[u8]) -> Vec<u8> {
     use base64::Engine as _;
     use base64::alphabet::STANDARD;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-    let config = GeneralPurposeConfig::new()
+    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
+    static ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, CONFIG);
     let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
     let end = text.iter().position(|b| !good(b)).unwrap_or(text.len());
     // A single character at the end holds no byte.
     let end = if end % 4 == 1 { end - 1 } else { end };
-    GeneralPurpose::new(&STANDARD, config).decode(&text[..end]).unwrap_or_default()
+    ENGINE.decode(&text[..end]).unwrap_or_default()
 }
 
 /// Asks the client for credentials: `ap_note_auth_failure`.

@@ -109,8 +109,9 @@ impl Process {
         } else {
             file
         };
+        let shortest = self.by_path.shortest();
         let mut end = file.len();
-        loop {
+        while end >= shortest {
             let found = self.by_path.get(&file[..end]).and_then(|indices| {
                 indices.iter().map(|i| &self.apps[*i]).find(|app| {
                     match (&app.identity, identity) {
@@ -124,6 +125,7 @@ impl Process {
             }
             end = file[..end].iter().rposition(|&b| b == b'/').filter(|end| *end > 0)?;
         }
+        None
     }
 
     /// Is this a program that an auth phase asks?

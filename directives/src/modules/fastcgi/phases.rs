@@ -321,10 +321,10 @@ fn answered<P: Phase, F: Family>(r: &mut Request, answer: Answer) -> Verdict {
     if P::authorizer(F::settings(&dir)).is_none() {
         return Verdict::Status(500);
     }
-    let name = name::<P, F>(r);
     let head = match answer {
         Answer::Head(head) => head,
         Answer::Failed { failure, received } => {
+            let name = name::<P, F>(r);
             let status = F::failed(r, &name, &failure, received);
             if is_final::<P, F>(r) {
                 response::add_retry_after(r, &failure);
@@ -345,8 +345,8 @@ fn judge<P: Phase, F: Family>(r: &mut Request, head: &[u8]) -> Verdict {
     let Some(authorizer) = P::authorizer(F::settings(&dir)) else {
         return Verdict::Status(500);
     };
-    let name = name::<P, F>(r);
-    let heard = response::authorizers(r, F::MODULE, &name, head, F::malformed);
+    let name = name::<P, F>;
+    let heard = response::authorizers(r, F::MODULE, name, head, F::malformed);
     let Some((mut status, fields)) = heard else { return refuse::<P, F>(r, 500) };
     let redirects = || fields.iter().any(is_location);
     let is_consent = matches!(status, None | Some((200, _)));

@@ -2,6 +2,7 @@
 //! 6.2 to 6.4), and the words for everything that goes wrong (section 14).
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use crate::bundle::OsError;
 use crate::cgi;
@@ -29,13 +30,13 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     while start > 0 && matches!(bytes[start - 1], b'\r' | b'\n') {
         start -= 1;
     }
-    let mut after_newline = false;
-    for (i, &byte) in bytes.iter().enumerate().skip(start) {
-        match byte {
-            b'\n' if after_newline => return Some(i + 1),
-            b'\n' => after_newline = true,
-            b'\r' => {}
-            _ => after_newline = false,
+    while let Some(newline) = memchr(b'\n', &bytes[start..]) {
+        start += newline + 1;
+        while bytes.get(start) == Some(&b'\r') {
+            start += 1;
+        }
+        if bytes.get(start) == Some(&b'\n') {
+            return Some(start + 1);
         }
     }
     None
@@ -74,7 +75,8 @@ pub fn parse(head: &[u8]) -> Result<Vec<Field>, Malformed> {
 /// Takes the fields up to the first line that is none, which is the error.
 fn collect(head: &[u8], fields: &mut Vec<Field>) -> Result<(), String> {
     // This is found while the end of the head is looked for, before any field.
-    if head.iter().any(|b| matches!(b, 0 | 0x0b | 0x0c)) {
+    // Looks at all of them, so that many are looked at at once.
+    if head.iter().fold(false, |bad, b| bad | matches!(b, 0 | 0x0b | 0x0c)) {
         return Err("Invalid Character".to_owned());
     }
     // One copy for all: the fields outlive the buffer that the head was read into.
@@ -123,7 +125,7 @@ pub type Status = (u16, Option<Bytes>);
 
 /// A status and its reason, from the value of `Status`. `None` for what is
 /// no final status.
-pub fn status(value: &[u8]) -> Option<Status> {
+pub fn status(value: &Bytes) -> Option<Status> {
     let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
     let number: u16 = std::str::from_utf8(&value[..digits]).ok()?.parse().ok()?;
     if !(200..=999).contains(&number) {
@@ -131,7 +133,7 @@ pub fn status(value: &[u8]) -> Option<Status> {
     }
     // Only `ddd text` is a reason; anything else gets the standard one.
     let reason = (digits == 3 && value.get(3) == Some(&b' ') && value.len() > 4)
-        .then(|| Bytes::copy_from_slice(value));
+        .then(|| value.clone());
     Some((number, reason))
 }
 
@@ -160,19 +162,19 @@ pub fn take(r: &mut Request, head: &[u8]) -> Verdict {
 }
 
 /// The head of an authorizer's answer: the status, if it says one, and its other fields.
-/// `None` for what is no head, which the log then says for `module`; `complain` is given a
-/// line that is none.
+/// `None` for what is no head, which the log then says for `module`, with what `app` calls
+/// the application; `complain` is given a line that is none.
 pub(crate) fn authorizers(
     r: &mut Request,
     module: &'static str,
-    app: &str,
+    app: impl Fn(&Request) -> String,
     head: &[u8],
     complain: impl FnOnce(&mut Request, &str, &str),
 ) -> Option<(Option<Status>, Vec<Field>)> {
     let mut fields = match parse(head) {
         Ok(fields) => fields,
         Err(Malformed { line, .. }) => {
-            complain(r, app, &line);
+            complain(r, &app(r), &line);
             return None;
         }
     };
@@ -182,7 +184,7 @@ pub(crate) fn authorizers(
     {
         said = status(&value);
         if said.is_none() {
-            r.log(Level::Error, module, 0, invalid_status(app, &shown(&value)));
+            r.log(Level::Error, module, 0, invalid_status(&app(r), &shown(&value)));
             return None;
         }
     }
@@ -480,11 +482,12 @@ mod tests {
 
     #[test]
     fn statuses_are_final_ones() {
-        assert_eq!(status(b"404 Gone Fishing").unwrap().1.unwrap(), "404 Gone Fishing");
-        assert_eq!(status(b"201"), Some((201, None)));
-        assert_eq!(status(b"404x"), Some((404, None)));
+        let status = |text: &'static str| status(&text.into());
+        assert_eq!(status("404 Gone Fishing").unwrap().1.unwrap(), "404 Gone Fishing");
+        assert_eq!(status("201"), Some((201, None)));
+        assert_eq!(status("404x"), Some((404, None)));
         for bad in ["", "abc", "0", "99", "100 Continue", "1000", "-5"] {
-            assert_eq!(status(bad.as_bytes()), None, "{bad}");
+            assert_eq!(status(bad), None, "{bad}");
         }
     }
 }

@@ -129,7 +129,7 @@ pub(super) fn replace(r: &mut Request, original: Original, said: &HeaderMap) {
     if original.secure {
         new.env.set("HTTPS", "on");
     }
-    *r = new;
+    *r = *new;
 }
 
 fn is_trusted(trusted: &[Address], ip: IpAddr) -> bool {
