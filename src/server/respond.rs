@@ -1,7 +1,10 @@
 //! From a [`Reply`] to what hyper sends: fields, reason, body.
 
+use bytes::Bytes;
 use directives::reply::{Body, Reply};
 use directives::run::Run;
+use directives::status::is_bodyless;
+use hyper::Method;
 
 use super::body::{AppOutput, Kind, ReplyBody};
 use super::drive::World;
@@ -155,13 +158,19 @@ pub fn response(
         // A length that is none would leave the client to guess.
         reply.headers.unset("Content-Length");
     }
+    let announced = announced.flatten();
+    let headers = if version == 20 || shared.raw.get() {
+        head::fields(&reply.headers, version == 20)
+    } else {
+        let implied = announced.is_some_and(|length| {
+            version == 11 && is_implied(length, reply, &kind, &mut guard)
+        });
+        let (ours, theirs) = head::begin(reply, implied);
+        shared.our_head.replace(Some(ours));
+        theirs
+    };
     let announced =
-        announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
-    let is_h2 = version == 20;
-    let headers = head::fields(&reply.headers, is_h2);
-    if !is_h2 && !shared.raw.get() {
-        shared.our_head.replace(Some(head::begin(reply)));
-    }
+        announced.filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
     if let Some(held) = guard.held() {
         // The log formats can ask for them.
         held.request.headers_out = std::mem::take(&mut reply.headers);
@@ -176,4 +185,18 @@ pub fn response(
     let status = hyper::StatusCode::from_u16(reply.status);
     *response.status_mut() = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response
+}
+
+/// Does hyper say this length by itself, in these digits? It knows it of the body.
+fn is_implied(length: u64, reply: &Reply, kind: &Kind, guard: &mut Guard) -> bool {
+    let known = match kind {
+        Kind::Bytes(bytes) => bytes.len() as u64,
+        Kind::File(file) => file.left(),
+        _ => return false,
+    };
+    let is_plain = |value: &Bytes| matches!(value.first(), Some(b'1'..=b'9'));
+    known == length
+        && reply.headers.get("Content-Length").is_some_and(is_plain)
+        && !is_bodyless(reply.status)
+        && guard.held().is_some_and(|held| held.request.method != Method::CONNECT)
 }
