@@ -490,10 +490,7 @@ impl State {
             };
             kept = self.hand(pool, next, grant);
         }
-        if let Some(mut kept) = kept.filter(|_| unclear == 0) {
-            kept.since = Instant::now();
-            self.idle.push(kept);
-        }
+        self.idle.extend(kept.filter(|_| unclear == 0));
     }
 }
 
