@@ -26,6 +26,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use directives::modules::reqtimeout::Stage;
 use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
+use directives::request::Connection as Facts;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -73,6 +74,8 @@ pub struct Shared {
     pub phase: Cell<Phase>,
     /// Requests that have been read.
     pub requests: Cell<u32>,
+    /// What the latest of them knows of the connection.
+    pub connection: RefCell<Option<Arc<Facts>>>,
     /// Bytes sent.
     pub written: Cell<u64>,
     /// Bytes received.
@@ -141,6 +144,7 @@ impl Shared {
             idle: Notify::new(),
             phase: Cell::new(Phase::Idle),
             requests: Cell::new(0),
+            connection: RefCell::default(),
             written: Cell::new(written),
             read: Cell::new(read),
             our_head: RefCell::new(None),
@@ -358,9 +362,14 @@ impl Shared {
 
     /// Logs what has been sent.
     fn log(&self, aborted: bool) {
-        let finished = std::mem::take(&mut *self.finished.borrow_mut());
-        for request in finished {
+        let mut finished = self.finished.take();
+        for request in finished.drain(..) {
             self.log_one(request, self.written.get(), aborted);
+        }
+        let mut next = self.finished.borrow_mut();
+        if next.is_empty() {
+            // The same room will do.
+            *next = finished;
         }
     }
 
