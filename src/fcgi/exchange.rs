@@ -228,7 +228,6 @@ impl Exchange {
             }
             if sent {
                 self.armed = false;
-                continue;
             }
             // Only the application's silence counts: while the client is to send more
             // of its body, it is the client's turn (T-7).
@@ -461,6 +460,7 @@ impl Exchange {
             spare::put_buffer(std::mem::take(&mut self.input));
         }
         spare::put_opening(std::mem::take(&mut self.front));
+        self.front_sent = 0;
         let (name, lines) = (&self.name, &mut self.lines);
         let voice = self.voice;
         self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi", voice)));

@@ -23,7 +23,7 @@ use directives::request::Request;
 use directives::response::is_last;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::Live;
 use super::answer_head::AnswerHead;
@@ -411,9 +411,11 @@ impl World {
         };
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
-        let mut usage =
-            again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
-        let (lease, stream) = match self.reach(call, entry, fresh, &mut usage).await {
+        let now = Instant::now();
+        let new = || Usage::new(&self.registry, entry.clone(), now);
+        let mut usage = again.unwrap_or_else(new);
+        let reached = self.reach(call, entry, fresh, now, &mut usage).await;
+        let (lease, stream) = match reached {
             Ok(reached) => reached,
             Err(failure) => {
                 usage.failed(&failure);
@@ -455,6 +457,7 @@ impl World {
         call: &Call,
         entry: &Arc<Entry>,
         fresh: bool,
+        now: Instant,
         usage: &mut Usage,
     ) -> Result<(Option<Lease>, Stream), Failure> {
         let settings = &call.app.settings;
@@ -465,8 +468,8 @@ impl World {
             return Ok((None, self.connect(call, entry).await?));
         }
         let patience = Patience::of(settings);
-        let deadline = patience.deadline();
-        let turn = entry.pool.lease(fresh, patience);
+        let deadline = patience.deadline(now);
+        let turn = entry.pool.lease(fresh, patience, now);
         let mut lease = self.hurry(&call.app, entry, turn).await?;
         let stream = match lease.take_kept() {
             Some(stream) => stream,
