@@ -62,7 +62,25 @@ pub fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
 /// May these bytes stand in a field's value, or behind a status code? Nothing there may
 /// end a line.
 fn is_text(bytes: &[u8]) -> bool {
-    all(bytes, |b| !b.is_ascii_control() | (b == b'\t'))
+    let is_text = |b: &u8| !b.is_ascii_control() || *b == b'\t';
+    let is_plain = |word: &[u8; 8]| {
+        !has_control(u64::from_ne_bytes(*word)) || word.iter().all(is_text)
+    };
+    match bytes.last_chunk() {
+        // The last word overlaps the one before it: nothing is left over.
+        Some(last) => bytes.as_chunks().0.iter().all(is_plain) && is_plain(last),
+        None => bytes.iter().all(is_text),
+    }
+}
+
+/// Is one of eight bytes a control character? Below 0x20, or 0x7f: what is less borrows from
+/// the highest bit of its byte.
+fn has_control(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let low = word.wrapping_sub(ONES * 0x20) & !word;
+    let delete = word ^ (ONES * 0x7f);
+    let is_delete = delete.wrapping_sub(ONES) & !delete;
+    (low | is_delete) & (ONES * 0x80) != 0
 }
 
 /// The head without its end, and without the fields that are hyper's; and those, in hyper's
@@ -209,6 +227,14 @@ mod tests {
         assert!(is_text("caf\u{e9}\t \u{ff}".as_bytes()));
         for bad in ["a\r\nSet-Cookie: b", "a\nb", "a\0", "a\x7f"] {
             assert!(!is_text(bad.as_bytes()), "{bad:?}");
+        }
+        for b in 0..=255u8 {
+            for at in 0..20 {
+                let mut value = *b"0123456\x80\xff\tabcdefghij";
+                value[at] = b;
+                let is_bad = b < b' ' && b != b'\t' || b == 0x7f;
+                assert_eq!(is_text(&value), !is_bad, "{b} at {at}");
+            }
         }
         for b in 0..=255u8 {
             let is_name = HeaderName::from_bytes(&[b]).is_ok();

@@ -10,9 +10,20 @@ use bytes::Bytes;
 use super::head::all;
 
 /// Bytes that hyper would stumble over, or over which it would say nothing.
-const fn is_strange(byte: u8) -> bool {
-    matches!(byte, b'<' | b'>' | b'`' | b'"' | b'#')
+fn is_strange(byte: u8) -> bool {
+    STRANGE[usize::from(byte)]
 }
+
+static STRANGE: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b"<>`\"#";
+    let mut i = 0;
+    while i < bytes.len() {
+        table[bytes[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// Any byte of a path and a query.
 const STAND_IN: u8 = b'!';

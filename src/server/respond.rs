@@ -1,6 +1,5 @@
 //! From a [`Reply`] to what hyper sends: fields, reason, body.
 
-use bytes::Bytes;
 use directives::reply::{Body, Reply};
 use directives::run::Run;
 use directives::status::is_bodyless;
@@ -151,7 +150,10 @@ pub fn response(
     mut guard: Guard,
     shared: &Shared,
 ) -> hyper::Response<ReplyBody> {
+    // hyper would say it without zeros or a sign before it.
+    let mut is_plain = false;
     let announced = reply.headers.get("Content-Length").map(|value| {
+        is_plain = matches!(value.first(), Some(b'1'..=b'9'));
         std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok())
     });
     if announced == Some(None) {
@@ -163,7 +165,7 @@ pub fn response(
         head::fields(&reply.headers, version == 20)
     } else {
         let implied = announced.is_some_and(|length| {
-            version == 11 && is_implied(length, reply, &kind, &mut guard)
+            version == 11 && is_plain && is_implied(length, reply, &kind, &mut guard)
         });
         let (ours, theirs) = head::begin(reply, implied);
         shared.our_head.replace(Some(ours));
@@ -187,16 +189,14 @@ pub fn response(
     response
 }
 
-/// Does hyper say this length by itself, in these digits? It knows it of the body.
+/// Does hyper say this length by itself? It knows it of the body.
 fn is_implied(length: u64, reply: &Reply, kind: &Kind, guard: &mut Guard) -> bool {
     let known = match kind {
         Kind::Bytes(bytes) => bytes.len() as u64,
         Kind::File(file) => file.left(),
         _ => return false,
     };
-    let is_plain = |value: &Bytes| matches!(value.first(), Some(b'1'..=b'9'));
     known == length
-        && reply.headers.get("Content-Length").is_some_and(is_plain)
         && !is_bodyless(reply.status)
         && guard.held().is_some_and(|held| held.request.method != Method::CONNECT)
 }

@@ -562,14 +562,16 @@ impl Socket {
             let ours = &instead[self.sent_instead..];
             let mut slices = [IoSlice::new(&[]); 16];
             slices[0] = IoSlice::new(ours);
-            let mut skipped = self.replaced;
-            let theirs = bufs.iter().filter(|buf| !buf.is_empty());
-            for (slice, buf) in slices[1..].iter_mut().zip(theirs) {
+            let (mut skipped, mut count) = (self.replaced, 1);
+            for buf in bufs {
                 let skip = skipped.min(buf.len());
                 skipped -= skip;
-                *slice = IoSlice::new(&buf[skip..]);
+                if skip < buf.len() && count < slices.len() {
+                    slices[count] = IoSlice::new(&buf[skip..]);
+                    count += 1;
+                }
             }
-            match self.poll_raw_write(cx, &slices[..slices.len().min(bufs.len() + 1)]) {
+            match self.poll_raw_write(cx, &slices[..count]) {
                 // To try again would be to try for ever.
                 Poll::Ready(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) if n < ours.len() => self.sent_instead += n,
