@@ -142,7 +142,8 @@ pub async fn serve(
         move |request: hyper::Request<Incoming>| {
             shared.is_whole.set(request.body().is_end_stream());
             shared.phase.set(Phase::Busy);
-            answer_client(request, shared.clone(), live.clone(), about)
+            // Apart: hyper would keep room for it while the connection is idle.
+            Box::pin(answer_client(request, shared.clone(), live.clone(), about))
         }
     });
     let mut http = http1::Builder::new();

@@ -27,6 +27,8 @@ use directives::modules::reqtimeout::Stage;
 use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
 use directives::request::Connection as Facts;
+use nix::libc;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -239,7 +241,16 @@ impl Shared {
             wire.borrow_mut().say_end();
             self.drain_wire(wire).await?;
         }
-        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+        SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+    }
+
+    /// Sends what goes in one packet with the beginning of the file that follows: the client
+    /// is not woken for a head alone.
+    fn send_before_file(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.try_io(Interest::WRITABLE, || {
+            let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+            SockRef::from(&self.stream).send_vectored_with_flags(bufs, flags)
+        })
     }
 
     /// Sends some of the first piece of a file, `most` bytes of it.
@@ -317,7 +328,7 @@ impl Shared {
             let is_there = match &self.wire {
                 None => self.stream.try_io(Interest::READABLE, || {
                     let mut byte = [MaybeUninit::uninit()];
-                    Ok(socket2::SockRef::from(&self.stream).peek(&mut byte)? > 0)
+                    Ok(SockRef::from(&self.stream).peek(&mut byte)? > 0)
                 }),
                 Some(wire) => self.hear(&mut wire.borrow_mut()),
             };
@@ -451,9 +462,10 @@ impl Socket {
         loop {
             ready!(self.poll_room(cx))?;
             let plain = bufs.iter().position(|buf| stands_for_file(buf));
-            let result = match plain.unwrap_or(bufs.len()) {
-                0 => self.shared.send_file(bufs[0].len()),
-                n => self.shared.stream.try_write_vectored(&bufs[..n]),
+            let result = match plain {
+                Some(0) => self.shared.send_file(bufs[0].len()),
+                Some(n) => self.shared.send_before_file(&bufs[..n]),
+                None => self.shared.stream.try_write_vectored(bufs),
             };
             match result {
                 Ok(n) => {
@@ -833,7 +845,7 @@ impl AsyncWrite for Socket {
         }
         ready!(this.poll_wire_drained(cx))?;
         this.shared.log(false);
-        let socket = socket2::SockRef::from(&this.shared.stream);
+        let socket = SockRef::from(&this.shared.stream);
         // A client that has gone already cannot be told.
         let _ = socket.shutdown(std::net::Shutdown::Write);
         Poll::Ready(Ok(()))
