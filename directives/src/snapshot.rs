@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use rustc_hash::FxHashMap;
 
 use crate::bundle::Sources;
 use crate::compile::Build;
@@ -121,7 +122,7 @@ pub struct Snapshot {
     pub servers: Vec<Arc<Server>>,
     /// Virtual hosts by address; `None` stands for every address, or every port.
     pub by_address: Vec<(Option<IpAddr>, Option<u16>, NameList)>,
-    lookup: HashMap<(Option<IpAddr>, Option<u16>), usize>,
+    lookup: FxHashMap<(Option<IpAddr>, Option<u16>), usize>,
     /// The directives, if a handler shows them.
     pub recorded: Vec<modules::info::Line>,
     /// What was read, if requests may be explained: others have no use for it.
@@ -225,7 +226,7 @@ impl Snapshot {
         let fallback_name = main_config.core.server_name.clone();
         let mut servers = vec![Arc::new(main_server(main_config))];
         let mut by_address: Vec<(Option<IpAddr>, Option<u16>, NameList)> = Vec::new();
-        let mut lookup = HashMap::new();
+        let mut lookup = FxHashMap::default();
         for host in std::mem::take(&mut build.hosts) {
             let mut config = ServerConfig::merged(&main, &host.server);
             let own = host.server.core.as_ref();

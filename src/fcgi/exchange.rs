@@ -60,7 +60,11 @@ pub struct Exchange {
     /// The connection; `None` once it was given back, or all of the answer is here.
     stream: Option<Stream>,
     lease: Option<Lease>,
+    /// What goes out before all that is in `out`, and how much of it has gone.
+    front: Vec<u8>,
+    front_sent: usize,
     out: VecDeque<Bytes>,
+    /// Bytes of both that are still to go.
     queued: usize,
     body: RequestBody,
     /// The end of FCGI_STDIN has been put into the queue.
@@ -109,14 +113,15 @@ impl Exchange {
         name: Bytes,
         usage: Usage,
     ) -> Exchange {
-        let opening = Bytes::from(opening);
         let reused = lease.as_ref().is_some_and(Lease::is_reused);
         let idle = Duration::from_secs(idle.into());
         Exchange {
             stream: Some(stream),
             lease,
             queued: opening.len(),
-            out: VecDeque::from([opening]),
+            front: opening,
+            front_sent: 0,
+            out: VecDeque::new(),
             body,
             stdin_ended: false,
             deaf: false,
@@ -224,11 +229,10 @@ impl Exchange {
             }
             if sent {
                 self.armed = false;
-                continue;
             }
             // Only the application's silence counts: while the client is to send more
             // of its body, it is the client's turn (T-7).
-            if !self.stdin_ended && !self.deaf && self.out.is_empty() {
+            if !self.stdin_ended && !self.deaf && self.queued == 0 {
                 self.armed = false;
                 return Poll::Pending;
             }
@@ -271,20 +275,23 @@ impl Exchange {
                         return Err(failure);
                     }
                     Poll::Ready(None) => {
-                        self.push(Bytes::copy_from_slice(&header(kind::STDIN, 0)));
+                        self.push_header(0);
                         self.stdin_ended = true;
                     }
                     Poll::Pending => break,
                 }
             }
-            if self.out.is_empty() || self.deaf {
+            if self.queued == 0 || self.deaf {
                 return Ok(moved);
             }
             let mut slices = [IoSlice::new(&[]); 16];
-            let count = self.out.len().min(slices.len());
-            for (slice, piece) in slices.iter_mut().zip(&self.out) {
+            slices[0] = IoSlice::new(&self.front[self.front_sent..]);
+            // An empty slice in front would be one for nothing.
+            let first = usize::from(!slices[0].is_empty());
+            for (slice, piece) in slices[first..].iter_mut().zip(&self.out) {
                 *slice = IoSlice::new(piece);
             }
+            let count = (first + self.out.len()).min(slices.len());
             let Some(stream) = &mut self.stream else { return Ok(moved) };
             match Pin::new(stream).poll_write_vectored(cx, &slices[..count]) {
                 Poll::Ready(Ok(n)) => {
@@ -294,6 +301,8 @@ impl Exchange {
                 Poll::Ready(Err(error)) if is_gone(&error) => {
                     // It may have answered all the same.
                     self.deaf = true;
+                    self.front.clear();
+                    self.front_sent = 0;
                     self.out.clear();
                     self.queued = 0;
                     return Ok(true);
@@ -312,16 +321,33 @@ impl Exchange {
         self.out.push_back(bytes);
     }
 
+    /// The header of a piece of FCGI_STDIN; mostly it goes with what stands in front.
+    fn push_header(&mut self, length: usize) {
+        let header = header(kind::STDIN, length as u16);
+        if !self.out.is_empty() {
+            return self.push(Bytes::copy_from_slice(&header));
+        }
+        if self.front_sent == self.front.len() {
+            self.front.clear();
+            self.front_sent = 0;
+        }
+        self.queued += header.len();
+        self.front.extend_from_slice(&header);
+    }
+
     fn queue_stdin(&mut self, mut chunk: Bytes) {
         while !chunk.is_empty() {
             let piece = chunk.split_to(chunk.len().min(MAX_CONTENT));
-            self.push(Bytes::copy_from_slice(&header(kind::STDIN, piece.len() as u16)));
+            self.push_header(piece.len());
             self.push(piece);
         }
     }
 
     fn sent(&mut self, mut n: usize) {
         self.queued -= n;
+        let front = n.min(self.front.len() - self.front_sent);
+        self.front_sent += front;
+        n -= front;
         while n > 0 {
             let Some(front) = self.out.front_mut() else { return };
             if front.len() > n {
@@ -374,7 +400,7 @@ impl Exchange {
                 Ok(Some(Record::End)) => {
                     self.usage.ended(true);
                     self.clean =
-                        self.stdin_ended && self.out.is_empty() && self.input.is_empty();
+                        self.stdin_ended && self.queued == 0 && self.input.is_empty();
                     self.finish();
                     return Ok(Some(Event::End));
                 }
@@ -447,6 +473,8 @@ impl Exchange {
         if self.read_size == READ_ROOM {
             spare::put_buffer(std::mem::take(&mut self.input));
         }
+        spare::put_opening(std::mem::take(&mut self.front));
+        self.front_sent = 0;
         let (name, lines) = (&self.name, &mut self.lines);
         let voice = self.voice;
         self.stderr.flush(&mut |said| lines.push(line(name, said, "fastcgi", voice)));

@@ -72,9 +72,9 @@ impl Patience {
     }
 
     /// Until when somebody waits who comes now, if there is an end to it.
-    pub fn deadline(self) -> Option<Instant> {
+    pub fn deadline(self, now: Instant) -> Option<Instant> {
         let time = Duration::from_secs(self.timeout.into());
-        (self.timeout > 0).then(|| Instant::now() + time)
+        (self.timeout > 0).then(|| now + time)
     }
 
     /// What becomes of who has waited until then.
@@ -213,16 +213,17 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that can be used, or the right to open one; waits its turn. With
-    /// `fresh` it is not one that was used before.
+    /// A connection that can be used, or the right to open one, for who comes now; waits its
+    /// turn. With `fresh` it is not one that was used before.
     pub async fn lease(
         self: &Arc<Pool>,
         fresh: bool,
         patience: Patience,
+        mut now: Instant,
     ) -> Result<Lease, Failure> {
-        let until = patience.deadline();
+        let until = patience.deadline(now);
         loop {
-            let mut turn = match self.lock().take(self, fresh, patience) {
+            let mut turn = match self.lock().take(self, fresh, patience, now) {
                 Place::Now(mut lease) => {
                     // The next of its kind would have it closed again: its process accepts
                     // another one sooner if it closes by itself.
@@ -248,6 +249,7 @@ impl Pool {
                 }
                 return Ok(lease);
             }
+            now = Instant::now();
         }
     }
 
@@ -277,7 +279,13 @@ impl Pool {
 
 impl State {
     /// A connection at once, or a place in a queue of at most so many.
-    fn take(&mut self, pool: &Arc<Pool>, fresh: bool, patience: Patience) -> Place {
+    fn take(
+        &mut self,
+        pool: &Arc<Pool>,
+        fresh: bool,
+        patience: Patience,
+        now: Instant,
+    ) -> Place {
         // Who came before goes before.
         if self.waiting.is_empty() {
             if fresh && !self.has_room() {
@@ -286,11 +294,11 @@ impl State {
             }
             while !fresh && let Some(kept) = self.best_idle() {
                 if kept.stream.is_quiet() {
-                    return Place::Now(self.grant(pool, Grant::Kept(kept)));
+                    return Place::Now(self.grant(pool, Grant::Kept(kept), now));
                 }
             }
             if self.busy < self.limit {
-                return Place::Now(self.grant(pool, Grant::Open { probe: false }));
+                return Place::Now(self.grant(pool, Grant::Open { probe: false }, now));
             }
         }
         if let Some(length) = patience.length {
@@ -301,7 +309,7 @@ impl State {
             }
         }
         let (turn, receiver) = oneshot::channel();
-        let (thread, since) = (thread(), Instant::now());
+        let (thread, since) = (thread(), now);
         let stays = patience.is_limited();
         self.waiting.push_back(Waiting { thread, since, stays, turn });
         if !std::mem::replace(&mut self.minding, true) {
@@ -312,9 +320,8 @@ impl State {
 
     /// A request's hold on what it gets. It takes itself back when it is dropped, also on
     /// its way to a request that has gone.
-    fn grant(&mut self, pool: &Arc<Pool>, grant: Grant) -> Lease {
+    fn grant(&mut self, pool: &Arc<Pool>, grant: Grant, since: Instant) -> Lease {
         self.busy += 1;
-        let since = Instant::now();
         let (kept, probe) = match grant {
             Grant::Kept(kept) => (Some(kept), false),
             Grant::Open { probe } => (None, probe),
@@ -343,7 +350,7 @@ impl State {
 
     /// Gives a request what it waits for. If it has gone, the connection comes back.
     fn hand(&mut self, pool: &Arc<Pool>, to: Waiting, grant: Grant) -> Option<Kept> {
-        let lease = self.grant(pool, grant);
+        let lease = self.grant(pool, grant, Instant::now());
         match to.turn.send(lease) {
             Ok(()) => None,
             Err(mut lease) => {
@@ -490,10 +497,7 @@ impl State {
             };
             kept = self.hand(pool, next, grant);
         }
-        if let Some(mut kept) = kept.filter(|_| unclear == 0) {
-            kept.since = Instant::now();
-            self.idle.push(kept);
-        }
+        self.idle.extend(kept.filter(|_| unclear == 0));
     }
 }
 
@@ -589,7 +593,7 @@ mod tests {
     }
 
     async fn at_once(pool: &Arc<Pool>) -> Lease {
-        let lease = pool.lease(false, Patience::default());
+        let lease = pool.lease(false, Patience::default(), Instant::now());
         timeout(Duration::from_millis(500), lease).await.unwrap().unwrap()
     }
 
@@ -599,14 +603,16 @@ mod tests {
         let first = at_once(&pool).await;
         {
             // Given its turn, and gone before it noticed.
-            let mut second = Box::pin(pool.lease(false, Patience::default()));
+            let mut second =
+                Box::pin(pool.lease(false, Patience::default(), Instant::now()));
             assert!(pending(second.as_mut()));
             drop(first);
         }
         let third = at_once(&pool).await;
         {
             // Gone while it waited.
-            let mut fourth = Box::pin(pool.lease(false, Patience::default()));
+            let mut fourth =
+                Box::pin(pool.lease(false, Patience::default(), Instant::now()));
             assert!(pending(fourth.as_mut()));
         }
         drop(third);
@@ -624,7 +630,7 @@ mod tests {
         let mut second = at_once(&pool).await;
         assert!(second.probe);
         // A third waits for what becomes of it.
-        let mut third = Box::pin(pool.lease(false, Patience::default()));
+        let mut third = Box::pin(pool.lease(false, Patience::default(), Instant::now()));
         assert!(timeout(PROBE_FIRST * 8, third.as_mut()).await.is_err());
         second.answered();
         assert_eq!(pool.lock().limit, 2);
@@ -641,8 +647,9 @@ mod tests {
     async fn nobody_waits_for_long() {
         let pool = Arc::new(Pool::new(1));
         let _stuck = at_once(&pool).await;
-        let mut others: Vec<_> =
-            (0..3).map(|_| Box::pin(pool.lease(false, Patience::default()))).collect();
+        let mut others: Vec<_> = (0..3)
+            .map(|_| Box::pin(pool.lease(false, Patience::default(), Instant::now())))
+            .collect();
         for other in &mut others {
             assert!(pending(other.as_mut()));
         }
@@ -666,19 +673,19 @@ mod tests {
         let stuck = at_once(&pool).await;
         let patience = Patience { timeout: 3, length: Some(2) };
         // One is tried beside the first.
-        let tried = pool.lease(false, patience).await.unwrap();
+        let tried = pool.lease(false, patience, Instant::now()).await.unwrap();
         assert!(tried.probe);
         let begun = Instant::now();
-        let mut second = Box::pin(pool.lease(false, patience));
+        let mut second = Box::pin(pool.lease(false, patience, Instant::now()));
         assert!(pending(second.as_mut()));
-        let mut third = Box::pin(pool.lease(false, patience));
+        let mut third = Box::pin(pool.lease(false, patience, Instant::now()));
         assert!(pending(third.as_mut()));
         // There is no place for a third one,
-        let full = pool.lease(false, patience).await.unwrap_err();
+        let full = pool.lease(false, patience, Instant::now()).await.unwrap_err();
         assert_eq!(full, Failure::QueueFull(2));
         // but for who comes after one that has gone.
         drop(third);
-        let mut fourth = Box::pin(pool.lease(false, patience));
+        let mut fourth = Box::pin(pool.lease(false, patience, Instant::now()));
         assert!(pending(fourth.as_mut()));
         assert_eq!(second.await.unwrap_err(), Failure::QueueTimeout(3));
         let waited = begun.elapsed();

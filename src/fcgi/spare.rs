@@ -11,6 +11,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// So many of each are kept.
 const MOST: usize = 32;
+/// The room for the beginning of a request, and the most that is kept of it, bytes.
+const OPENING: usize = 2048;
+const OPENING_MOST: usize = 4 * OPENING;
 
 type Timer = Pin<Box<Sleep>>;
 
@@ -19,6 +22,7 @@ type Timer = Pin<Box<Sleep>>;
 struct Spare {
     timers: Vec<(Duration, Timer)>,
     buffers: Vec<BytesMut>,
+    openings: Vec<Vec<u8>>,
 }
 
 thread_local! {
@@ -62,6 +66,22 @@ pub fn put_buffer(mut buffer: BytesMut) {
     SPARE.with_borrow_mut(|spare| {
         if spare.buffers.len() < MOST {
             spare.buffers.push(buffer);
+        }
+    });
+}
+
+/// Room for the beginning of a request.
+pub fn opening() -> Vec<u8> {
+    let known = SPARE.with_borrow_mut(|spare| spare.openings.pop());
+    known.unwrap_or_else(|| Vec::with_capacity(OPENING))
+}
+
+/// Takes that room back.
+pub fn put_opening(mut opening: Vec<u8>) {
+    opening.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.openings.len() < MOST && opening.capacity() <= OPENING_MOST {
+            spare.openings.push(opening);
         }
     });
 }

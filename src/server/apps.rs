@@ -277,18 +277,12 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Begins now.
-    pub fn new(registry: &Arc<Registry>, entry: Arc<Entry>) -> Usage {
+    /// Begins.
+    pub fn new(registry: &Arc<Registry>, entry: Arc<Entry>, now: Instant) -> Usage {
         entry.requests.fetch_add(1, Ordering::Relaxed);
         entry.active.fetch_add(1, Ordering::Relaxed);
         entry.waiting.fetch_add(1, Ordering::Relaxed);
-        Usage {
-            registry: registry.clone(),
-            entry,
-            since: Instant::now(),
-            waiting: true,
-            turn: None,
-        }
+        Usage { registry: registry.clone(), entry, since: now, waiting: true, turn: None }
     }
 
     /// The first byte has come.

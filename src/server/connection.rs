@@ -23,6 +23,7 @@ use directives::run::Run;
 use directives::snapshot::Server;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::header::{EXPECT, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -377,6 +378,17 @@ pub(super) struct About {
 impl About {
     /// For a request, behind so many others.
     pub(super) fn connection(self, shared: &Shared, keepalives: u32) -> Arc<Connection> {
+        let mut latest = shared.connection.borrow_mut();
+        // As a rule nothing is left of the request before.
+        if let Some(known) = latest.as_mut().and_then(Arc::get_mut) {
+            known.keepalives = keepalives;
+        } else {
+            *latest = None;
+        }
+        latest.get_or_insert_with(|| self.new_connection(shared, keepalives)).clone()
+    }
+
+    fn new_connection(self, shared: &Shared, keepalives: u32) -> Arc<Connection> {
         let About { client, local, reported, id } = self;
         let security = shared.security.clone();
         let secure = matches!(security, Security::Tls(_));
@@ -451,8 +463,10 @@ pub(super) async fn answer(
     let mut r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
     let timeout = r.server.config.core.timeout();
     let stage = reqtimeout::body(&r);
-    let expects = r.header("expect").is_some();
-    let may_have_trailers = version == 20 || r.header("transfer-encoding").is_some();
+    let has_body = !incoming.is_end_stream();
+    let expects = has_body && r.headers_in.contains_key(EXPECT);
+    let may_have_trailers =
+        has_body && (version == 20 || r.headers_in.contains_key(TRANSFER_ENCODING));
     let mut world = World {
         generation: generation.clone(),
         registry: live.registry.clone(),
@@ -492,7 +506,7 @@ pub(super) async fn answer(
     if !streams {
         world.drop_answer();
     }
-    let has_body = |answered: &Answered| answered.role == Role::Responder;
+    let got_body = |answered: &Answered| answered.role == Role::Responder;
     let is_held = world.upstream.as_ref().is_some_and(|upstream| upstream.sent.is_held());
     if version == 20 {
         if !streams && !world.body.is_read() {
@@ -503,7 +517,7 @@ pub(super) async fn answer(
         // The upstream did not want the body, and the client was not told to send it.
         reply.close = true;
         reply.headers.set("Connection", "close");
-    } else if world.upstream.is_none() && !world.answered.as_ref().is_some_and(has_body) {
+    } else if world.upstream.is_none() && !world.answered.as_ref().is_some_and(got_body) {
         // A body that nobody wanted stands before the next request. A client that waits
         // to be told to send it is not told, and one that asks about somebody else's
         // request is not kept waiting for it.

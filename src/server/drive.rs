@@ -23,7 +23,7 @@ use directives::request::Request;
 use directives::response::is_last;
 use directives::run::{Next, Run};
 use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::Live;
 use super::answer_head::AnswerHead;
@@ -40,7 +40,7 @@ use super::workers::Workers;
 use crate::fcgi::connect::{Stream, connect};
 use crate::fcgi::params::Opening;
 use crate::fcgi::pool::{Lease, Patience};
-use crate::fcgi::{Event, Exchange, Voice};
+use crate::fcgi::{Event, Exchange, Voice, spare};
 use crate::message::Reason;
 use crate::password;
 use crate::upstream::exchange::Exchange as Upstream;
@@ -100,19 +100,13 @@ pub struct Answered {
 
 impl Answered {
     fn of(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         rest: Bytes,
         call: &Call,
         proxied: Option<String>,
     ) -> Answered {
         let (flush, role) = (call.app.settings.flush, call.role);
-        Answered {
-            source: Source::FastCgi(Box::new(exchange)),
-            rest,
-            flush,
-            role,
-            proxied,
-        }
+        Answered { source: Source::FastCgi(exchange), rest, flush, role, proxied }
     }
 
     /// Of a script, or a page's command.
@@ -121,16 +115,18 @@ impl Answered {
     }
 }
 
-/// Runs a request to its reply; `None` where a sub-request stops that is only looked up,
-/// or failed.
+/// Runs a request, whose `now` is this moment, to its reply; `None` where a sub-request
+/// stops that is only looked up, or failed.
 pub async fn drive(run: &mut Run, world: &mut World) -> Option<Reply> {
     let mut answer = None;
     loop {
-        run.request_mut().now = crate::log::now();
         let next = run.step(answer.take());
-        world.generation.clone().write_lines(run.request_mut());
+        world.generation.write_lines(run.request_mut());
         match next {
-            Next::Effect(effect) => answer = Some(world.perform(effect, run).await),
+            Next::Effect(effect) => {
+                answer = Some(world.perform(effect, run).await);
+                run.request_mut().now = crate::log::now();
+            }
             Next::Reply(reply) => return Some(*reply),
             Next::Looked => return None,
         }
@@ -356,7 +352,7 @@ impl World {
             }
             exchange.usage.failed(&failure);
             let received = exchange.received;
-            self.take_back(&mut Source::FastCgi(Box::new(exchange)), call.role);
+            self.take_back(&mut Source::FastCgi(exchange), call.role);
             if call.app.kind == Kind::Fcgid && call.role == Role::Responder {
                 return broken_off(failure, received, head);
             }
@@ -380,12 +376,12 @@ impl World {
         r: &mut Request,
         entry: &Arc<Entry>,
         again: Option<Usage>,
-    ) -> Result<(Exchange, bool), Failure> {
+    ) -> Result<(Box<Exchange>, bool), Failure> {
         let settings = &call.app.settings;
         let mut length = None;
         // What changes something is not done twice, whatever became of the first time.
         let is_safe = call.role == Role::Authorizer
-            || !r.has_body() && (r.method.is_safe() || r.header_only);
+            || (r.method.is_safe() || r.header_only) && !r.has_body();
         let body = if call.role == Role::Responder {
             let mut limit = r.dir.core.body_limit();
             if call.app.kind == Kind::Fcgid {
@@ -393,18 +389,19 @@ impl World {
                 limit = Some(limit.map_or(own, |limit| limit.min(own)));
             }
             // What is passed on as it comes is limited by whom it goes to, as with httpd.
-            let streams = call.app.kind == Kind::Upstream && r.content_length().is_some();
+            let announced = r.content_length().is_some();
+            let streams = call.app.kind == Kind::Upstream && announced;
             self.body.set_limit(limit.filter(|_| !streams));
             let shows = settings.flush || call.nph || streams;
             if !self.body.is_read() && deflate::unpacks(r) {
                 let limits = r.dir.deflate.inflate_limits(limit);
                 length = Some(self.body.inflate(limits).await?);
-            } else if r.content_length().is_some() && shows {
+            } else if announced && shows {
                 self.body.prefetch(PREFETCH).await?;
             } else if !self.body.is_read() {
                 // A slow client is not the application's business.
                 let total = self.body.spool().await?;
-                length = r.content_length().is_none().then_some(total);
+                length = (!announced).then_some(total);
             }
             self.watch_client(r);
             std::mem::replace(&mut self.body, RequestBody::empty())
@@ -414,9 +411,11 @@ impl World {
         };
         // A connection that is kept may lead to a process older than its program.
         let fresh = again.is_some() || !is_safe || call.newest.is_some();
-        let mut usage =
-            again.unwrap_or_else(|| Usage::new(&self.registry, entry.clone()));
-        let (lease, stream) = match self.reach(call, entry, fresh, &mut usage).await {
+        let now = Instant::now();
+        let new = || Usage::new(&self.registry, entry.clone(), now);
+        let mut usage = again.unwrap_or_else(new);
+        let reached = self.reach(call, entry, fresh, now, &mut usage).await;
+        let (lease, stream) = match reached {
             Ok(reached) => reached,
             Err(failure) => {
                 usage.failed(&failure);
@@ -428,8 +427,7 @@ impl World {
         };
         self.counted = length;
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
-        let mut opening =
-            Opening::new(call.role.number(), keeps, Vec::with_capacity(2048));
+        let mut opening = Opening::new(call.role.number(), keeps, spare::opening());
         call.each_variable(r, length, |name, value| opening.pair(name, value));
         let name = match call.role {
             Role::Responder if r.filename[..] != call.app.path[..] => {
@@ -438,8 +436,9 @@ impl World {
             _ => call.app.path.clone(),
         };
         let idle = settings.idle_timeout;
-        let mut exchange =
-            Exchange::new(stream, lease, opening.finish(), body, idle, name, usage);
+        let opening = opening.finish();
+        let exchange = Exchange::new(stream, lease, opening, body, idle, name, usage);
+        let mut exchange = Box::new(exchange);
         if call.app.kind == Kind::Upstream {
             exchange.speaks(Voice::Upstream);
         }
@@ -458,6 +457,7 @@ impl World {
         call: &Call,
         entry: &Arc<Entry>,
         fresh: bool,
+        now: Instant,
         usage: &mut Usage,
     ) -> Result<(Option<Lease>, Stream), Failure> {
         let settings = &call.app.settings;
@@ -468,8 +468,8 @@ impl World {
             return Ok((None, self.connect(call, entry).await?));
         }
         let patience = Patience::of(settings);
-        let deadline = patience.deadline();
-        let turn = entry.pool.lease(fresh, patience);
+        let deadline = patience.deadline(now);
+        let turn = entry.pool.lease(fresh, patience, now);
         let mut lease = self.hurry(&call.app, entry, turn).await?;
         let stream = match lease.take_kept() {
             Some(stream) => stream,

@@ -7,10 +7,23 @@
 
 use bytes::Bytes;
 
+use super::head::all;
+
 /// Bytes that hyper would stumble over, or over which it would say nothing.
-const fn is_strange(byte: u8) -> bool {
-    matches!(byte, b'<' | b'>' | b'`' | b'"' | b'#')
+fn is_strange(byte: u8) -> bool {
+    STRANGE[usize::from(byte)]
 }
+
+static STRANGE: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b"<>`\"#";
+    let mut i = 0;
+    while i < bytes.len() {
+        table[bytes[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// Any byte of a path and a query.
 const STAND_IN: u8 = b'!';
@@ -72,7 +85,7 @@ impl HeadReader {
                 self.since += 1;
                 continue;
             }
-            let lf = new[from..].iter().position(|byte| *byte == b'\n');
+            let lf = memchr::memchr(b'\n', &new[from..]);
             let end = lf.map_or(new.len(), |n| from + n + 1);
             if !self.has_line {
                 self.grow(&mut new[from..end]);
@@ -125,8 +138,8 @@ impl HeadReader {
             kept = moved(new, from, end, kept);
             from = end;
         }
-        let waits = WITHOUT_BODY.iter().any(|method| self.line.starts_with(method));
-        if from < new.len() && !waits {
+        let waits = || WITHOUT_BODY.iter().any(|method| self.line.starts_with(method));
+        if from < new.len() && !waits() {
             // The request's body, as far as anybody knows here.
             kept = moved(new, from, new.len(), kept);
             from = new.len();
@@ -162,7 +175,7 @@ impl HeadReader {
         }
         let begun = self.line.len();
         self.line.extend_from_slice(piece);
-        if !piece.iter().any(|byte| is_strange(*byte)) {
+        if all(piece, |byte| !is_strange(byte)) {
             return;
         }
         let Some((start, end)) = target(&self.line) else { return };

@@ -2,6 +2,8 @@
 
 use directives::reply::{Body, Reply};
 use directives::run::Run;
+use directives::status::is_bodyless;
+use hyper::Method;
 
 use super::body::{AppOutput, Kind, ReplyBody};
 use super::drive::World;
@@ -148,20 +150,29 @@ pub fn response(
     mut guard: Guard,
     shared: &Shared,
 ) -> hyper::Response<ReplyBody> {
+    // hyper would say it without zeros or a sign before it.
+    let mut is_plain = false;
     let announced = reply.headers.get("Content-Length").map(|value| {
+        is_plain = matches!(value.first(), Some(b'1'..=b'9'));
         std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok())
     });
     if announced == Some(None) {
         // A length that is none would leave the client to guess.
         reply.headers.unset("Content-Length");
     }
+    let announced = announced.flatten();
+    let headers = if version == 20 || shared.raw.get() {
+        head::fields(&reply.headers, version == 20)
+    } else {
+        let implied = announced.is_some_and(|length| {
+            version == 11 && is_plain && is_implied(length, reply, &kind, &mut guard)
+        });
+        let (ours, theirs) = head::begin(reply, implied);
+        shared.our_head.replace(Some(ours));
+        theirs
+    };
     let announced =
-        announced.flatten().filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
-    let is_h2 = version == 20;
-    let headers = head::fields(&reply.headers, is_h2);
-    if !is_h2 && !shared.raw.get() {
-        shared.our_head.replace(Some(head::begin(reply)));
-    }
+        announced.filter(|_| matches!(kind, Kind::App(_) | Kind::Filtered(_)));
     if let Some(held) = guard.held() {
         // The log formats can ask for them.
         held.request.headers_out = std::mem::take(&mut reply.headers);
@@ -176,4 +187,16 @@ pub fn response(
     let status = hyper::StatusCode::from_u16(reply.status);
     *response.status_mut() = status.unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response
+}
+
+/// Does hyper say this length by itself? It knows it of the body.
+fn is_implied(length: u64, reply: &Reply, kind: &Kind, guard: &mut Guard) -> bool {
+    let known = match kind {
+        Kind::Bytes(bytes) => bytes.len() as u64,
+        Kind::File(file) => file.left(),
+        _ => return false,
+    };
+    known == length
+        && !is_bodyless(reply.status)
+        && guard.held().is_some_and(|held| held.request.method != Method::CONNECT)
 }

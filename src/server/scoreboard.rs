@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,7 +129,9 @@ impl Record {
         }
         let name = r.server.config.core.server_name.as_deref().unwrap_or_default();
         // What does not fit is cut.
-        let _ = write!(self.host, "{name}:{}", r.connection.local.port());
+        self.host.push(name.as_bytes());
+        self.host.push(b":");
+        self.host.number(r.connection.local.port());
     }
 
     /// A request is over, and so many bytes were sent for it.
@@ -200,6 +201,14 @@ impl<const N: usize> Text<N> {
         self.length += n;
     }
 
+    /// Appends a number's digits.
+    fn number(&mut self, number: u16) {
+        let digits =
+            [10_000, 1000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8);
+        let zeros = digits[..4].iter().take_while(|digit| **digit == b'0').count();
+        self.push(&digits[zeros..]);
+    }
+
     /// These pieces, or with `tail` the end of them.
     fn join(&mut self, pieces: &[&[u8]], tail: bool) {
         let all: usize = pieces.iter().map(|piece| piece.len()).sum();
@@ -209,13 +218,6 @@ impl<const N: usize> Text<N> {
             skip -= from;
             self.push(&piece[from..]);
         }
-    }
-}
-
-impl<const N: usize> Write for Text<N> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.push(text.as_bytes());
-        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use directives::modules::reqtimeout::Stage;
 use directives::modules::ssl::Security;
 use directives::modules::status::{Connection, State};
+use directives::request::Connection as Facts;
 use nix::libc;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -75,6 +76,8 @@ pub struct Shared {
     pub phase: Cell<Phase>,
     /// Requests that have been read.
     pub requests: Cell<u32>,
+    /// What the latest of them knows of the connection.
+    pub connection: RefCell<Option<Arc<Facts>>>,
     /// Bytes sent.
     pub written: Cell<u64>,
     /// Bytes received.
@@ -143,6 +146,7 @@ impl Shared {
             idle: Notify::new(),
             phase: Cell::new(Phase::Idle),
             requests: Cell::new(0),
+            connection: RefCell::default(),
             written: Cell::new(written),
             read: Cell::new(read),
             our_head: RefCell::new(None),
@@ -369,9 +373,14 @@ impl Shared {
 
     /// Logs what has been sent.
     fn log(&self, aborted: bool) {
-        let finished = std::mem::take(&mut *self.finished.borrow_mut());
-        for request in finished {
+        let mut finished = self.finished.take();
+        for request in finished.drain(..) {
             self.log_one(request, self.written.get(), aborted);
+        }
+        let mut next = self.finished.borrow_mut();
+        if next.is_empty() {
+            // The same room will do.
+            *next = finished;
         }
     }
 
@@ -565,14 +574,16 @@ impl Socket {
             let ours = &instead[self.sent_instead..];
             let mut slices = [IoSlice::new(&[]); 16];
             slices[0] = IoSlice::new(ours);
-            let mut skipped = self.replaced;
-            let theirs = bufs.iter().filter(|buf| !buf.is_empty());
-            for (slice, buf) in slices[1..].iter_mut().zip(theirs) {
+            let (mut skipped, mut count) = (self.replaced, 1);
+            for buf in bufs {
                 let skip = skipped.min(buf.len());
                 skipped -= skip;
-                *slice = IoSlice::new(&buf[skip..]);
+                if skip < buf.len() && count < slices.len() {
+                    slices[count] = IoSlice::new(&buf[skip..]);
+                    count += 1;
+                }
             }
-            match self.poll_raw_write(cx, &slices[..slices.len().min(bufs.len() + 1)]) {
+            match self.poll_raw_write(cx, &slices[..count]) {
                 // To try again would be to try for ever.
                 Poll::Ready(Ok(0)) => break Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) if n < ours.len() => self.sent_instead += n,

@@ -1,7 +1,7 @@
 //! Records: the eight-byte header, and a decoder that cuts a stream into contents without
 //! copying them. See the FastCGI specification, section 3.3.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes of a record's header.
 pub const HEADER: usize = 8;
@@ -87,7 +87,7 @@ impl Decoder {
                         return Ok(None);
                     };
                     self.state = begin(head)?;
-                    let _ = input.split_to(HEADER);
+                    input.advance(HEADER);
                 }
                 State::Content {
                     kind: kind::END_REQUEST,
@@ -98,9 +98,10 @@ impl Decoder {
                     if input.len() < left {
                         return Ok(None);
                     }
-                    let body = input.split_to(left);
+                    let said = ended(&input[..left]);
+                    input.advance(left);
                     self.state = State::Padding(padding);
-                    ended(&body)?;
+                    said?;
                     return Ok(Some(Record::End));
                 }
                 State::Content { left: 0, padding, .. } => {
@@ -125,8 +126,9 @@ impl Decoder {
                     if input.is_empty() {
                         return Ok(None);
                     }
-                    let piece = input.split_to(left.min(input.len()));
-                    self.state = State::Padding(left - piece.len());
+                    let skipped = left.min(input.len());
+                    input.advance(skipped);
+                    self.state = State::Padding(left - skipped);
                 }
             }
         }

@@ -174,6 +174,7 @@ impl Include {
             self.with(|page| Run::sub(page.request(), &sub.lookup, &sub.uri));
         let mut world = self.tools.world();
         if done.is_none() {
+            run.request_mut().now = crate::log::now();
             if drive(&mut run, &mut world).await.is_some() {
                 // Somebody answered in the handler's place, to refuse it.
                 world.drop_answer();
@@ -190,6 +191,7 @@ impl Include {
             return false;
         }
         run.handle();
+        run.request_mut().now = crate::log::now();
         let Some(mut reply) = drive(&mut run, &mut world).await else {
             let r = run.request();
             let to = r.headers_out.get("Location");

@@ -56,6 +56,7 @@ impl Insert {
     async fn page(&mut self, page: Page) -> Bytes {
         let mut run = Run::looked(page.found);
         run.handle();
+        run.request_mut().now = crate::log::now();
         let mut world = self.tools.world();
         let Some(mut reply) = drive(&mut run, &mut world).await else {
             return page.otherwise;
