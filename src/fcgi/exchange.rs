@@ -415,7 +415,7 @@ impl Exchange {
     /// Gives the connection back as soon as all of the answer is here, before anybody has
     /// looked at it: the application's process can begin with the next request meanwhile.
     fn release(&mut self) {
-        if !self.stdin_ended || !self.out.is_empty() {
+        if !self.stdin_ended || self.queued > 0 {
             return;
         }
         let (_, Ok(true)) = self.decoder.check(&self.input) else { return };

@@ -170,7 +170,9 @@ impl Decoder {
                     (self.state, input) = (State::Padding(padding), rest);
                 }
                 State::Padding(left) => {
-                    let Some(rest) = input.get(left..) else { return (stdout, Ok(false)) };
+                    let Some(rest) = input.get(left..) else {
+                        return (stdout, Ok(false));
+                    };
                     (self.state, input) = (State::Header, rest);
                 }
             }
