@@ -108,7 +108,8 @@ fn its_own_rewriting_answers_as_under_apache() -> Result<()> {
         extensions: &[],
         conf: CONF,
         visit: &visit,
-        // Sessions; when its files were made, in seconds and in tags.
+        // Sessions; when its files were made, in seconds and in tags; a signature has the time
+        // of day.
         secrets: &[
             "DokuWiki=",
             "set-cookie: DW",
@@ -120,6 +121,8 @@ fn its_own_rewriting_answers_as_under_apache() -> Result<()> {
             "&amp;17",
             "tseed=",
             "Last modified: ",
+            "var SIG='",
+            "var SIG=\"",
         ],
     })
 }

@@ -88,8 +88,6 @@ pub fn serve(run: &mut Run, said: &[u8]) -> Option<Reply> {
             Effect::Password { .. } => Answer::Password(Checked::Denied),
             Effect::RealmHash(claim) => Answer::RealmHash(claim.proof.weigh(Some(said))),
             Effect::Nonce(question) => Answer::Nonce(Said::assumed(&question)),
-            Effect::Map { key, .. } => Answer::Mapped(Some(key)),
-            Effect::Body { .. } => Answer::Body(Ok(Bytes::new())),
             Effect::Finish => Answer::Finished(Ok(())),
             Effect::Status => Answer::Status(Arc::default()),
             Effect::Wait(_) => Answer::Waited,

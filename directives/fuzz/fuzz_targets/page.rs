@@ -67,12 +67,15 @@ fn read<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
                 if done.is_none() {
                     common::serve(&mut run, b"\n");
                 }
-                if page.looked(run.request()) == Then::Run {
+                if page.looked(run.request_mut()) == Then::Run {
                     run.handle();
                     common::serve(&mut run, b"\n");
-                    page.included(run.request().status);
+                    let r = run.request();
+                    let (status, to) = (r.status, r.headers_out.get("Location").cloned());
+                    page.included(status, to.as_ref());
                 }
             }
+            Step::Run(_) => page.included(200, None),
             Step::End => return said,
         }
     }
