@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use directives::effect::{Failure, Role};
+use directives::fcgi::record::HEADER;
 use directives::log::{Level, Line};
 use http_body::{Body, Frame, SizeHint};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -20,8 +21,10 @@ use super::source::Source;
 use crate::fcgi::Event;
 use crate::upstream::exchange::Exchange as Upstream;
 
-/// Output is gathered to so many bytes unless `-flush`.
-const GATHER: usize = 8 * 1024;
+/// Output is gathered to so many bytes unless `-flush`: what stands in 8 KiB beside a
+/// record's header. libfcgi sends so much at a time, which is passed on as it is, not copied
+/// together with the next.
+const GATHER: usize = 8 * 1024 - HEADER;
 /// ... or so long after the last of it.
 const GATHER_TIME: Duration = Duration::from_millis(100);
 
