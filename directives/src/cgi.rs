@@ -309,6 +309,20 @@ fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
     }
 }
 
+/// Writes a number's digits at the end of `room`, which has five bytes for every number; says
+/// where they begin.
+pub fn put_decimal(room: &mut [u8], mut number: u16) -> usize {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return at;
+        }
+    }
+}
+
 /// Addresses and numbers as `Display` writes them, at a tenth of its cost for what most are.
 #[derive(Default)]
 struct Text {
@@ -327,7 +341,7 @@ impl Text {
                         at -= 1;
                         self.short[at] = b'.';
                     }
-                    at = self.digits(at, octet.into());
+                    at = put_decimal(&mut self.short[..at], octet.into());
                 }
                 &self.short[at..]
             }
@@ -339,21 +353,8 @@ impl Text {
     }
 
     fn number(&mut self, number: u16) -> &[u8] {
-        let at = self.digits(self.short.len(), number);
+        let at = put_decimal(&mut self.short, number);
         &self.short[at..]
-    }
-
-    /// Writes a number before `end`; says where it begins.
-    fn digits(&mut self, end: usize, mut number: u16) -> usize {
-        let mut at = end;
-        loop {
-            at -= 1;
-            self.short[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return at;
-            }
-        }
     }
 }
 

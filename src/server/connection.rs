@@ -18,7 +18,7 @@ use directives::modules::gateway;
 use directives::modules::reqtimeout;
 use directives::modules::ssl::{self, Security};
 use directives::reply::{Body, Reply};
-use directives::request::{Connection, Head, Request};
+use directives::request::{Head, Request};
 use directives::run::Run;
 use directives::snapshot::Server;
 use http_body::Body as _;
@@ -29,6 +29,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::about::About;
 use super::body::{COURTESY, Cut, Kind, MAX_DENIAL, ReplyBody};
 use super::drive::{Answered, World, drive};
 use super::explained;
@@ -362,42 +363,6 @@ async fn drain(stream: &TcpStream, most: Duration) {
         if tokio::time::Instant::now() >= deadline {
             return;
         }
-    }
-}
-
-/// What is known of a connection from its beginning.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct About {
-    client: SocketAddr,
-    local: SocketAddr,
-    /// The client that a PROXY header names.
-    reported: Option<SocketAddr>,
-    id: u64,
-}
-
-impl About {
-    /// For a request, behind so many others.
-    pub(super) fn connection(self, shared: &Shared, keepalives: u32) -> Arc<Connection> {
-        let mut latest = shared.connection.borrow_mut();
-        // As a rule nothing is left of the request before.
-        if let Some(known) = latest.as_mut().and_then(Arc::get_mut) {
-            known.keepalives = keepalives;
-        } else {
-            *latest = None;
-        }
-        latest.get_or_insert_with(|| self.new_connection(shared, keepalives)).clone()
-    }
-
-    fn new_connection(self, shared: &Shared, keepalives: u32) -> Arc<Connection> {
-        let About { client, local, reported, id } = self;
-        let security = shared.security.clone();
-        let secure = matches!(security, Security::Tls(_));
-        Arc::new(Connection { client, local, reported, secure, security, keepalives, id })
-    }
-
-    /// The server of its address, for a client that named no host.
-    pub(super) fn default_server(&self, generation: &Generation) -> Arc<Server> {
-        generation.snapshot.default_server(self.local)
     }
 }
 

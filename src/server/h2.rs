@@ -13,7 +13,8 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::connection::{About, MAX_LINGER, answer, first_request, linger};
+use super::about::About;
+use super::connection::{MAX_LINGER, answer, first_request, linger};
 use super::socket::{Phase, Shared, Socket};
 use super::streams::{Streams, Tasks};
 use super::upgrade::{Beginning, Changed};

@@ -1,6 +1,7 @@
 //! The unprivileged half: accepts, serves, drains. One thread for each core, each with a
 //! runtime of its own; nothing moves between them.
 
+mod about;
 mod answer_head;
 pub mod apps;
 mod board;

@@ -8,7 +8,7 @@ use directives::request::{Connection, Head, Request};
 use hyper::{HeaderMap, Method};
 
 use super::Live;
-use super::connection::About;
+use super::about::About;
 use super::finish::{Finished, Held};
 use super::socket::Shared;
 use crate::disk::Disk;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use directives::cgi::put_decimal;
 use directives::modules::status::{Connection, State};
 use directives::request::{Head, Request};
 use tokio::sync::{mpsc, oneshot};
@@ -131,7 +132,9 @@ impl Record {
         // What does not fit is cut.
         self.host.push(name.as_bytes());
         self.host.push(b":");
-        self.host.number(r.connection.local.port());
+        let mut digits = [0; 5];
+        let at = put_decimal(&mut digits, r.connection.local.port());
+        self.host.push(&digits[at..]);
     }
 
     /// A request is over, and so many bytes were sent for it.
@@ -199,14 +202,6 @@ impl<const N: usize> Text<N> {
         let n = bytes.len().min(N - self.length);
         self.bytes[self.length..self.length + n].copy_from_slice(&bytes[..n]);
         self.length += n;
-    }
-
-    /// Appends a number's digits.
-    fn number(&mut self, number: u16) {
-        let digits =
-            [10_000, 1000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8);
-        let zeros = digits[..4].iter().take_while(|digit| **digit == b'0').count();
-        self.push(&digits[zeros..]);
     }
 
     /// These pieces, or with `tail` the end of them.
