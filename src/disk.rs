@@ -1,5 +1,6 @@
 //! The real world behind [`Files`]. The tool `fcgi-conf` includes this file, too.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,10 +9,32 @@ use std::path::Path;
 use std::sync::Arc;
 
 use directives::bundle::{Files, Group, Kind, Meta, OsError, User, Who};
+use nix::time::{ClockId, clock_gettime};
+use rustc_hash::FxHashMap;
+
+/// So many paths are glanced at before all are forgotten.
+const MOST_GLANCES: usize = 256;
+
+/// What was seen and is believed for the rest of the second that it was seen in, by the
+/// clock since the machine's start; `None` where there was nothing.
+type Glances = FxHashMap<Vec<u8>, (i64, Option<Meta>)>;
+
+thread_local! {
+    /// Of paths themselves, and of what they lead to.
+    static GLANCES: RefCell<[Glances; 2]> = RefCell::default();
+}
 
 /// The file system, the accounts and the resolver of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk;
+
+/// [`Disk`] for requests: one for all of a thread's.
+pub fn shared() -> Arc<dyn Files> {
+    thread_local! {
+        static SHARED: Arc<dyn Files> = Arc::new(Disk);
+    }
+    SHARED.with(Arc::clone)
+}
 
 /// A path from its bytes.
 pub fn path(bytes: &[u8]) -> &Path {
@@ -71,6 +94,35 @@ impl Files for Disk {
     fn lstat(&self, name: &[u8]) -> Result<Meta, OsError> {
         let found = std::fs::symlink_metadata(path(name));
         found.map(|found| meta(&found)).map_err(|error| os_error(&error))
+    }
+
+    fn glance(&self, name: &[u8], follow: bool) -> Result<Meta, OsError> {
+        let look = || if follow { self.stat(name) } else { self.lstat(name) };
+        // The coarse clock is read without a look at the hardware's.
+        let Ok(now) = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE) else {
+            return look();
+        };
+        let (now, which) = (now.tv_sec(), usize::from(follow));
+        let known = GLANCES.with_borrow(|glances| match glances[which].get(name) {
+            Some((then, seen)) if *then == now => Some(*seen),
+            _ => None,
+        });
+        if let Some(seen) = known {
+            return seen.ok_or_else(OsError::not_found);
+        }
+        let seen = look();
+        let fact = match &seen {
+            Ok(meta) => Some(*meta),
+            Err(error) if error.code == OsError::NOT_FOUND => None,
+            Err(_) => return seen,
+        };
+        GLANCES.with_borrow_mut(|glances| {
+            if glances[which].len() >= MOST_GLANCES {
+                glances[which].clear();
+            }
+            glances[which].insert(name.to_vec(), (now, fact));
+        });
+        seen
     }
 
     fn list(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, OsError> {
@@ -151,4 +203,25 @@ fn zone() -> &'static jiff::tz::TimeZone {
     use std::sync::OnceLock;
     static ZONE: OnceLock<jiff::tz::TimeZone> = OnceLock::new();
     ZONE.get_or_init(jiff::tz::TimeZone::system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_is_believed_for_a_second_at_most() {
+        let path = std::env::temp_dir().join(format!("glance-{}", std::process::id()));
+        let name = path.as_os_str().as_bytes();
+        let is_there = || Disk.glance(name, false).is_ok();
+        assert!(!is_there());
+        std::fs::write(&path, "").unwrap();
+        assert!(Disk.lstat(name).is_ok());
+        // The clock's second may end meanwhile.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert!(is_there());
+        std::fs::remove_file(&path).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert!(!is_there());
+    }
 }

@@ -344,12 +344,15 @@ impl Mouth {
     }
 }
 
+/// Who holds one open descriptor, and the same one for life.
+pub trait Holder: AsRawFd {}
+
+impl Holder for OwnedFd {}
+impl Holder for Arc<OwnedFd> {}
+
 /// A descriptor that the runtime looks after: only what is asked for wakes anybody.
 #[allow(unsafe_code)]
-fn registered(
-    fd: Arc<OwnedFd>,
-    interest: Interest,
-) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
+pub fn registered<T: Holder>(fd: T, interest: Interest) -> std::io::Result<AsyncFd<T>> {
     // SAFETY: an `OwnedFd` is open, and is the same descriptor, for as long as there is one;
     // the result holds it.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)

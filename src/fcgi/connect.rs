@@ -10,18 +10,18 @@ use std::time::Duration;
 use directives::bundle::OsError;
 use directives::effect::Failure;
 use directives::modules::fastcgi::Address;
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::unix::Unix;
 use crate::disk::os_error;
 
 /// A connected socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// Unix. A new one can be written to before the reactor has said so.
-    Unix { stream: UnixStream, new: bool },
+    /// Unix.
+    Unix(Unix),
     /// TCP, with TCP_NODELAY.
     Tcp(TcpStream),
 }
@@ -47,8 +47,8 @@ async fn attempt(address: &Address) -> Result<Stream, Failure> {
             let path = Path::new(std::ffi::OsStr::from_bytes(path));
             let mut pause = FULL_FIRST;
             loop {
-                match unix(path) {
-                    Ok(stream) => return Ok(Stream::Unix { stream, new: true }),
+                match Unix::connect(path) {
+                    Ok(stream) => return Ok(Stream::Unix(stream)),
                     // The queue of the socket is full: a blocking connect would wait.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         sleep(pause).await;
@@ -60,14 +60,6 @@ async fn attempt(address: &Address) -> Result<Stream, Failure> {
         }
         Address::Tcp(addresses) => tcp(addresses).await,
     }
-}
-
-/// Without waiting: a Unix socket connects at once or not at all.
-fn unix(path: &Path) -> io::Result<UnixStream> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::UNIX, kind, None)?;
-    socket.connect(&SockAddr::unix(path)?)?;
-    UnixStream::from_std(socket.into())
 }
 
 async fn tcp(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
@@ -90,21 +82,19 @@ impl Stream {
     /// Has nothing come in since the last read? What an application says without being
     /// asked is its goodbye.
     pub fn is_quiet(&self) -> bool {
-        let mut byte = [0];
-        let read = match self {
-            Stream::Unix { stream, .. } => stream.try_read(&mut byte),
-            Stream::Tcp(stream) => stream.try_read(&mut byte),
-        };
-        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        match self {
+            Stream::Unix(stream) => stream.is_quiet(),
+            Stream::Tcp(stream) => {
+                let read = stream.try_read(&mut [0]);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+        }
     }
 
     /// The same connection for this thread's reactor.
     pub fn moved(self) -> io::Result<Stream> {
         Ok(match self {
-            Stream::Unix { stream, new } => {
-                let stream = UnixStream::from_std(stream.into_std()?)?;
-                Stream::Unix { stream, new }
-            }
+            Stream::Unix(stream) => Stream::Unix(stream.moved()?),
             Stream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream.into_std()?)?),
         })
     }
@@ -117,7 +107,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Unix { stream, .. } => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -130,7 +120,7 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Unix { stream, .. } => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
@@ -141,7 +131,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Unix { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
@@ -152,15 +142,7 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Stream::Unix { stream, new } => {
-                if std::mem::take(new) {
-                    match SockRef::from(&*stream).send_vectored(bufs) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        sent => return Poll::Ready(sent),
-                    }
-                }
-                Pin::new(stream).poll_write_vectored(cx, bufs)
-            }
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }

@@ -22,6 +22,7 @@ use super::pool::Lease;
 use super::record::{Decoder, MAX_CONTENT, Record, header, kind};
 use super::spare;
 use super::stderr::{Said, Stderr};
+use super::unix::LOOK;
 use crate::disk::os_error;
 use crate::server::apps::Usage;
 use crate::server::request_body::RequestBody;
@@ -80,6 +81,9 @@ pub struct Exchange {
     reused: bool,
     /// Something came.
     heard: bool,
+    /// The whole answer is expected at once: it is looked at, and not taken yet.
+    looks: bool,
+    reads: u32,
     stderr: Stderr,
     idle: Duration,
     /// `None` once it was given back.
@@ -114,6 +118,7 @@ impl Exchange {
         usage: Usage,
     ) -> Exchange {
         let reused = lease.as_ref().is_some_and(Lease::is_reused);
+        let looks = reused && matches!(&stream, Stream::Unix(unix) if unix.is_brief());
         let idle = Duration::from_secs(idle.into());
         Exchange {
             stream: Some(stream),
@@ -131,6 +136,8 @@ impl Exchange {
             clean: false,
             reused,
             heard: false,
+            looks,
+            reads: 0,
             stderr: Stderr::default(),
             idle,
             timer: None,
@@ -218,8 +225,9 @@ impl Exchange {
                 }
                 Poll::Ready(Ok(_)) => {
                     self.armed = false;
-                    self.release();
-                    continue;
+                    let Err(error) = self.release() else { continue };
+                    self.finish();
+                    return Poll::Ready(Err(Failure::Read(os_error(&error))));
                 }
                 Poll::Ready(Err(error)) => {
                     self.finish();
@@ -360,6 +368,22 @@ impl Exchange {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let n = match &mut self.stream {
+            Some(Stream::Unix(unix)) if self.looks => {
+                ready!(unix.poll_look(cx, &mut self.input))?
+            }
+            _ => ready!(self.poll_read(cx))?,
+        };
+        self.looks = false;
+        self.reads += 1;
+        self.heard |= n > 0;
+        if let Some(awaited) = &self.awaited {
+            awaited.heard();
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut room = self.input.capacity() - self.input.len();
         if room < self.read_size / 2 {
             self.input.reserve(self.read_size);
@@ -370,10 +394,6 @@ impl Exchange {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
         let read = std::pin::pin!(stream.read_buf(&mut free));
         let n = ready!(read.poll(cx))?;
-        self.heard |= n > 0;
-        if let Some(awaited) = &self.awaited {
-            awaited.heard();
-        }
         // A read that filled its room will be followed by more.
         if n == room {
             self.read_size = (self.read_size * 2).min(READ_MOST);
@@ -414,15 +434,23 @@ impl Exchange {
 
     /// Gives the connection back as soon as all of the answer is here, before anybody has
     /// looked at it: the application's process can begin with the next request meanwhile.
-    fn release(&mut self) {
-        if !self.stdin_ended || self.queued > 0 {
-            return;
+    fn release(&mut self) -> io::Result<()> {
+        let has_sent = self.stdin_ended && self.queued == 0;
+        let whole = has_sent && matches!(self.decoder.check(&self.input), (_, Ok(true)));
+        if let Some(Stream::Unix(unix)) = &mut self.stream {
+            if whole {
+                unix.answered(self.reads == 1 && self.input.len() <= LOOK);
+            } else {
+                unix.take_left()?;
+            }
         }
-        let (_, Ok(true)) = self.decoder.check(&self.input) else { return };
-        self.awaited = None;
-        if let (Some(stream), Some(lease)) = (self.stream.take(), self.lease.take()) {
-            lease.keep(stream);
+        if whole {
+            self.awaited = None;
+            if let (Some(stream), Some(lease)) = (self.stream.take(), self.lease.take()) {
+                lease.keep(stream);
+            }
         }
+        Ok(())
     }
 
     fn hear(&mut self, bytes: &[u8]) {

@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod pool;
 pub mod spare;
 mod stderr;
+mod unix;
 #[cfg(test)]
 mod wire;
 

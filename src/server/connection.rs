@@ -45,7 +45,7 @@ use super::tunnel;
 use super::upgrade::{self, Beginning};
 use super::wire::{self, Failed, Opened};
 use super::{Live, Stop, h2};
-use crate::disk::Disk;
+use crate::disk;
 
 /// How long a closed connection waits for the client's next byte, and in all: httpd's
 /// `SECONDS_TO_LINGER` and `MAX_SECS_TO_LINGER`.
@@ -425,7 +425,7 @@ pub(super) async fn answer(
     let core = &snapshot.process.core;
     let keep = core.extended_status.then_some(core.see_request_tail);
     shared.record.borrow_mut().begin(&head, now, keep);
-    let mut r = Request::new(snapshot, Arc::new(Disk), connection, head, now);
+    let mut r = Request::new(snapshot, disk::shared(), connection, head, now);
     let timeout = r.server.config.core.timeout();
     let stage = reqtimeout::body(&r);
     let has_body = !incoming.is_end_stream();

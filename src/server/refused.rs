@@ -11,7 +11,7 @@ use super::Live;
 use super::about::About;
 use super::finish::{Finished, Held};
 use super::socket::Shared;
-use crate::disk::Disk;
+use crate::disk;
 
 /// What a client was told in the place of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub fn log(refusal: Refusal, shared: &Shared, about: About, live: &Live) {
     let connection: Arc<Connection> = about.connection(shared, shared.requests.get());
     let now = crate::log::now();
     let snapshot = generation.snapshot.clone();
-    let mut request = Request::new(snapshot, Arc::new(Disk), connection, head, now);
+    let mut request = Request::new(snapshot, disk::shared(), connection, head, now);
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     request.uri = path.to_vec();
     request.status = refusal.status;

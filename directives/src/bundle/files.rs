@@ -150,6 +150,11 @@ pub trait Files: Send + Sync {
     fn stat(&self, path: &[u8]) -> Result<Meta, OsError>;
     /// Facts about `path` itself.
     fn lstat(&self, path: &[u8]) -> Result<Meta, OsError>;
+    /// Facts about `path`, or with `follow` about what it leads to, of which it does no harm if
+    /// they are a second old.
+    fn glance(&self, path: &[u8], follow: bool) -> Result<Meta, OsError> {
+        if follow { self.stat(path) } else { self.lstat(path) }
+    }
     /// The names in a directory, without `.` and `..`, in no order.
     fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, OsError>;
     /// An account.

@@ -128,6 +128,12 @@ impl Process {
         None
     }
 
+    /// Is this the path that an external application was given?
+    pub fn is_external(&self, file: &[u8]) -> bool {
+        let indices = self.by_path.get(file).map_or(&[][..], Vec::as_slice);
+        indices.iter().any(|i| self.apps[*i].kind == Kind::External)
+    }
+
     /// Is this a program that an auth phase asks?
     pub fn is_authorizer(&self, file: &[u8]) -> bool {
         self.candidates.iter().any(|candidate| candidate.program == file)
