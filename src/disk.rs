@@ -204,24 +204,3 @@ fn zone() -> &'static jiff::tz::TimeZone {
     static ZONE: OnceLock<jiff::tz::TimeZone> = OnceLock::new();
     ZONE.get_or_init(jiff::tz::TimeZone::system)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_glance_is_believed_for_a_second_at_most() {
-        let path = std::env::temp_dir().join(format!("glance-{}", std::process::id()));
-        let name = path.as_os_str().as_bytes();
-        let is_there = || Disk.glance(name, false).is_ok();
-        assert!(!is_there());
-        std::fs::write(&path, "").unwrap();
-        assert!(Disk.lstat(name).is_ok());
-        // The clock's second may end meanwhile.
-        std::thread::sleep(std::time::Duration::from_millis(1100));
-        assert!(is_there());
-        std::fs::remove_file(&path).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(1100));
-        assert!(!is_there());
-    }
-}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::bundle::{Meta, OsError};
-use crate::cgi::{self, Extras};
+use crate::cgi::{self, Extras, Sink};
 use crate::modules::auth_basic::Checked;
 use crate::modules::auth_digest::nonce::{Question, Said};
 use crate::modules::auth_digest::proof::{Claim, Proved};
@@ -120,14 +120,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// Calls `emit` with every variable that the application gets. `length` is that of a
-    /// body whose length the client did not announce.
-    pub fn each_variable(
-        &self,
-        r: &Request,
-        length: Option<u64>,
-        mut emit: impl FnMut(&[u8], &[u8]),
-    ) {
+    /// Gives `sink` every variable that the application gets. `length` is that of a body whose
+    /// length the client did not announce.
+    pub fn each_variable(&self, r: &Request, length: Option<u64>, mut sink: impl Sink) {
         let Some(all) = &self.variables else {
             let extras = Extras {
                 first: &self.extra,
@@ -136,13 +131,13 @@ impl Call {
                 without: self.without,
                 raw_names: false,
             };
-            return cgi::variables(r, &extras, emit);
+            return cgi::variables(r, &extras, sink);
         };
         for (name, value) in all {
-            emit(name, value);
+            sink.pair(name, value);
         }
         if let Some(length) = length {
-            emit(b"CONTENT_LENGTH", length.to_string().as_bytes());
+            sink.pair(b"CONTENT_LENGTH", length.to_string().as_bytes());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
+use crate::cgi::Constants;
 use crate::hooks::AtWork;
 use crate::modules::DirConfig;
 use crate::section::{Section, SectionId};
@@ -40,6 +41,8 @@ pub struct Merged {
     pub config: DirConfig,
     /// The hooks that have to do with these settings, once a request asked.
     pub at_work: OnceLock<AtWork>,
+    /// The variables that applications get with every request, once one got them.
+    pub constants: OnceLock<Constants>,
     /// The last section that was laid over, and those before it; none at a root.
     pub way: Option<Arc<Way>>,
     next: RwLock<FxHashMap<Edge, (SectionId, Arc<Merged>)>>,
@@ -80,8 +83,8 @@ impl Merged {
     }
 
     fn reached(config: DirConfig, way: Option<Arc<Way>>) -> Arc<Merged> {
-        let (at_work, next) = (OnceLock::new(), RwLock::default());
-        Arc::new(Merged { config, at_work, way, next })
+        let (at_work, constants) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Merged { config, at_work, constants, way, next: RwLock::default() })
     }
 
     /// The sections that it was merged from, in order.

@@ -84,7 +84,7 @@ fn pieces_of_a_cookie_stay_one_cookie() {
     let (effect, run) = first_effect(configuration, 20, &fields);
     let Effect::FastCgi(call) = effect else { panic!("{effect:?}") };
     let mut found = Vec::new();
-    call.each_variable(run.request(), None, |name, value| {
+    call.each_variable(run.request(), None, |name: &[u8], value: &[u8]| {
         if name.starts_with(b"HTTP_") && name != b"HTTP_HOST" {
             found.push(format!("{}={}", name.escape_ascii(), value.escape_ascii()));
         }

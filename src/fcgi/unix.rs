@@ -65,9 +65,8 @@ impl Unix {
     /// Has nothing come in since the last read or look, and is the connection open?
     pub fn is_quiet(&self) -> bool {
         // What has been seen may be told again, and an end stays one.
-        let nothing_new = |n| match n == self.left {
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => Ok(()),
+        let nothing_new = |n| {
+            if n == self.left { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         };
         let stirs = |look: &dyn Fn() -> io::Result<()>| match self
             .socket

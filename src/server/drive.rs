@@ -428,7 +428,7 @@ impl World {
         self.counted = length;
         let keeps = lease.as_ref().is_some_and(Lease::keeps);
         let mut opening = Opening::new(call.role.number(), keeps, spare::opening());
-        call.each_variable(r, length, |name, value| opening.pair(name, value));
+        call.each_variable(r, length, &mut opening);
         let name = match call.role {
             Role::Responder if r.filename[..] != call.app.path[..] => {
                 Bytes::copy_from_slice(&r.filename)

@@ -135,7 +135,7 @@ impl ScriptRun {
     ) -> std::io::Result<ScriptRun> {
         let mut env = Environment::default();
         let extras = Extras { content_length: length, ..Extras::default() };
-        cgi::variables(r, &extras, |name, value| env.set(name, value));
+        cgi::variables(r, &extras, |name: &[u8], value: &[u8]| env.set(name, value));
         let env = env.finish()?;
         let message = Script {
             id: NEXT.fetch_add(1, Ordering::Relaxed),

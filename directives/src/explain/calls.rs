@@ -56,7 +56,7 @@ pub(super) fn shown(
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let app = &*call.app;
     let mut parameters = Vec::new();
-    call.each_variable(r, length, |name, value| {
+    call.each_variable(r, length, |name: &[u8], value: &[u8]| {
         parameters.push((text(name), text(value)));
     });
     Call {

@@ -25,15 +25,12 @@ impl Opening {
 
     /// Appends one pair. Lengths under 128 take one byte, others four.
     pub fn pair(&mut self, name: &[u8], value: &[u8]) {
-        if name.len() < 128 && value.len() < 128 {
-            // Nearly all of them are.
-            self.out.extend_from_slice(&[name.len() as u8, value.len() as u8]);
-        } else {
-            length(name.len(), &mut self.out);
-            length(value.len(), &mut self.out);
-        }
-        self.out.extend_from_slice(name);
-        self.out.extend_from_slice(value);
+        put(name, value, &mut self.out);
+    }
+
+    /// Appends pairs that were encoded before.
+    pub fn pairs(&mut self, pairs: &Pairs) {
+        self.out.extend_from_slice(&pairs.0);
     }
 
     /// The bytes, with the empty record that ends the parameters.
@@ -56,6 +53,56 @@ impl Opening {
         self.out.extend_from_slice(&header(kind::PARAMS, 0));
         self.out
     }
+}
+
+/// Pairs that are encoded already, since they are sent with many requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs(Vec<u8>);
+
+impl Pairs {
+    /// Appends one pair.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        put(name, value, &mut self.0);
+    }
+
+    /// Calls `emit` with each pair.
+    pub fn each(&self, mut emit: impl FnMut(&[u8], &[u8])) {
+        let mut rest = &self.0[..];
+        while let (Some(name), Some(value)) =
+            (take_length(&mut rest), take_length(&mut rest))
+        {
+            let Some((pair, behind)) = rest.split_at_checked(name + value) else {
+                return;
+            };
+            let (name, value) = pair.split_at(name);
+            emit(name, value);
+            rest = behind;
+        }
+    }
+}
+
+fn put(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    if name.len() < 128 && value.len() < 128 {
+        // Nearly all of them are.
+        out.extend_from_slice(&[name.len() as u8, value.len() as u8]);
+    } else {
+        length(name.len(), out);
+        length(value.len(), out);
+    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+}
+
+/// The length that `rest` begins with, which is taken off.
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
+    let (&first, behind) = rest.split_first()?;
+    if first < 128 {
+        *rest = behind;
+        return Some(first.into());
+    }
+    let (&four, behind) = rest.split_first_chunk()?;
+    *rest = behind;
+    Some(u32::from_be_bytes(four) as usize & 0x7fff_ffff)
 }
 
 fn length(length: usize, out: &mut Vec<u8>) {
@@ -109,12 +156,20 @@ mod tests {
     fn pairs_of_every_size_arrive() {
         for size in [0, 1, 127, 128, 65_000, 65_535, 65_536, 200_000] {
             let value = vec![b'x'; size];
-            let mut opening = Opening::new(1, false, Vec::new());
-            opening.pair(b"A", &value);
-            opening.pair(b"B", b"2");
-            let bytes = opening.finish();
             let expected = vec![(b"A".to_vec(), value), (b"B".to_vec(), b"2".to_vec())];
-            assert_eq!(pairs(&bytes), expected, "{size}");
+            let (mut opening, mut known) =
+                (Opening::new(1, false, Vec::new()), Pairs::default());
+            for (name, value) in &expected {
+                opening.pair(name, value);
+                known.push(name, value);
+            }
+            assert_eq!(pairs(&opening.finish()), expected, "{size}");
+            let mut opening = Opening::new(1, false, Vec::new());
+            opening.pairs(&known);
+            assert_eq!(pairs(&opening.finish()), expected, "{size}");
+            let mut each = Vec::new();
+            known.each(|name, value| each.push((name.to_vec(), value.to_vec())));
+            assert_eq!(each, expected, "{size}");
         }
         assert!(pairs(&Opening::new(2, true, Vec::new()).finish()).is_empty());
     }

@@ -125,7 +125,7 @@ pub fn encode(call: &Call, r: &Request, scratch: Vec<u8>) -> Vec<u8> {
     let (first, pass_headers) = (&call.extra, &call.app.settings.pass_headers);
     let extras =
         Extras { first, pass_headers, without: call.without, ..Extras::default() };
-    cgi::variables(r, &extras, |name, value| opening.pair(name, value));
+    cgi::variables(r, &extras, &mut opening);
     opening.finish()
 }
 

@@ -156,7 +156,7 @@ fn phase(call: &Call) -> Phase {
 /// What a call sends.
 pub fn variables(call: &Call, r: &Request) -> Variables {
     let mut out = Vec::new();
-    call.each_variable(r, None, |name, value| {
+    call.each_variable(r, None, |name: &[u8], value: &[u8]| {
         out.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });
     out

@@ -42,9 +42,10 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
     let files = r.files.clone();
     // Most requests name something that is there; one look tells, and only behind a link
     // another one. Nothing need be where an external application's path leads (C-11, H-6).
-    let seen = match r.snapshot.process.fastcgi.is_external(&full) {
-        true => files.glance(&full, false),
-        false => files.lstat(&full),
+    let seen = if r.snapshot.process.fastcgi.is_external(&full) {
+        files.glance(&full, false)
+    } else {
+        files.lstat(&full)
     };
     let is_missing = matches!(&seen, Err(error) if error.code == OsError::NOT_FOUND);
     let mut known = match seen {
@@ -67,7 +68,11 @@ fn directory_walk(r: &mut Request) -> Result<(), u16> {
             let parent = path::dir_name(&full);
             let is_directory =
                 |meta: Meta| meta.kind == Kind::Directory && parent.len() > 1;
-            if files.glance(parent, true).is_ok_and(is_directory) { parent.len() } else { 0 }
+            if files.glance(parent, true).is_ok_and(is_directory) {
+                parent.len()
+            } else {
+                0
+            }
         }
     };
     let mut found: Option<Meta> = None;

@@ -1,13 +1,15 @@
 //! The CGI variables of a request: `ap_add_common_vars` and `ap_add_cgi_vars`.
 
+mod own;
+
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::path::escape_html;
-use crate::request::{Lookup, Request};
-use crate::status;
+pub use own::Constants;
+
+use crate::fcgi::params::{Opening, Pairs};
+use crate::request::Request;
 
 /// What a call adds to or takes from a request's variables.
 #[derive(Clone, Debug, Default)]
@@ -24,43 +26,77 @@ pub struct Extras<'a> {
     pub without: &'a [&'a str],
 }
 
-/// Calls `emit` with every variable that an application gets for a request: the call's
-/// own, the request's environment, its header fields, then the server's and CGI's own. No name comes twice.
-pub fn variables(r: &Request, extras: &Extras, mut emit: impl FnMut(&[u8], &[u8])) {
-    for (name, value) in extras.first {
-        emit(name, value);
+/// Who gets variables.
+pub trait Sink {
+    /// One.
+    fn pair(&mut self, name: &[u8], value: &[u8]);
+
+    /// Some that many requests have.
+    fn pairs(&mut self, pairs: &Pairs) {
+        pairs.each(|name, value| self.pair(name, value));
     }
-    let mut emit = |name: &[u8], value: &[u8]| {
+}
+
+impl<F: FnMut(&[u8], &[u8])> Sink for F {
+    fn pair(&mut self, name: &[u8], value: &[u8]) {
+        self(name, value);
+    }
+}
+
+impl Sink for &mut Opening {
+    fn pair(&mut self, name: &[u8], value: &[u8]) {
+        Opening::pair(self, name, value);
+    }
+
+    fn pairs(&mut self, pairs: &Pairs) {
+        Opening::pairs(self, pairs);
+    }
+}
+
+/// Gives `sink` every variable that an application gets for a request: the call's own, the
+/// request's environment, its header fields, then the server's and CGI's own. No name comes
+/// twice.
+pub fn variables(r: &Request, extras: &Extras, mut sink: impl Sink) {
+    for (name, value) in extras.first {
+        sink.pair(name, value);
+    }
+    if extras.without.is_empty() {
+        return all_others(r, extras, &mut sink);
+    }
+    all_others(r, extras, &mut |name: &[u8], value: &[u8]| {
         let left_out = extras.without.iter().any(|without| without.as_bytes() == name);
         if !left_out {
-            emit(name, value);
+            sink.pair(name, value);
         }
-    };
+    });
+}
+
+fn all_others(r: &Request, extras: &Extras, sink: &mut impl Sink) {
     if !r.env.is_empty() {
-        environment(r, extras, &mut emit);
+        environment(r, extras, sink);
     }
     let passed: Vec<Vec<u8>> =
         extras.pass_headers.iter().map(|name| passed_name(name)).collect();
     headers(r, |name, value| {
         if !passed.iter().any(|passed| passed == name) {
-            emit(name, value);
+            sink.pair(name, value);
         }
     });
     if let Some(length) = extras.content_length {
-        emit(b"CONTENT_LENGTH", length.to_string().as_bytes());
+        sink.pair(b"CONTENT_LENGTH", length.to_string().as_bytes());
     }
     for (i, name) in extras.pass_headers.iter().enumerate() {
         if !passed[..i].contains(&passed[i])
             && let Some(value) = field(r, name)
         {
-            emit(&passed[i], &value);
+            sink.pair(&passed[i], &value);
         }
     }
-    own(r, emit);
+    own::variables(r, sink);
 }
 
 /// The request's environment, but for what has a variable of its own.
-fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])) {
+fn environment(r: &Request, extras: &Extras, sink: &mut impl Sink) {
     let name =
         |name: &Bytes| if extras.raw_names { name.clone() } else { sanitized(name) };
     let mut names: Vec<(Bytes, bool)> =
@@ -80,7 +116,7 @@ fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])
     if extras.content_length.is_some() {
         take(b"CONTENT_LENGTH");
     }
-    own(r, |name, _| take(name));
+    own::variables(r, &mut |name: &[u8], _: &[u8]| take(name));
     for (name, _) in extras.first {
         take(name);
     }
@@ -88,7 +124,7 @@ fn environment(r: &Request, extras: &Extras, emit: &mut impl FnMut(&[u8], &[u8])
         let (name, taken) = &names[i];
         // Of names that have become one, the last one's value counts.
         if !taken && !names[i + 1..].iter().any(|(later, _)| later == name) {
-            emit(name, value);
+            sink.pair(name, value);
         }
     }
 }
@@ -108,7 +144,7 @@ pub fn populate_raw(r: &mut Request) {
 
 fn fill(r: &mut Request, extras: &Extras) {
     let mut all = Vec::new();
-    variables(r, extras, |name, value| {
+    variables(r, extras, |name: &[u8], value: &[u8]| {
         all.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
     });
     for (name, value) in all {
@@ -236,79 +272,6 @@ pub(crate) fn sanitized(name: &Bytes) -> Bytes {
     fixed.collect::<Vec<u8>>().into()
 }
 
-/// The server's and CGI's variables. Every request to an application comes through here:
-/// nothing is copied that need not be.
-fn own(r: &Request, mut add: impl FnMut(&[u8], &[u8])) {
-    let process = &r.snapshot.process.core;
-    let core = &r.server.config.core;
-    // One that a directive sets is kept.
-    add(b"PATH", r.env.get(b"PATH").unwrap_or(&process.path_variable));
-    if let Some(path) = &process.library_path {
-        add(b"LD_LIBRARY_PATH", path);
-    }
-    if let Some(zone) = &process.time_zone {
-        add(b"TZ", zone);
-    }
-    add(b"SERVER_SIGNATURE", &status::signature(r, b""));
-    add(b"SERVER_SOFTWARE", process.banner());
-    let name = r.server_name();
-    if name.bytes().any(|b| b"<>&\"".contains(&b)) {
-        add(b"SERVER_NAME", &escape_html(name.as_bytes()));
-    } else {
-        add(b"SERVER_NAME", name.as_bytes());
-    }
-    let mut text = Text::default();
-    add(b"SERVER_ADDR", text.address(r.connection.local.ip().to_canonical()));
-    add(b"SERVER_PORT", text.number(r.server_port()));
-    if let Lookup::Known(host) = &r.remote_host {
-        add(b"REMOTE_HOST", host.as_bytes());
-    }
-    add(b"REMOTE_ADDR", text.address(r.useragent_ip));
-    add(b"DOCUMENT_ROOT", r.document_root());
-    add(b"REQUEST_SCHEME", r.scheme().as_bytes());
-    add(b"CONTEXT_PREFIX", &r.context_prefix);
-    let root = r.context_document_root.as_ref().unwrap_or_else(|| r.document_root());
-    add(b"CONTEXT_DOCUMENT_ROOT", root);
-    let admin = core.server_admin.as_deref().unwrap_or("[no address given]");
-    add(b"SERVER_ADMIN", admin.as_bytes());
-    add(b"SCRIPT_FILENAME", &r.filename);
-    add(b"REMOTE_PORT", text.number(r.connection.client.port()));
-    if let Some(user) = &r.user {
-        add(b"REMOTE_USER", user);
-    } else if let Some(user) = r.prev.as_ref().and_then(|prev| prev.user.as_ref()) {
-        add(b"REDIRECT_REMOTE_USER", user);
-    }
-    if let Some(kind) = &r.auth_type {
-        add(b"AUTH_TYPE", kind);
-    }
-    if let Some(prev) = &r.prev {
-        if let Some(args) = &prev.args {
-            add(b"REDIRECT_QUERY_STRING", args);
-        }
-        if r.dir.core.qualify_redirect_url == Some(true) {
-            add(b"REDIRECT_URL", &r.construct_url(&prev.uri));
-        } else {
-            add(b"REDIRECT_URL", &prev.uri);
-        }
-    }
-    add(b"GATEWAY_INTERFACE", b"CGI/1.1");
-    let included = r.main.is_some();
-    let protocol = if included { "INCLUDED" } else { r.protocol() };
-    add(b"SERVER_PROTOCOL", protocol.as_bytes());
-    add(b"REQUEST_METHOD", r.method.as_str().as_bytes());
-    add(b"QUERY_STRING", r.args.as_deref().unwrap_or_default());
-    add(b"REQUEST_URI", &request_uri(r));
-    let script =
-        if included { r.uri.len() } else { script_name_length(&r.uri, &r.path_info) };
-    add(b"SCRIPT_NAME", &r.uri[..script]);
-    if !r.path_info.is_empty() {
-        add(b"PATH_INFO", &r.path_info);
-        if let Some(translated) = r.notes.get(b"path-translated") {
-            add(b"PATH_TRANSLATED", translated);
-        }
-    }
-}
-
 /// Writes a number's digits at the end of `room`, which has five bytes for every number; says
 /// where they begin.
 pub fn put_decimal(room: &mut [u8], mut number: u16) -> usize {
@@ -319,102 +282,6 @@ pub fn put_decimal(room: &mut [u8], mut number: u16) -> usize {
         number /= 10;
         if number == 0 {
             return at;
-        }
-    }
-}
-
-/// Addresses and numbers as `Display` writes them, at a tenth of its cost for what most are.
-#[derive(Default)]
-struct Text {
-    /// From the back: room for every IPv4 address and for every port.
-    short: [u8; 15],
-    long: String,
-}
-
-impl Text {
-    fn address(&mut self, address: IpAddr) -> &[u8] {
-        match address {
-            IpAddr::V4(address) => {
-                let mut at = self.short.len();
-                for (i, octet) in address.octets().into_iter().rev().enumerate() {
-                    if i > 0 {
-                        at -= 1;
-                        self.short[at] = b'.';
-                    }
-                    at = put_decimal(&mut self.short[..at], octet.into());
-                }
-                &self.short[at..]
-            }
-            IpAddr::V6(_) => {
-                self.long = address.to_string();
-                self.long.as_bytes()
-            }
-        }
-    }
-
-    fn number(&mut self, number: u16) -> &[u8] {
-        let at = put_decimal(&mut self.short, number);
-        &self.short[at..]
-    }
-}
-
-/// The target as the client sent it, or with `CGIVar` the path as it is now, which httpd gives
-/// without a query.
-fn request_uri(r: &Request) -> Cow<'_, [u8]> {
-    if r.dir.core.request_uri_current == Some(true) {
-        return Cow::Borrowed(&r.uri);
-    }
-    Cow::Borrowed(&r.unparsed_uri)
-}
-
-/// Where PATH_INFO begins in the URL path: `ap_find_path_info`.
-fn script_name_length(uri: &[u8], path_info: &[u8]) -> usize {
-    if path_info.is_empty() {
-        return uri.len();
-    }
-    let (mut u, mut p) = (uri.len(), path_info.len());
-    while u > 0 && p > 0 && uri[u - 1] == path_info[p - 1] {
-        if path_info[p - 1] == b'/' {
-            while u > 1 && uri[u - 2] == b'/' {
-                u -= 1;
-            }
-        }
-        u -= 1;
-        p -= 1;
-    }
-    while u < uri.len() && uri[u] != b'/' {
-        u += 1;
-    }
-    u
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn path_info_is_cut_off() {
-        assert_eq!(script_name_length(b"/app/a/b", b"/a/b"), 4);
-        assert_eq!(script_name_length(b"/app//a", b"/a"), 4);
-        assert_eq!(script_name_length(b"/app", b""), 4);
-        assert_eq!(script_name_length(b"/x", b"/x"), 0);
-    }
-
-    #[test]
-    fn numbers_and_addresses_are_those_of_display() {
-        let mut text = Text::default();
-        for number in 0..=u16::MAX {
-            assert_eq!(text.number(number), number.to_string().as_bytes());
-        }
-        for address in [
-            "0.0.0.0",
-            "127.0.0.1",
-            "255.255.255.255",
-            "192.168.10.5",
-            "::1",
-            "2001:db8::7",
-        ] {
-            assert_eq!(text.address(address.parse().unwrap()), address.as_bytes());
         }
     }
 }
