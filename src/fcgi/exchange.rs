@@ -368,13 +368,13 @@ impl Exchange {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let room = self.make_room();
         let n = match &mut self.stream {
-            Some(Stream::Unix(unix)) if self.looks => {
-                ready!(unix.poll_look(cx, &mut self.input))?
+            Some(Stream::Unix(unix)) if self.reads == 0 => {
+                ready!(unix.poll_first(cx, !self.looks, &mut self.input))?
             }
-            _ => ready!(self.poll_read(cx))?,
+            _ => ready!(self.poll_read(cx, room))?,
         };
-        self.looks = false;
         self.reads += 1;
         self.heard |= n > 0;
         if let Some(awaited) = &self.awaited {
@@ -383,13 +383,21 @@ impl Exchange {
         Poll::Ready(Ok(n))
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Room for a read, bytes.
+    fn make_room(&mut self) -> usize {
         let mut room = self.input.capacity() - self.input.len();
         if room < self.read_size / 2 {
             self.input.reserve(self.read_size);
             room = self.read_size;
         }
-        let room = room.min(self.read_size);
+        room.min(self.read_size)
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
         let mut free = bytes::BufMut::limit(&mut self.input, room);
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
         let read = std::pin::pin!(stream.read_buf(&mut free));

@@ -26,10 +26,13 @@ use crate::link::registered;
 
 /// The longest answer that is looked at, bytes.
 pub const LOOK: usize = 8 * 1024;
+/// The most that the first read of an answer gets, bytes.
+const FIRST: usize = 16 * 1024;
 
 thread_local! {
-    /// What a look sees. One byte more, to notice that something follows.
-    static SEEN: RefCell<Box<[u8]>> = RefCell::new(vec![0; LOOK + 1].into());
+    /// What a look sees, and a first read gets: most answers are shorter than the room that a
+    /// read would have to be made ready.
+    static SEEN: RefCell<Box<[u8]>> = RefCell::new(vec![0; FIRST].into());
 }
 
 /// A connected socket.
@@ -75,7 +78,7 @@ impl Unix {
             Ok(()) => true,
             Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         };
-        let look = || self.look(<[u8]>::len).and_then(nothing_new);
+        let look = || self.look(false, <[u8]>::len).and_then(nothing_new);
         !stirs(&look) && !stirs(&|| Ok(()))
     }
 
@@ -99,23 +102,31 @@ impl Unix {
         Ok(recv(socket, into, flags | MsgFlags::MSG_DONTWAIT)?)
     }
 
-    /// Shows what has come to `with`.
-    fn look<T>(&self, with: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+    /// Shows what has come to `with`, and takes it or leaves it there. One byte more than is
+    /// to be left shows that there is more.
+    fn look<T>(&self, takes: bool, with: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        let (most, flags) = if takes {
+            (FIRST, MsgFlags::empty())
+        } else {
+            (LOOK + 1, MsgFlags::MSG_PEEK)
+        };
         SEEN.with_borrow_mut(|seen| {
-            let n = self.receive(seen, MsgFlags::MSG_PEEK)?;
+            let n = self.receive(&mut seen[..most], flags)?;
             Ok(with(&seen[..n]))
         })
     }
 
-    /// Copies what has come behind `input`, and leaves it; says how much it is, in bytes. At
-    /// the end there is nothing. What comes next is to be [taken](Unix::take_left).
+    /// Copies what has come behind `input`; says how much it is, in bytes. At the end there is
+    /// nothing. What is not `taken` is to be before anything is read
+    /// ([`take_left`](Unix::take_left)).
     ///
     /// # Errors
     ///
     /// Those of `recv(2)`; and nothing is shown twice, which would be another request's.
-    pub fn poll_look(
+    pub fn poll_first(
         &mut self,
         cx: &mut Context<'_>,
+        takes: bool,
         input: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
         self.nothing_left()?;
@@ -125,10 +136,15 @@ impl Unix {
                 input.extend_from_slice(seen);
                 seen.len()
             };
-            let Ok(looked) = ready.try_io(|_| self.look(copy)) else { continue };
+            let Ok(n) = ready.try_io(|_| self.look(takes, copy)) else { continue };
+            let n = n?;
+            if takes && n > 0 && n < FIRST {
+                ready.clear_ready();
+            }
             drop(ready);
-            self.left = looked?;
-            let n = self.left;
+            if !takes {
+                self.left = n;
+            }
             if n > LOOK {
                 self.take_left()?;
             }
@@ -259,7 +275,7 @@ mod tests {
 
     async fn look(unix: &mut Unix) -> io::Result<Vec<u8>> {
         let mut input = BytesMut::new();
-        poll_fn(|cx| unix.poll_look(cx, &mut input)).await?;
+        poll_fn(|cx| unix.poll_first(cx, false, &mut input)).await?;
         Ok(input.to_vec())
     }
 
@@ -324,6 +340,17 @@ mod tests {
         let moved = unix.moved().unwrap();
         drop(moved);
         assert_eq!(application.read(&mut [0; 16]).unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_looked_at_is_taken() {
+        let (mut unix, mut application) = connected();
+        for answer in [&b"answer"[..], b"another"] {
+            application.write_all(answer).unwrap();
+            let mut input = BytesMut::new();
+            poll_fn(|cx| unix.poll_first(cx, true, &mut input)).await.unwrap();
+            assert_eq!(input, answer);
+        }
     }
 
     #[tokio::test]

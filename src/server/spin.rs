@@ -2,10 +2,13 @@
 //! costs more in being waited for than in being looked after: to sleep, to be woken by
 //! another processor, and to come back. So while an exchange with an application is under
 //! way, its thread asks for events once more, and again, for no longer than a sleep would
-//! cost. Where that does not pay, it is not done for a while.
+//! cost. Where that does not pay, it is not done for a while; and half of the processors are
+//! left to the applications.
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -15,6 +18,13 @@ use tokio::task::yield_now;
 const LIMIT: Duration = Duration::from_micros(20);
 /// So many occasions are passed over at the most, where looking again was in vain.
 const MOST_PASSED_OVER: u32 = 1024;
+
+/// So many threads look again at the same time.
+static MOST_LOOKING: LazyLock<usize> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.div_ceil(2)
+});
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static HERE: Rc<Here> = Rc::default();
@@ -56,6 +66,24 @@ impl Drop for Awaited {
     }
 }
 
+/// A thread's right to look again.
+struct Look;
+
+impl Look {
+    fn begin() -> Option<Look> {
+        let others = LOOKING.fetch_add(1, Ordering::Relaxed);
+        // It is given back at once if there was none left.
+        let look = Look;
+        (others < *MOST_LOOKING).then_some(look)
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Looks again, as long as the thread lives. `yield_now` lets the runtime run what there is
 /// to run, and look for events without waiting for them.
 pub async fn look_again() {
@@ -67,6 +95,7 @@ pub async fn look_again() {
             pass_over -= 1;
             continue;
         }
+        let Some(_look) = Look::begin() else { continue };
         let (mut seen, mut since) = (here.events.get(), Instant::now());
         while here.exchanges.get() > 0 {
             yield_now().await;
@@ -129,6 +158,18 @@ mod tests {
         let all = HERE.with(|here| here.events.get());
         assert_eq!(all, exchanges);
         assert!(spent < Duration::from_millis(150), "{spent:?}");
+    }
+
+    #[test]
+    fn half_of_the_processors_are_left_to_others() {
+        // Other tests may look meanwhile.
+        let mut looks = Vec::new();
+        while looks.len() < *MOST_LOOKING {
+            looks.extend(Look::begin());
+        }
+        assert!(Look::begin().is_none());
+        looks.pop();
+        while Look::begin().is_none() {}
     }
 
     #[test]
