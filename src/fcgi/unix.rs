@@ -117,8 +117,8 @@ impl Unix {
     }
 
     /// Copies what has come behind `input`; says how much it is, in bytes. At the end there is
-    /// nothing. What is not `taken` is to be before anything is read
-    /// ([`take_left`](Unix::take_left)).
+    /// nothing. What it does not take is to be [taken](Unix::take_left) before anything else is
+    /// read.
     ///
     /// # Errors
     ///
