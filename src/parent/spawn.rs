@@ -344,7 +344,7 @@ pub fn daemon(args: &[OsString]) -> std::io::Result<OwnedFd> {
 }
 
 /// This program again, to look after the applications when the parent is gone: see
-/// [`guardian`](super::guardian).
+/// [`guardian`](mod@super::guardian).
 pub fn guardian(orders: OwnedFd) -> std::io::Result<Pid> {
     let null = null()?;
     let mut program = again(super::GUARDIAN, Start::Daemon)?;
