@@ -16,7 +16,8 @@ use rustc_hash::FxHashMap;
 const MOST_GLANCES: usize = 256;
 
 /// What was seen and is believed for the rest of the second that it was seen in, by the
-/// clock since the machine's start; `None` where there was nothing.
+/// clock since the machine's start; `None` where there was nothing. Who asks about paths
+/// themselves asks about those of the configuration.
 type Glances = FxHashMap<Vec<u8>, (i64, Option<Meta>)>;
 
 thread_local! {
@@ -113,7 +114,8 @@ impl Files for Disk {
         let seen = look();
         let fact = match &seen {
             Ok(meta) => Some(*meta),
-            Err(error) if error.code == OsError::NOT_FOUND => None,
+            // Clients may name as many directories as they like.
+            Err(error) if error.code == OsError::NOT_FOUND && !follow => None,
             Err(_) => return seen,
         };
         GLANCES.with_borrow_mut(|glances| {

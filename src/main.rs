@@ -7,6 +7,8 @@
 mod cli;
 mod demo;
 mod disk;
+#[cfg(test)]
+mod disk_tests;
 mod fcgi;
 mod link;
 mod listeners;

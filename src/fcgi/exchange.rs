@@ -79,10 +79,7 @@ pub struct Exchange {
     clean: bool,
     /// The connection was used before.
     reused: bool,
-    /// Something came.
-    heard: bool,
-    /// The whole answer is expected at once: it is looked at, and not taken yet.
-    looks: bool,
+    /// How often something came.
     reads: u32,
     stderr: Stderr,
     idle: Duration,
@@ -118,7 +115,6 @@ impl Exchange {
         usage: Usage,
     ) -> Exchange {
         let reused = lease.as_ref().is_some_and(Lease::is_reused);
-        let looks = reused && matches!(&stream, Stream::Unix(unix) if unix.is_brief());
         let idle = Duration::from_secs(idle.into());
         Exchange {
             stream: Some(stream),
@@ -135,8 +131,6 @@ impl Exchange {
             ended: false,
             clean: false,
             reused,
-            heard: false,
-            looks,
             reads: 0,
             stderr: Stderr::default(),
             idle,
@@ -188,7 +182,7 @@ impl Exchange {
     pub fn ended_silently(&self, failure: &Failure) -> bool {
         let gone =
             matches!(failure, Failure::Incomplete | Failure::Read(_) | Failure::Write(_));
-        gone && !self.heard
+        gone && self.reads == 0
     }
 
     /// The body, which may not have been read to its end.
@@ -371,12 +365,11 @@ impl Exchange {
         let room = self.make_room();
         let n = match &mut self.stream {
             Some(Stream::Unix(unix)) if self.reads == 0 => {
-                ready!(unix.poll_first(cx, !self.looks, &mut self.input))?
+                ready!(unix.poll_first(cx, &mut self.input))?
             }
             _ => ready!(self.poll_read(cx, room))?,
         };
-        self.reads += 1;
-        self.heard |= n > 0;
+        self.reads += u32::from(n > 0);
         if let Some(awaited) = &self.awaited {
             awaited.heard();
         }

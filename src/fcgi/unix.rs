@@ -82,11 +82,6 @@ impl Unix {
         !stirs(&look) && !stirs(&|| Ok(()))
     }
 
-    /// Is the next answer expected to be a short one?
-    pub fn is_brief(&self) -> bool {
-        self.brief
-    }
-
     /// All of the answer has come; it was in one piece, and a short one, or not.
     pub fn answered(&mut self, brief: bool) {
         self.brief = brief;
@@ -116,9 +111,9 @@ impl Unix {
         })
     }
 
-    /// Copies what has come behind `input`; says how much it is, in bytes. At the end there is
-    /// nothing. What it does not take is to be [taken](Unix::take_left) before anything else is
-    /// read.
+    /// The first read of an answer: copies what has come behind `input`; says how much it is, in
+    /// bytes. At the end there is nothing. After a short answer another one is expected, and not
+    /// taken: that is to be done ([`take_left`](Unix::take_left)) before anything else is read.
     ///
     /// # Errors
     ///
@@ -126,10 +121,10 @@ impl Unix {
     pub fn poll_first(
         &mut self,
         cx: &mut Context<'_>,
-        takes: bool,
         input: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
         self.nothing_left()?;
+        let takes = !self.brief;
         loop {
             let mut ready = ready!(self.socket.poll_read_ready(cx))?;
             let copy = |seen: &[u8]| {
@@ -273,55 +268,62 @@ mod tests {
         (unix, listener.accept().unwrap().0)
     }
 
-    async fn look(unix: &mut Unix) -> io::Result<Vec<u8>> {
+    /// The same, after a short answer.
+    fn used() -> (Unix, Application) {
+        let (mut unix, application) = connected();
+        unix.answered(true);
+        (unix, application)
+    }
+
+    async fn first(unix: &mut Unix) -> io::Result<Vec<u8>> {
         let mut input = BytesMut::new();
-        poll_fn(|cx| unix.poll_first(cx, false, &mut input)).await?;
+        poll_fn(|cx| unix.poll_first(cx, &mut input)).await?;
         Ok(input.to_vec())
     }
 
     #[tokio::test]
     async fn what_was_looked_at_is_taken_with_the_next_request() {
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         for round in 0..3 {
             unix.write_all(b"question").await.unwrap();
             application.read_exact(&mut [0; 8]).unwrap();
             let answer = format!("answer {round}");
             application.write_all(answer.as_bytes()).unwrap();
-            assert_eq!(look(&mut unix).await.unwrap(), answer.as_bytes());
+            assert_eq!(first(&mut unix).await.unwrap(), answer.as_bytes());
             unix.answered(true);
-            assert!(unix.is_brief() && unix.is_quiet());
+            assert!(unix.is_quiet());
         }
     }
 
     /// The answer to another request is never shown to this one.
     #[tokio::test]
     async fn nothing_is_shown_twice() {
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         application.write_all(b"answer").unwrap();
-        look(&mut unix).await.unwrap();
+        first(&mut unix).await.unwrap();
         unix.answered(true);
-        let again = look(&mut unix).await.unwrap_err();
+        let again = first(&mut unix).await.unwrap_err();
         assert_eq!(again.kind(), ErrorKind::BrokenPipe);
         let read = unix.read(&mut [0; 16]).await.unwrap_err();
         assert_eq!(read.kind(), ErrorKind::BrokenPipe);
         unix.take_left().unwrap();
         application.write_all(b"next").unwrap();
-        assert_eq!(look(&mut unix).await.unwrap(), b"next");
+        assert_eq!(first(&mut unix).await.unwrap(), b"next");
     }
 
     #[tokio::test]
     async fn what_follows_an_answer_and_its_end_are_noticed() {
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         application.write_all(b"answer").unwrap();
-        look(&mut unix).await.unwrap();
+        first(&mut unix).await.unwrap();
         unix.answered(true);
         application.write_all(b"more").unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         assert!(!unix.is_quiet());
 
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         application.write_all(b"answer").unwrap();
-        look(&mut unix).await.unwrap();
+        first(&mut unix).await.unwrap();
         unix.answered(true);
         assert!(unix.is_quiet());
         drop(application);
@@ -333,9 +335,9 @@ mod tests {
     /// error.
     #[tokio::test]
     async fn it_is_closed_with_nothing_in_it() {
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         application.write_all(b"answer").unwrap();
-        look(&mut unix).await.unwrap();
+        first(&mut unix).await.unwrap();
         unix.answered(true);
         let moved = unix.moved().unwrap();
         drop(moved);
@@ -343,21 +345,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_looked_at_is_taken() {
+    async fn after_a_long_answer_what_comes_is_taken() {
         let (mut unix, mut application) = connected();
         for answer in [&b"answer"[..], b"another"] {
             application.write_all(answer).unwrap();
-            let mut input = BytesMut::new();
-            poll_fn(|cx| unix.poll_first(cx, true, &mut input)).await.unwrap();
-            assert_eq!(input, answer);
+            assert_eq!(first(&mut unix).await.unwrap(), answer);
+            unix.answered(false);
         }
     }
 
     #[tokio::test]
     async fn long_answers_are_taken_at_once() {
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         application.write_all(&[b'x'; LOOK + 100]).unwrap();
-        assert_eq!(look(&mut unix).await.unwrap().len(), LOOK + 1);
+        assert_eq!(first(&mut unix).await.unwrap().len(), LOOK + 1);
         let mut rest = [0; 200];
         assert_eq!(unix.read(&mut rest).await.unwrap(), 99);
     }
@@ -365,7 +366,7 @@ mod tests {
     /// What does not fit waits until the application reads.
     #[tokio::test]
     async fn a_long_request_goes_out_as_it_is_read() {
-        let (mut unix, mut application) = connected();
+        let (mut unix, mut application) = used();
         let size = 4 << 20;
         let reading = std::thread::spawn(move || {
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -376,7 +377,7 @@ mod tests {
         });
         unix.write_all(&vec![b'q'; size]).await.unwrap();
         assert!(unix.tells_room);
-        assert_eq!(look(&mut unix).await.unwrap(), b"answer");
+        assert_eq!(first(&mut unix).await.unwrap(), b"answer");
         assert!(reading.join().unwrap());
     }
 }

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_micros(20);
 /// So many occasions are passed over at the most, where looking again was in vain.
 const MOST_PASSED_OVER: u32 = 1024;
 
-/// So many threads look again at the same time.
+/// So many threads look again at the same time: half of the processors, rounded up.
 static MOST_LOOKING: LazyLock<usize> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     processors.div_ceil(2)

@@ -150,8 +150,8 @@ pub trait Files: Send + Sync {
     fn stat(&self, path: &[u8]) -> Result<Meta, OsError>;
     /// Facts about `path` itself.
     fn lstat(&self, path: &[u8]) -> Result<Meta, OsError>;
-    /// Facts about `path`, or with `follow` about what it leads to, of which it does no harm if
-    /// they are a second old.
+    /// Facts about `path`, which the configuration names, or with `follow` about what any path
+    /// leads to; of which it does no harm if they are a second old.
     fn glance(&self, path: &[u8], follow: bool) -> Result<Meta, OsError> {
         if follow { self.stat(path) } else { self.lstat(path) }
     }
