@@ -8,7 +8,7 @@ use crate::site::{Site, variable};
 /// A site with a probe of its own.
 struct Probed {
     site: Site,
-    _probe: Application,
+    probe: Application,
 }
 
 fn probed(
@@ -31,7 +31,7 @@ fn probed(
         "FastCgiExternalServer {{root}}/htdocs/probe {} {options}\n",
         probe.address.option()
     ))?;
-    Ok(Probed { site, _probe: probe })
+    Ok(Probed { site, probe })
 }
 
 fn unix(site: &Site) -> Result<Address> {
@@ -275,8 +275,14 @@ fn a_silent_application_is_left_after_its_time() -> Result<()> {
 fn a_program_that_is_not_there() -> Result<()> {
     let probed = probed(unix, "")?;
     ensure!(probed.site.get("/probe?text=words")?.status == 200);
-    // The process ends in the middle of a request; then nobody listens.
+    // The process ends in the middle of a request; then nobody listens, once all that it had
+    // open is closed.
     ensure!(probed.site.get("/probe?exit=3")?.status == 500);
+    if let Address::Unix(path) = &probed.probe.address {
+        while std::os::unix::net::UnixStream::connect(path).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
     ensure!(probed.site.get("/probe?text=words")?.status == 500);
     probed.site.logged("failed to connect to server")?;
     Ok(())
