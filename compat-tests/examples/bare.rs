@@ -10,10 +10,10 @@
 
 use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use compat_tests::family::process;
 use compat_tests::figures;
 use http_body_util::Full;
@@ -28,7 +28,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 const MODELS: [&str; 2] = ["current-thread per core", "work-stealing"];
 const ROUNDS: usize = 3;
-const SECONDS: u64 = 2;
+const SECONDS: u32 = 2;
 static ANSWER: [u8; 1024] = [b'x'; 1024];
 
 fn main() -> Result<()> {
@@ -120,22 +120,9 @@ fn round(server: &Child, port: u16, clients: usize) -> Result<(f64, f64, String)
     let pid = Pid::from_raw(server.id().cast_signed());
     let own = [process(pid).context("the server is gone")?];
     let before = figures::cpu(&own)?;
-    let said = Command::new("wrk")
-        .args(["-t1", &format!("-c{clients}"), &format!("-d{SECONDS}s"), "--latency"])
-        .arg(format!("http://127.0.0.1:{port}/"))
-        .stderr(Stdio::inherit())
-        .output()
-        .context("wrk")?;
+    let seen =
+        figures::load(&format!("http://127.0.0.1:{port}/"), clients, SECONDS, &[])?;
     let spent = figures::cpu(&own)?.saturating_sub(before);
-    let said = String::from_utf8(said.stdout)?;
-    let field = |name: &str| {
-        let line = said.lines().find_map(|line| line.trim().strip_prefix(name));
-        line.map(|line| line.trim().to_owned())
-    };
-    let count = said.lines().find_map(|line| line.trim().split_once(" requests in"));
-    let count: f64 = count.context("no requests")?.0.parse()?;
-    let (Some(rate), Some(p99)) = (field("Requests/sec:"), field("99%")) else {
-        bail!("{said}")
-    };
-    Ok((spent.as_secs_f64() * 1e6 / count, rate.parse()?, p99))
+    let count = seen.requests as f64;
+    Ok((spent.as_secs_f64() * 1e6 / count, count / seen.seconds, seen.p99))
 }

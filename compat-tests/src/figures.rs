@@ -1,11 +1,13 @@
 //! What a server takes of the machine, and a voice for figures.
 
 use std::io::Write as _;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::unistd::{SysconfVar, sysconf};
 
+use crate::application::program;
 use crate::family::{Process, process};
 use crate::site::Site;
 
@@ -38,6 +40,39 @@ pub fn cpu(processes: &[Process]) -> Result<Duration> {
         }
     }
     Ok(Duration::from_millis(ticks * 1000 / second))
+}
+
+/// What `wrk` has seen.
+pub struct Seen {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// How long it asked, seconds.
+    pub seconds: f64,
+    /// The 99th percentile of the time until an answer was there, with its unit.
+    pub p99: String,
+}
+
+/// Clients that ask for a URL without a pause, over connections that they keep (wrk(1) with
+/// further arguments). That one is refused, or not answered, is an error.
+pub fn load(url: &str, clients: usize, seconds: u32, args: &[&str]) -> Result<Seen> {
+    let mut command = Command::new(program("/usr/bin/wrk", "wrk")?);
+    command.args(["-t1", &format!("-c{clients}"), &format!("-d{seconds}s"), "--latency"]);
+    let output = command.args(args).arg(url).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let is_well = !["Non-2xx", "Socket errors"].iter().any(|bad| text.contains(bad));
+    ensure!(output.status.success() && is_well, "{url}: {text}");
+    let of = |beginning: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(beginning));
+        line.map(|line| line.trim().to_owned())
+    };
+    let count = text.lines().find_map(|line| line.trim().split_once(" requests in "));
+    let (count, rest) = count.with_context(|| format!("no count: {text}"))?;
+    let time = rest.split_once("s,").context("no time")?.0;
+    Ok(Seen {
+        requests: count.parse()?,
+        seconds: time.parse()?,
+        p99: of("99%").context("no percentiles")?,
+    })
 }
 
 impl Site {

@@ -322,3 +322,31 @@ fn requests_behind_others_wait_for_their_turn() -> Result<()> {
     }
     Ok(())
 }
+
+/// Small files are kept in memory: what is written over one, of the same size and within the
+/// tick of a clock, is what the next request sees.
+#[test]
+fn what_is_written_over_a_file_is_seen_at_once() -> Result<()> {
+    let mut site = Site::new()?;
+    let page = site.root.write("htdocs/page", b"0000")?;
+    site.serve("MaxKeepAliveRequests 0\n")?;
+    let mut client = Client::connect(site.root.port)?;
+    let mut see = |number: usize| {
+        // In its place: the same inode.
+        std::fs::write(&page, format!("{number:04}"))?;
+        client.send(b"GET /page HTTP/1.1\r\nHost: www.example.org\r\n\r\n")?;
+        let answer = client.response("GET")?;
+        ensure!(answer.text() == format!("{number:04}"), "{number}: {answer}");
+        anyhow::Ok(())
+    };
+    for number in 0..300 {
+        see(number)?;
+        // Now and then it has been kept when it changes.
+        if number % 20 == 0 {
+            std::thread::sleep(Duration::from_millis(80));
+            see(number)?;
+            std::thread::sleep(Duration::from_millis(80));
+        }
+    }
+    Ok(())
+}

@@ -105,7 +105,7 @@ fn lay(
                 .map_err(|broken| Arc::from(broken.message));
             let entry = Entry { meta, compiled };
             // A file changed just now may change again without its time telling.
-            if r.request_time / 1_000_000 > meta.mtime + 1 {
+            if meta.is_settled(r.request_time) {
                 let mut entries = snapshot
                     .htaccess
                     .entries

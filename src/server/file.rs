@@ -20,9 +20,6 @@ use crate::disk;
 const SMALL: u64 = 16 * 1024;
 /// How much is kept, bytes, on each thread.
 const MOST_KEPT: u64 = 4 * 1024 * 1024;
-/// A file that was changed less than this ago may change again within the same tick of
-/// its clock, nanoseconds.
-const SETTLED: i64 = 2_000_000_000;
 /// What is read at a time where sendfile(2) does not pay, bytes.
 const PIECE: usize = 64 * 1024;
 /// What stands for a file's bytes until the socket sends them (see [`Shared`]).
@@ -65,8 +62,7 @@ pub fn open(path: &Bytes, seen: Option<Meta>) -> Result<(Content, Meta), OsError
         let text = "Permission denied".into();
         return Err(OsError { code: OsError::DENIED, text });
     }
-    let now = crate::log::now() * 1000;
-    if meta.size > SMALL || seen != Some(meta) || now - meta.modified() < SETTLED {
+    if meta.size > SMALL || seen != Some(meta) || !meta.is_settled(crate::log::now()) {
         return Ok((Content::Open(Rc::new(file)), meta));
     }
     let mut bytes = BytesMut::zeroed(meta.size as usize);

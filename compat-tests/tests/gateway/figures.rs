@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use compat_tests::application::{Address, Application, program, run};
 use compat_tests::family::{Process, below, until};
-use compat_tests::figures::{cpu, say};
+use compat_tests::figures::{cpu, load, say};
 use compat_tests::front::{Front, ask};
 use compat_tests::root::{Root, free_port};
 use compat_tests::site::Site;
@@ -47,9 +47,9 @@ int main(int argc, char **argv) {
 "#;
 
 /// How long each row is measured: seconds.
-const SECONDS: &str = "1";
+const SECONDS: u32 = 1;
 /// Clients that ask without a pause.
-const CLIENTS: &str = "4";
+const CLIENTS: usize = 4;
 
 fn compiled(root: &Root) -> Result<PathBuf> {
     program("/usr/include/fcgiapp.h", "libfcgi-dev")?;
@@ -60,25 +60,6 @@ fn compiled(root: &Root) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// Requests that `wrk` has answered, and for how long it asked.
-fn load(url: &str, fields: &[&str], status: &str) -> Result<(u64, f64)> {
-    let wrk = program("/usr/bin/wrk", "wrk")?;
-    let mut command = Command::new(wrk);
-    command.args(["-t", "1", "-c", CLIENTS, "-d", SECONDS, url]);
-    for field in fields {
-        command.args(["-H", field]);
-    }
-    let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success() && !text.contains("Non-2xx"), "{status}: {text}");
-    ensure!(!text.contains("Socket errors"), "{status}: {text}");
-    let line =
-        text.lines().find(|line| line.contains(" requests in ")).context("no count")?;
-    let (count, rest) = line.trim().split_once(" requests in ").context("no count")?;
-    let time = rest.split_once("s,").context("no time")?.0.parse()?;
-    Ok((count.parse()?, time))
-}
-
 /// A row: requests for each second, and microseconds of processors for each.
 fn row(
     what: &str,
@@ -86,10 +67,12 @@ fn row(
     fields: &[&str],
     processes: &[(&str, &[Process])],
 ) -> Result<()> {
-    load(url, fields, what)?;
+    let args: Vec<&str> = fields.iter().flat_map(|field| ["-H", field]).collect();
+    load(url, CLIENTS, SECONDS, &args).context(what.to_owned())?;
     let before: Vec<Duration> =
         processes.iter().map(|(_, of)| cpu(of)).collect::<Result<_>>()?;
-    let (count, time) = load(url, fields, what)?;
+    let seen = load(url, CLIENTS, SECONDS, &args)?;
+    let (count, time) = (seen.requests, seen.seconds);
     ensure!(count > 10, "{what}: {count} requests");
     let mut line = format!("| {what} | {:.0} |", count as f64 / time);
     for ((name, of), before) in processes.iter().zip(before) {

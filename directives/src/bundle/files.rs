@@ -70,6 +70,17 @@ impl Meta {
         let seconds = self.mtime.saturating_mul(1_000_000_000);
         seconds.saturating_add(i64::from(self.mtime_nanos))
     }
+
+    /// Would its time tell if it were changed after `now`, microseconds since 1970? What
+    /// changes twice within a tick of the clock that stamps files looks as if it had changed
+    /// once: such a file is not to be remembered.
+    pub fn is_settled(&self, now: i64) -> bool {
+        // FAT and old file systems have whole seconds, or two; none has milliseconds and
+        // nothing behind them.
+        let is_coarse = self.mtime_nanos.is_multiple_of(1_000_000);
+        let tick = if is_coarse { 2_000_000_000 } else { 50_000_000 };
+        now.saturating_mul(1000).saturating_sub(self.modified()) > tick
+    }
 }
 
 /// Whom to look up.
@@ -176,6 +187,39 @@ pub trait Files: Send + Sync {
         match offset {
             0 => "UTC".to_owned(),
             _ => format!("{sign}{:02}{:02}", minutes / 60, minutes % 60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_change_again_within_a_tick_is_not_settled() {
+        let at = |nanos| Meta {
+            kind: Kind::File,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size: 1,
+            mtime: 100,
+            mtime_nanos: nanos,
+            inode: 1,
+            device: 1,
+        };
+        let after = |millis: i64| 100_000_000 + millis * 1000;
+        for (nanos, millis, settled) in [
+            (7, 40, false),
+            (7, 60, true),
+            // Whole seconds, or hundredths: a file system's that has nothing finer.
+            (0, 60, false),
+            (10_000_000, 1900, false),
+            (0, 2100, true),
+            // A clock that was set back, or a time that was made up.
+            (7, -60_000, false),
+        ] {
+            assert_eq!(at(nanos).is_settled(after(millis)), settled, "{nanos} {millis}");
         }
     }
 }

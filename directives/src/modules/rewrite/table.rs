@@ -50,8 +50,7 @@ impl Table {
         }
         let lines = Arc::new(read(&r.files.read(&self.file)?));
         // A file changed just now may change again without its time telling.
-        let is_settled = r.now / 1_000_000 > meta.mtime + 1;
-        *kept() = is_settled.then(|| (meta, lines.clone()));
+        *kept() = meta.is_settled(r.now).then(|| (meta, lines.clone()));
         Ok(lines)
     }
 }
