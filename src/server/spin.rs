@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 /// How long a thread looks again, since something happened.
-const LIMIT: Duration = Duration::from_micros(20);
+const LIMIT: Duration = Duration::from_micros(40);
 /// So many occasions are passed over at the most, where looking again was in vain.
 const MOST_PASSED_OVER: u32 = 1024;
 
