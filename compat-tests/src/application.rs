@@ -36,7 +36,8 @@ impl Address {
         }
     }
 
-    fn answers(&self) -> bool {
+    /// Does anybody listen there?
+    pub fn answers(&self) -> bool {
         match self {
             Address::Unix(path) => UnixStream::connect(path).is_ok(),
             Address::Tcp(port) => TcpStream::connect(("127.0.0.1", *port)).is_ok(),
@@ -182,12 +183,28 @@ impl Application {
 
     /// The probe on `run/name`. With directives every request is answered after them.
     pub fn probe(root: &Root, name: &str, directives: &[&str]) -> Result<Application> {
-        let path = root.join("run").join(name);
+        let address = Address::Unix(root.join("run").join(name));
+        Application::probe_at(root, address, directives, &[])
+    }
+
+    /// The same anywhere, with variables that say how it lives (`src/bin/probe`).
+    pub fn probe_at(
+        root: &Root,
+        address: Address,
+        directives: &[&str],
+        env: &[(&str, &str)],
+    ) -> Result<Application> {
         let mut command = Command::new(built("probe"));
-        command.arg(format!("unix:{}", path.display())).args(directives);
-        let probe = Application::start(root, Address::Unix(path.clone()), &mut command)?;
-        // The server connects as another user.
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
+        match &address {
+            Address::Unix(path) => command.arg(format!("unix:{}", path.display())),
+            Address::Tcp(port) => command.arg(format!("127.0.0.1:{port}")),
+        };
+        command.args(directives).envs(env.iter().copied());
+        let probe = Application::start(root, address, &mut command)?;
+        if let Address::Unix(path) = &probe.address {
+            // The server connects as another user.
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
+        }
         Ok(probe)
     }
 

@@ -61,17 +61,14 @@ pub fn load(url: &str, clients: usize, seconds: u32, args: &[&str]) -> Result<Se
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let is_well = !["Non-2xx", "Socket errors"].iter().any(|bad| text.contains(bad));
     ensure!(output.status.success() && is_well, "{url}: {text}");
-    let of = |beginning: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(beginning));
-        line.map(|line| line.trim().to_owned())
-    };
+    let p99 = text.lines().find_map(|line| line.trim().strip_prefix("99%"));
     let count = text.lines().find_map(|line| line.trim().split_once(" requests in "));
     let (count, rest) = count.with_context(|| format!("no count: {text}"))?;
     let time = rest.split_once("s,").context("no time")?.0;
     Ok(Seen {
         requests: count.parse()?,
         seconds: time.parse()?,
-        p99: of("99%").context("no percentiles")?,
+        p99: p99.context("no percentiles")?.trim().to_owned(),
     })
 }
 

@@ -5,7 +5,6 @@
 //! `FCGI_HTTPD=PROGRAM train`; `compat-tests/profile/make` calls it.
 #![allow(clippy::print_stderr)] // this is a program
 
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -105,18 +104,8 @@ fn application(
     address: Address,
     directives: &[&str],
 ) -> Result<Application> {
-    let listen = match &address {
-        Address::Unix(path) => format!("unix:{}", path.display()),
-        Address::Tcp(port) => format!("127.0.0.1:{port}"),
-    };
-    let mut command = Command::new(compat_tests::server::built("probe"));
-    command.arg(listen).args(directives).env("PROBE_WORKERS", WORKERS);
-    let application = Application::start(&site.root, address.clone(), &mut command)?;
-    if let Address::Unix(path) = address {
-        // The server connects as another user.
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
-    }
-    Ok(application)
+    let workers = [("PROBE_WORKERS", WORKERS)];
+    Application::probe_at(&site.root, address, directives, &workers)
 }
 
 /// Files, and a certificate.

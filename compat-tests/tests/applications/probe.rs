@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use compat_tests::application::{Address, Application};
+use compat_tests::family::until;
 
 use crate::site::{Site, variable};
 
@@ -17,16 +18,7 @@ fn probed(
 ) -> Result<Probed> {
     let mut site = Site::new()?;
     let address = address(&site)?;
-    let argument = match &address {
-        Address::Unix(path) => format!("unix:{}", path.display()),
-        Address::Tcp(port) => format!("127.0.0.1:{port}"),
-    };
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_probe"));
-    let probe = Application::start(&site.root, address, command.arg(argument))?;
-    if let Address::Unix(path) = &probe.address {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
-    }
+    let probe = Application::probe_at(&site.root, address, &[], &[])?;
     site.serve(&format!(
         "FastCgiExternalServer {{root}}/htdocs/probe {} {options}\n",
         probe.address.option()
@@ -278,11 +270,8 @@ fn a_program_that_is_not_there() -> Result<()> {
     // The process ends in the middle of a request; then nobody listens, once all that it had
     // open is closed.
     ensure!(probed.site.get("/probe?exit=3")?.status == 500);
-    if let Address::Unix(path) = &probed.probe.address {
-        while std::os::unix::net::UnixStream::connect(path).is_ok() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    }
+    let patience = std::time::Duration::from_secs(10);
+    until("nobody listens", patience, || !probed.probe.address.answers())?;
     ensure!(probed.site.get("/probe?text=words")?.status == 500);
     probed.site.logged("failed to connect to server")?;
     Ok(())

@@ -1,7 +1,6 @@
 //! Clients that note how long each of their requests took, and an application with a known
 //! number of workers.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -9,7 +8,6 @@ use compat_tests::application::{Address, Application};
 use compat_tests::figures::say;
 use compat_tests::http::Client;
 use compat_tests::root::Root;
-use compat_tests::server::built;
 pub use compat_tests::site::Site;
 
 /// One request.
@@ -120,14 +118,9 @@ impl Traffic {
 
 /// The probe on `run/name`, which serves so many connections at a time.
 pub fn workers(root: &Root, name: &str, count: usize) -> Result<Application> {
-    let path = root.join("run").join(name);
-    let mut command = Command::new(built("probe"));
-    command.arg(format!("unix:{}", path.display()));
-    command.env("PROBE_WORKERS", count.to_string());
-    let probe = Application::start(root, Address::Unix(path.clone()), &mut command)?;
-    // The server connects as another user.
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
-    Ok(probe)
+    let address = Address::Unix(root.join("run").join(name));
+    let count = count.to_string();
+    Application::probe_at(root, address, &[], &[("PROBE_WORKERS", &count)])
 }
 
 /// The configuration of an application that listens there, as `/app`.

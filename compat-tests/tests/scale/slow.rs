@@ -3,14 +3,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use compat_tests::application::{Address, Application};
+use compat_tests::application::Application;
 use compat_tests::figures::say;
-use compat_tests::server::built;
 use compat_tests::site::Site;
 
 /// Of each kind.
@@ -46,12 +44,8 @@ fn slow(port: u16, head: &str) -> Result<Vec<TcpStream>> {
 #[test]
 fn a_thousand_slow_clients() -> Result<()> {
     let mut site = Site::alone()?;
-    let path = site.root.join("run/app.sock");
-    let mut command = Command::new(built("probe"));
-    command.arg(format!("unix:{}", path.display())).env("PROBE_WORKERS", "2");
-    let address = Address::Unix(path.clone());
-    let _application = Application::start(&site.root, address, &mut command)?;
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+    let (address, two) = (site.unix("app.sock"), [("PROBE_WORKERS", "2")]);
+    let _application = Application::probe_at(&site.root, address, &[], &two)?;
     site.serve(
         "Timeout 60\nRequestReadTimeout header=0 body=0\n\
          FastCgiExternalServer {root}/virtual/app -socket {root}/run/app.sock\n\

@@ -75,8 +75,8 @@ impl Meta {
     /// changes twice within a tick of the clock that stamps files looks as if it had changed
     /// once: such a file is not to be remembered.
     pub fn is_settled(&self, now: i64) -> bool {
-        // FAT and old file systems have whole seconds, or two; none has milliseconds and
-        // nothing behind them.
+        // Some file systems have whole seconds, or two, or hundredths. Where there is more, a
+        // tick is the kernel's, 10 ms at most.
         let is_coarse = self.mtime_nanos.is_multiple_of(1_000_000);
         let tick = if is_coarse { 2_000_000_000 } else { 50_000_000 };
         now.saturating_mul(1000).saturating_sub(self.modified()) > tick
